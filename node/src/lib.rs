@@ -1,1 +1,3 @@
-//! Placeholder.
+//! The Kontor node.
+
+pub mod disk;
