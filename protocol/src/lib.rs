@@ -12,5 +12,7 @@
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
 pub mod limits;
+pub mod xml;
+pub mod c14n;
 pub mod id;
 pub mod fault;
