@@ -1,0 +1,625 @@
+//! Signature algorithms by their X-Road names, the [`SigningKey`] trait, and keys held in memory.
+//!
+//! Owns the closed list of algorithms (wire 4.1), the two encodings of ECDSA values and the one function that
+//! verifies. Refuses SHA-1 everywhere: such algorithms have a name here so that the refusal can tell it.
+
+use zeroize::Zeroizing;
+
+use crate::crypto::asymmetric::{self, Curve, EcKey, Failure, Rejected, RsaKey, RsaPadding};
+use crate::crypto::{DigestAlgorithm, Unsupported};
+use crate::der::{self, DerError, Reader, Writer};
+
+const OID_RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
+const OID_RSA_PSS: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 10];
+const OID_MGF1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 8];
+const OID_EC_PUBLIC_KEY: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
+const OID_P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+const OID_P384: &[u8] = &[0x2b, 0x81, 0x04, 0, 34];
+
+/// The signature algorithms of X-Road (wire 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SignatureAlgorithm {
+    /// Recognised only to be refused.
+    RsaSha1,
+    /// RSASSA-PKCS1-v1_5.
+    RsaSha256,
+    /// RSASSA-PKCS1-v1_5.
+    RsaSha384,
+    /// RSASSA-PKCS1-v1_5; what Java servers use with RSA keys.
+    RsaSha512,
+    /// RSASSA-PSS, salt as long as the digest.
+    RsaPssSha256,
+    /// RSASSA-PSS, salt as long as the digest.
+    RsaPssSha384,
+    /// RSASSA-PSS, salt as long as the digest.
+    RsaPssSha512,
+    /// Recognised only to be refused.
+    EcdsaSha1,
+    /// Verified, never made; not available in ring.
+    EcdsaSha224,
+    /// ECDSA; ours on P-256.
+    EcdsaSha256,
+    /// ECDSA; ours on P-384.
+    EcdsaSha384,
+    /// ECDSA; what Java servers use with EC keys. Not available in ring.
+    EcdsaSha512,
+}
+
+impl SignatureAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 12] = [
+        Self::RsaSha1,
+        Self::RsaSha256,
+        Self::RsaSha384,
+        Self::RsaSha512,
+        Self::RsaPssSha256,
+        Self::RsaPssSha384,
+        Self::RsaPssSha512,
+        Self::EcdsaSha1,
+        Self::EcdsaSha224,
+        Self::EcdsaSha256,
+        Self::EcdsaSha384,
+        Self::EcdsaSha512,
+    ];
+
+    /// The URI used in XML and in configuration directories.
+    pub const fn uri(self) -> &'static str {
+        match self {
+            Self::RsaSha1 => "http://www.w3.org/2000/09/xmldsig#rsa-sha1",
+            Self::RsaSha256 => "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256",
+            Self::RsaSha384 => "http://www.w3.org/2001/04/xmldsig-more#rsa-sha384",
+            Self::RsaSha512 => "http://www.w3.org/2001/04/xmldsig-more#rsa-sha512",
+            Self::RsaPssSha256 => "http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1",
+            Self::RsaPssSha384 => "http://www.w3.org/2007/05/xmldsig-more#sha384-rsa-MGF1",
+            Self::RsaPssSha512 => "http://www.w3.org/2007/05/xmldsig-more#sha512-rsa-MGF1",
+            Self::EcdsaSha1 => "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha1",
+            Self::EcdsaSha224 => "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha224",
+            Self::EcdsaSha256 => "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha256",
+            Self::EcdsaSha384 => "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384",
+            Self::EcdsaSha512 => "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha512",
+        }
+    }
+
+    /// The algorithm with exactly this URI.
+    pub fn from_uri(uri: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.uri() == uri)
+    }
+
+    /// The name in Java's form, as management requests carry it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RsaSha1 => "SHA1withRSA",
+            Self::RsaSha256 => "SHA256withRSA",
+            Self::RsaSha384 => "SHA384withRSA",
+            Self::RsaSha512 => "SHA512withRSA",
+            Self::RsaPssSha256 => "SHA256withRSAandMGF1",
+            Self::RsaPssSha384 => "SHA384withRSAandMGF1",
+            Self::RsaPssSha512 => "SHA512withRSAandMGF1",
+            Self::EcdsaSha1 => "SHA1withECDSA",
+            Self::EcdsaSha224 => "SHA224withECDSA",
+            Self::EcdsaSha256 => "SHA256withECDSA",
+            Self::EcdsaSha384 => "SHA384withECDSA",
+            Self::EcdsaSha512 => "SHA512withECDSA",
+        }
+    }
+
+    /// True where it rests on SHA-1 and is refused.
+    pub const fn is_weak(self) -> bool {
+        self.digest().is_weak()
+    }
+
+    /// True where values are an ECDSA pair.
+    pub const fn is_ecdsa(self) -> bool {
+        matches!(self.parts().0, Scheme::Ecdsa)
+    }
+
+    /// The digest that is signed.
+    pub const fn digest(self) -> DigestAlgorithm {
+        self.parts().1
+    }
+
+    const fn parts(self) -> (Scheme, DigestAlgorithm) {
+        const PKCS1: Scheme = Scheme::Rsa(RsaPadding::Pkcs1);
+        const PSS: Scheme = Scheme::Rsa(RsaPadding::Pss);
+        match self {
+            Self::RsaSha1 => (PKCS1, DigestAlgorithm::Sha1),
+            Self::RsaSha256 => (PKCS1, DigestAlgorithm::Sha256),
+            Self::RsaSha384 => (PKCS1, DigestAlgorithm::Sha384),
+            Self::RsaSha512 => (PKCS1, DigestAlgorithm::Sha512),
+            Self::RsaPssSha256 => (PSS, DigestAlgorithm::Sha256),
+            Self::RsaPssSha384 => (PSS, DigestAlgorithm::Sha384),
+            Self::RsaPssSha512 => (PSS, DigestAlgorithm::Sha512),
+            Self::EcdsaSha1 => (Scheme::Ecdsa, DigestAlgorithm::Sha1),
+            Self::EcdsaSha224 => (Scheme::Ecdsa, DigestAlgorithm::Sha224),
+            Self::EcdsaSha256 => (Scheme::Ecdsa, DigestAlgorithm::Sha256),
+            Self::EcdsaSha384 => (Scheme::Ecdsa, DigestAlgorithm::Sha384),
+            Self::EcdsaSha512 => (Scheme::Ecdsa, DigestAlgorithm::Sha512),
+        }
+    }
+
+    const fn oid(self) -> &'static [u8] {
+        match self {
+            Self::RsaSha1 => &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5],
+            Self::RsaSha256 => &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 11],
+            Self::RsaSha384 => &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 12],
+            Self::RsaSha512 => &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 13],
+            Self::RsaPssSha256 | Self::RsaPssSha384 | Self::RsaPssSha512 => OID_RSA_PSS,
+            Self::EcdsaSha1 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 1],
+            Self::EcdsaSha224 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 1],
+            Self::EcdsaSha256 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2],
+            Self::EcdsaSha384 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 3],
+            Self::EcdsaSha512 => &[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 4],
+        }
+    }
+
+    /// Writes the AlgorithmIdentifier of RFC 5280.
+    pub(crate) fn write_identifier(self, writer: &mut Writer) {
+        writer.sequence(|w| {
+            w.oid(self.oid());
+            match self.parts() {
+                (Scheme::Ecdsa, _) => {}
+                (Scheme::Rsa(RsaPadding::Pkcs1), _) => {
+                    w.null();
+                }
+                (Scheme::Rsa(RsaPadding::Pss), digest) => {
+                    w.sequence(|w| {
+                        w.constructed(der::context(0), |w| write_digest_identifier(digest, w));
+                        w.constructed(der::context(1), |w| {
+                            w.sequence(|w| {
+                                w.oid(OID_MGF1);
+                                write_digest_identifier(digest, w);
+                            });
+                        });
+                        w.constructed(der::context(2), |w| {
+                            w.integer(digest.len() as u32);
+                        });
+                    });
+                }
+            }
+        });
+    }
+
+    /// Reads the contents of an AlgorithmIdentifier; `None` where it names nothing of the list.
+    pub(crate) fn read_identifier(mut contents: Reader<'_>) -> Option<Self> {
+        let oid = contents.oid().ok()?;
+        if oid != OID_RSA_PSS {
+            return Self::ALL.into_iter().find(|algorithm| algorithm.oid() == oid);
+        }
+        let mut parameters = contents.sequence().ok()?;
+        let digest =
+            read_digest_identifier(&mut parameters.optional(der::context(0)).ok()??.contents()).ok()??;
+        let mut mask = parameters
+            .optional(der::context(1))
+            .ok()??
+            .contents()
+            .sequence()
+            .ok()?;
+        if mask.oid().ok()? != OID_MGF1 || read_digest_identifier(&mut mask).ok()?? != digest {
+            return None;
+        }
+        let salt = parameters
+            .optional(der::context(2))
+            .ok()??
+            .contents()
+            .small_integer()
+            .ok()?;
+        if salt as usize != digest.len() {
+            return None;
+        }
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.parts() == (Scheme::Rsa(RsaPadding::Pss), digest))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Rsa(RsaPadding),
+    Ecdsa,
+}
+
+/// Writes the AlgorithmIdentifier of a digest, with NULL parameters as most writers do.
+pub(crate) fn write_digest_identifier(digest: DigestAlgorithm, writer: &mut Writer) {
+    writer.sequence(|w| {
+        w.oid(digest_oid(digest)).null();
+    });
+}
+
+/// Reads the AlgorithmIdentifier of a digest; the inner `None` where it names nothing of the list.
+pub(crate) fn read_digest_identifier(reader: &mut Reader<'_>) -> Result<Option<DigestAlgorithm>, DerError> {
+    let oid = reader.sequence()?.oid()?;
+    Ok([
+        DigestAlgorithm::Sha1,
+        DigestAlgorithm::Sha224,
+        DigestAlgorithm::Sha256,
+        DigestAlgorithm::Sha384,
+        DigestAlgorithm::Sha512,
+    ]
+    .into_iter()
+    .find(|&digest| digest_oid(digest) == oid))
+}
+
+const fn digest_oid(digest: DigestAlgorithm) -> &'static [u8] {
+    match digest {
+        DigestAlgorithm::Sha1 => &[0x2b, 0x0e, 3, 2, 26],
+        DigestAlgorithm::Sha256 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 1],
+        DigestAlgorithm::Sha384 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 2],
+        DigestAlgorithm::Sha512 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 3],
+        DigestAlgorithm::Sha224 => &[0x60, 0x86, 0x48, 1, 0x65, 3, 4, 2, 4],
+    }
+}
+
+/// The kinds of key that members, nodes and authorities may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyAlgorithm {
+    /// The default.
+    EcdsaP256,
+    /// NIST P-384.
+    EcdsaP384,
+    /// RSA; 2048, 3072 or 4096 can be generated, 2048 to 8192 are read.
+    Rsa {
+        /// Length of the modulus.
+        bits: u16,
+    },
+}
+
+impl KeyAlgorithm {
+    /// The algorithm that our messages, certificates and tokens are signed with by such a key.
+    pub const fn message_algorithm(self) -> SignatureAlgorithm {
+        match self {
+            Self::EcdsaP256 => SignatureAlgorithm::EcdsaSha256,
+            Self::EcdsaP384 => SignatureAlgorithm::EcdsaSha384,
+            Self::Rsa { .. } => SignatureAlgorithm::RsaSha512,
+        }
+    }
+}
+
+/// A key could not be made, read or used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SigningError {
+    /// The library of this build lacks the algorithm.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    /// SHA-1, or an algorithm of another kind of key.
+    #[error("a key of this kind does not sign with {}", .0.name())]
+    WrongAlgorithm(SignatureAlgorithm),
+    /// RSA keys have 2048, 3072 or 4096 bits.
+    #[error("RSA keys of {0} bits are not made here; choose 2048, 3072 or 4096")]
+    KeySize(u16),
+    /// The bytes are no PKCS#8 of a P-256, P-384 or RSA key.
+    #[error(
+        "the private key is not PKCS#8 of an ECDSA P-256, P-384 or RSA key; convert it with `openssl pkcs8`"
+    )]
+    Malformed,
+    /// The library or a remote signer failed.
+    #[error("the signing operation failed")]
+    Failed,
+}
+
+impl SigningError {
+    /// The machine code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unsupported(_) => "unsupported_algorithm",
+            Self::WrongAlgorithm(_) => "wrong_algorithm",
+            Self::KeySize(_) => "key_size",
+            Self::Malformed => "malformed_key",
+            Self::Failed => "signing_failed",
+        }
+    }
+}
+
+impl From<Rejected> for SigningError {
+    fn from(Rejected: Rejected) -> Self {
+        Self::Malformed
+    }
+}
+
+impl From<Failure> for SigningError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Rejected => Self::Failed,
+            Failure::Unsupported(missing) => Self::Unsupported(missing),
+        }
+    }
+}
+
+/// A private key that signs; where it lives is its own affair.
+pub trait SigningKey: Send + Sync {
+    /// The kind of key.
+    fn key_algorithm(&self) -> KeyAlgorithm;
+
+    /// SubjectPublicKeyInfo as DER.
+    fn public_key(&self) -> &[u8];
+
+    /// Signs `message`. ECDSA values are DER; see [`ecdsa_der_to_fixed`] for XML.
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, SigningError>;
+}
+
+/// A private key in this process's memory, wiped when dropped.
+pub struct SoftwareKey {
+    pair: Pair,
+    algorithm: KeyAlgorithm,
+    spki: Vec<u8>,
+    pkcs8: Zeroizing<Vec<u8>>,
+}
+
+enum Pair {
+    Ec(EcKey),
+    Rsa(RsaKey),
+}
+
+impl SoftwareKey {
+    /// Makes a new key. RSA needs a build with aws-lc and takes seconds at 4096 bits.
+    pub fn generate(algorithm: KeyAlgorithm) -> Result<Self, SigningError> {
+        let pkcs8 = match algorithm {
+            KeyAlgorithm::EcdsaP256 => {
+                EcKey::generate_pkcs8(Curve::P256).map_err(|_| SigningError::Failed)?
+            }
+            KeyAlgorithm::EcdsaP384 => {
+                EcKey::generate_pkcs8(Curve::P384).map_err(|_| SigningError::Failed)?
+            }
+            KeyAlgorithm::Rsa {
+                bits: bits @ (2048 | 3072 | 4096),
+            } => RsaKey::generate_pkcs8(bits)?,
+            KeyAlgorithm::Rsa { bits } => return Err(SigningError::KeySize(bits)),
+        };
+        Self::from_pkcs8(&pkcs8)
+    }
+
+    /// Reads an unencrypted PKCS#8 key.
+    pub fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, SigningError> {
+        let curve = pkcs8_curve(pkcs8).map_err(|_| SigningError::Malformed)?;
+        let (pair, algorithm, spki) = match curve {
+            Some(curve) => {
+                let key = EcKey::from_pkcs8(curve, pkcs8)?;
+                let spki = ec_spki(curve, key.public());
+                (Pair::Ec(key), curve.into(), spki)
+            }
+            None => {
+                let key = RsaKey::from_pkcs8(pkcs8)?;
+                let spki = rsa_spki(key.public());
+                let bits = u16::try_from(key.modulus_len() * 8).map_err(|_| SigningError::Malformed)?;
+                (Pair::Rsa(key), KeyAlgorithm::Rsa { bits }, spki)
+            }
+        };
+        Ok(Self {
+            pair,
+            algorithm,
+            spki,
+            pkcs8: Zeroizing::new(pkcs8.to_vec()),
+        })
+    }
+
+    /// The key as unencrypted PKCS#8, for a TLS stack and for sealing.
+    pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
+        self.pkcs8.clone()
+    }
+}
+
+impl std::fmt::Debug for SoftwareKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SoftwareKey")
+            .field("algorithm", &self.algorithm)
+            .finish_non_exhaustive()
+    }
+}
+
+impl SigningKey for SoftwareKey {
+    fn key_algorithm(&self) -> KeyAlgorithm {
+        self.algorithm
+    }
+
+    fn public_key(&self) -> &[u8] {
+        &self.spki
+    }
+
+    fn sign(&self, algorithm: SignatureAlgorithm, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        let (scheme, digest) = algorithm.parts();
+        match (&self.pair, scheme) {
+            _ if algorithm.is_weak() => Err(SigningError::WrongAlgorithm(algorithm)),
+            (Pair::Ec(key), Scheme::Ecdsa) => Ok(key.sign(digest, message)?),
+            (Pair::Rsa(key), Scheme::Rsa(padding)) => Ok(key.sign(padding, digest, message)?),
+            (Pair::Ec(_), Scheme::Rsa(_)) | (Pair::Rsa(_), Scheme::Ecdsa) => {
+                Err(SigningError::WrongAlgorithm(algorithm))
+            }
+        }
+    }
+}
+
+impl From<Curve> for KeyAlgorithm {
+    fn from(curve: Curve) -> Self {
+        match curve {
+            Curve::P256 => Self::EcdsaP256,
+            Curve::P384 => Self::EcdsaP384,
+        }
+    }
+}
+
+/// A signature was not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SignatureInvalid {
+    /// The value does not fit message and key.
+    #[error("the signature value does not fit the signed bytes and the key")]
+    Mismatch,
+    /// SHA-1 is refused in signatures.
+    #[error("the signature uses {}, which is too weak to be accepted", .0.name())]
+    Weak(SignatureAlgorithm),
+    /// The key is of another kind than the algorithm.
+    #[error("the key cannot have made a signature with {}", .0.name())]
+    WrongKey(SignatureAlgorithm),
+    /// Neither P-256, P-384 nor RSA.
+    #[error("the public key is neither ECDSA P-256, P-384 nor RSA")]
+    UnknownKey,
+    /// The library of this build lacks the algorithm.
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+}
+
+impl SignatureInvalid {
+    /// The machine code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Mismatch => "signature_mismatch",
+            Self::Weak(_) => "weak_algorithm",
+            Self::WrongKey(_) => "wrong_key",
+            Self::UnknownKey => "unknown_key",
+            Self::Unsupported(_) => "unsupported_algorithm",
+        }
+    }
+}
+
+/// Verifies a signature over `message`. `spki` is SubjectPublicKeyInfo as DER, ECDSA values are DER; RSA keys have at
+/// least 2048 bits.
+pub fn verify_signature(
+    algorithm: SignatureAlgorithm,
+    spki: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), SignatureInvalid> {
+    if algorithm.is_weak() {
+        return Err(SignatureInvalid::Weak(algorithm));
+    }
+    let (scheme, digest) = algorithm.parts();
+    let verdict = match (PublicKey::read(spki).ok_or(SignatureInvalid::UnknownKey)?, scheme) {
+        (PublicKey::Ec(curve, point), Scheme::Ecdsa) => {
+            asymmetric::verify_ecdsa(curve, digest, point, message, signature)
+        }
+        (PublicKey::Rsa(key), Scheme::Rsa(padding)) => {
+            asymmetric::verify_rsa(padding, digest, key, message, signature)
+        }
+        (PublicKey::Ec(..), Scheme::Rsa(_)) | (PublicKey::Rsa(_), Scheme::Ecdsa) => {
+            return Err(SignatureInvalid::WrongKey(algorithm));
+        }
+    };
+    verdict.map_err(|failure| match failure {
+        Failure::Rejected => SignatureInvalid::Mismatch,
+        Failure::Unsupported(missing) => SignatureInvalid::Unsupported(missing),
+    })
+}
+
+enum PublicKey<'a> {
+    Ec(Curve, &'a [u8]),
+    Rsa(&'a [u8]),
+}
+
+impl<'a> PublicKey<'a> {
+    fn read(spki: &'a [u8]) -> Option<Self> {
+        let mut outer = der::only(spki, der::SEQUENCE).ok()?.contents();
+        let mut algorithm = outer.sequence().ok()?;
+        let key = outer.bit_string().ok()?;
+        outer.end().ok()?;
+        match algorithm.oid().ok()? {
+            OID_EC_PUBLIC_KEY => Some(Self::Ec(named_curve(algorithm.oid().ok()?)?, key)),
+            OID_RSA_ENCRYPTION => Some(Self::Rsa(key)),
+            _ => None,
+        }
+    }
+}
+
+fn named_curve(oid: &[u8]) -> Option<Curve> {
+    match oid {
+        OID_P256 => Some(Curve::P256),
+        OID_P384 => Some(Curve::P384),
+        _ => None,
+    }
+}
+
+/// The kind of key in a SubjectPublicKeyInfo; `None` where it is none of ours.
+pub fn public_key_algorithm(spki: &[u8]) -> Option<KeyAlgorithm> {
+    match PublicKey::read(spki)? {
+        PublicKey::Ec(curve, _) => Some(curve.into()),
+        PublicKey::Rsa(key) => {
+            let modulus = der::only(key, der::SEQUENCE).ok()?.contents().integer().ok()?;
+            let modulus = modulus.strip_prefix(&[0]).unwrap_or(modulus);
+            let bits = (modulus.len() * 8).checked_sub(modulus.first()?.leading_zeros() as usize)?;
+            Some(KeyAlgorithm::Rsa {
+                bits: u16::try_from(bits).ok()?,
+            })
+        }
+    }
+}
+
+/// The bytes of the BIT STRING of a SubjectPublicKeyInfo, which key hashes of OCSP are built on.
+pub(crate) fn public_key_bits(spki: &[u8]) -> Option<&[u8]> {
+    let mut outer = der::only(spki, der::SEQUENCE).ok()?.contents();
+    outer.sequence().ok()?;
+    outer.bit_string().ok()
+}
+
+/// The curve of a PKCS#8 key, `None` for RSA.
+fn pkcs8_curve(pkcs8: &[u8]) -> Result<Option<Curve>, DerError> {
+    let mut key = der::only(pkcs8, der::SEQUENCE)?.contents();
+    key.small_integer()?;
+    let mut algorithm = key.sequence()?;
+    match algorithm.oid()? {
+        OID_RSA_ENCRYPTION => Ok(None),
+        OID_EC_PUBLIC_KEY => named_curve(algorithm.oid()?)
+            .map(Some)
+            .ok_or(DerError("unknown curve")),
+        _ => Err(DerError("unknown kind of key")),
+    }
+}
+
+fn ec_spki(curve: Curve, point: &[u8]) -> Vec<u8> {
+    let curve_oid = match curve {
+        Curve::P256 => OID_P256,
+        Curve::P384 => OID_P384,
+    };
+    der::sequence(|w| {
+        w.sequence(|w| {
+            w.oid(OID_EC_PUBLIC_KEY).oid(curve_oid);
+        });
+        w.bit_string(point);
+    })
+}
+
+fn rsa_spki(key: &[u8]) -> Vec<u8> {
+    der::sequence(|w| {
+        w.sequence(|w| {
+            w.oid(OID_RSA_ENCRYPTION).null();
+        });
+        w.bit_string(key);
+    })
+}
+
+/// An ECDSA value that is neither of the two forms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("malformed ECDSA signature value")]
+pub struct MalformedEcdsa;
+
+/// The longest half of an ECDSA value that is converted: P-521.
+const MAX_FIELD: usize = 66;
+
+/// Converts `r ‖ s`, split in the middle whatever its length (wire 4.1), to DER.
+pub fn ecdsa_fixed_to_der(fixed: &[u8]) -> Result<Vec<u8>, MalformedEcdsa> {
+    if fixed.is_empty() || !fixed.len().is_multiple_of(2) || fixed.len() > 2 * MAX_FIELD {
+        return Err(MalformedEcdsa);
+    }
+    let (r, s) = fixed.split_at(fixed.len() / 2);
+    Ok(der::sequence(|w| {
+        w.unsigned(r).unsigned(s);
+    }))
+}
+
+/// Converts DER to `r ‖ s`, each of `field` bytes (32 for P-256, 48 for P-384).
+pub fn ecdsa_der_to_fixed(signature: &[u8], field: usize) -> Result<Vec<u8>, MalformedEcdsa> {
+    let mut pair = der::only(signature, der::SEQUENCE)
+        .map_err(|_| MalformedEcdsa)?
+        .contents();
+    let mut fixed = Vec::with_capacity(2 * field);
+    for _ in 0..2 {
+        let value = pair.integer().map_err(|_| MalformedEcdsa)?;
+        let magnitude = value.strip_prefix(&[0]).unwrap_or(value);
+        if value[0] & 0x80 != 0 || magnitude.len() > field || field > MAX_FIELD {
+            return Err(MalformedEcdsa);
+        }
+        fixed.resize(fixed.len() + field - magnitude.len(), 0);
+        fixed.extend_from_slice(magnitude);
+    }
+    pair.end().map_err(|_| MalformedEcdsa)?;
+    Ok(fixed)
+}
+
+#[cfg(test)]
+mod tests;
