@@ -7,6 +7,8 @@
 //! Knows nothing of who is right: the module that refuses chooses the code.
 
 mod code;
+pub mod rest;
+pub mod soap;
 #[cfg(test)]
 mod tests;
 

@@ -1,5 +1,8 @@
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
+
+use super::rest::ErrorFormat;
 use super::*;
 
 /// Text of a file of the recorded vectors; `None` with a loud note where they are absent.
@@ -79,4 +82,90 @@ fn the_cause_of_a_foreign_fault_is_its_last_element() {
         Some(FaultCode::AccessDenied)
     );
     assert_eq!(fault("soap:Server").cause(), None);
+}
+
+fn foreign(code: &str, text: &str) -> ForeignFault {
+    ForeignFault {
+        code: code.into(),
+        text: text.into(),
+        detail: "0000".into(),
+    }
+}
+
+#[test]
+fn a_soap_fault_is_written_as_java_writes_it() {
+    assert_eq!(
+        String::from_utf8(soap::write(&foreign("Server.X", "a \"b\" <c>\r\n"))).unwrap(),
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><SOAP-ENV:Envelope xmlns:SOAP-ENV=\"http://schemas.xmlsoap.org/soap/\
+         envelope/\"><SOAP-ENV:Body><SOAP-ENV:Fault><faultcode>Server.X</faultcode><faultstring>a &quot;b&quot; &lt;c\
+         &gt;&#13;\n</faultstring><faultactor></faultactor><detail><faultDetail xmlns=\"\">0000</faultDetail></detail>\
+         </SOAP-ENV:Fault></SOAP-ENV:Body></SOAP-ENV:Envelope>"
+    );
+}
+
+#[test]
+fn what_is_not_a_fault_is_refused_by_what_it_is() {
+    let cause = |xml: &str| soap::read(xml.as_bytes()).unwrap_err().cause();
+    let envelope = |body: &str| {
+        format!("<e:Envelope xmlns:e='http://schemas.xmlsoap.org/soap/envelope/'>{body}</e:Envelope>")
+    };
+    assert_eq!(cause("no"), FaultCode::InvalidXml);
+    assert_eq!(cause("<!DOCTYPE x><x/>"), FaultCode::InvalidXml);
+    assert_eq!(cause("<x/>"), FaultCode::InvalidSoap);
+    assert_eq!(
+        cause(&envelope("<e:Body><other/></e:Body>")),
+        FaultCode::InvalidMessage
+    );
+    assert_eq!(
+        cause(&envelope("<e:Body><e:Fault/></e:Body>")),
+        FaultCode::InvalidSoap
+    );
+    assert_eq!(cause(&"<a>".repeat(20_000)), FaultCode::InvalidXml);
+    assert_eq!(
+        cause(&" ".repeat(crate::limits::FAULT + 1)),
+        FaultCode::InvalidXml
+    );
+}
+
+#[test]
+fn accept_decides_the_format_of_errors() {
+    assert_eq!(ErrorFormat::from_accept(None), ErrorFormat::Json);
+    assert_eq!(ErrorFormat::from_accept(Some("*/*")), ErrorFormat::Json);
+    assert_eq!(
+        ErrorFormat::from_accept(Some("text/*;q=0.5")),
+        ErrorFormat::TextXml
+    );
+    assert_eq!(
+        ErrorFormat::from_accept(Some("text/html, Application/XML, text/xml")),
+        ErrorFormat::ApplicationXml
+    );
+}
+
+#[test]
+fn a_line_break_in_a_peers_code_cannot_add_a_header() {
+    assert_eq!(
+        rest::error_header(&foreign("Server.X\r\nX-Injected: 1", "")),
+        "Server.X  X-Injected: 1"
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_fault_survives_the_trip_between_servers(code in "[A-Za-z.]{1,40}", text in "[^\\x00-\\x1f\\u{fffe}\\u{ffff}]*") {
+        let fault = foreign(&code, &text);
+        prop_assert_eq!(soap::read(&soap::write(&fault)), Ok(fault));
+    }
+
+    #[test]
+    fn whatever_the_text_the_documents_stay_well_formed(code in "\\PC{1,40}", text in any::<String>()) {
+        let fault = foreign(&code, &text);
+        prop_assert!(soap::read(&soap::write(&fault)).is_ok());
+        let xml = String::from_utf8(rest::body(&fault, ErrorFormat::TextXml)).unwrap();
+        prop_assert!(roxmltree::Document::parse(&xml).is_ok());
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = soap::read(&bytes);
+    }
 }
