@@ -14,5 +14,9 @@ pub mod time;
 pub mod der;
 pub mod crypto;
 pub mod signing;
+pub mod certificate;
+
+#[cfg(test)]
+mod vectors;
 
 pub use time::UnixTime;
