@@ -16,7 +16,7 @@ use x509_parser::nom::Parser as _;
 
 use crate::UnixTime;
 use crate::crypto;
-use crate::der::{self, DerError, Reader};
+use crate::der::{self, DerError};
 use crate::signing::{self, KeyAlgorithm, SignatureAlgorithm, SignatureInvalid};
 
 mod name;

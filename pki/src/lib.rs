@@ -15,6 +15,8 @@ pub mod der;
 pub mod crypto;
 pub mod signing;
 pub mod certificate;
+pub mod chain;
+pub mod profile;
 
 #[cfg(test)]
 mod vectors;

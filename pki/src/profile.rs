@@ -1,0 +1,193 @@
+//! Certificate profiles: how a certificate's subject names a member of an instance (wire 8.1).
+//!
+//! Owns the profiles `Ejbca` and `Basic`, reading and writing, and the text of a value as Java's library hands it
+//! on (escaped as in RFC 2253: such a member code is registered with its backslashes). Refuses subjects that Java
+//! reads ambiguously or with control characters in them. The national profiles follow.
+
+use crate::certificate::{Attribute, Name};
+
+/// A profile, named by a Java class in global configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CertificateProfile {
+    /// `businessCategory` = member class, `serialNumber` = member code.
+    Basic,
+    /// `C` = instance, `O` = member class, `CN` = member code.
+    Ejbca,
+}
+
+/// The member that a signing certificate speaks for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ProfileMember {
+    /// Instance identifier.
+    pub instance: String,
+    /// Member class.
+    pub class: String,
+    /// Member code.
+    pub code: String,
+}
+
+/// The subject names no member by this profile.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// An attribute is missing, or its type is no plain text.
+    #[error("the certificate's subject does not contain {}", label(*.0))]
+    Missing(Attribute),
+    /// The attribute occurs twice, or shares its part of the name with others.
+    #[error("the certificate's subject is ambiguous about {}", label(*.0))]
+    Ambiguous(Attribute),
+    /// Blank, or with control characters.
+    #[error("the certificate's subject has an unusable {}", label(*.0))]
+    Unusable(Attribute),
+}
+
+impl ProfileError {
+    /// The machine code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Missing(_) => "attribute_missing",
+            Self::Ambiguous(_) => "attribute_ambiguous",
+            Self::Unusable(_) => "attribute_unusable",
+        }
+    }
+}
+
+const fn label(attribute: Attribute) -> &'static str {
+    match attribute {
+        Attribute::CommonName => "a common name (CN)",
+        Attribute::SerialNumber => "a serial number (serialNumber)",
+        Attribute::Country => "a country or instance (C)",
+        Attribute::Organization => "an organization (O)",
+        Attribute::OrganizationalUnit => "an organizational unit (OU)",
+        Attribute::BusinessCategory => "a business category (businessCategory)",
+        Attribute::OrganizationIdentifier => "an organization identifier (2.5.4.97)",
+    }
+}
+
+/// The attributes of a subject in the order in which they are written.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Subject(pub Vec<(Attribute, String)>);
+
+impl Subject {
+    /// A subject of one common name.
+    pub fn common_name(name: impl Into<String>) -> Self {
+        Self(vec![(Attribute::CommonName, name.into())])
+    }
+
+    /// The same with one more attribute at the end.
+    #[must_use]
+    pub fn with(mut self, attribute: Attribute, value: impl Into<String>) -> Self {
+        self.0.push((attribute, value.into()));
+        self
+    }
+}
+
+const PACKAGE: &str = "ee.ria.xroad.common.certificateprofile.impl.";
+const SUFFIX: &str = "CertificateProfileInfoProvider";
+
+impl CertificateProfile {
+    /// The profile of this Java class; `None` for those that are not built in.
+    pub fn from_class_name(class: &str) -> Option<Self> {
+        match class.trim().strip_prefix(PACKAGE)?.strip_suffix(SUFFIX)? {
+            "Basic" => Some(Self::Basic),
+            "Ejbca" => Some(Self::Ejbca),
+            _ => None,
+        }
+    }
+
+    /// The name of the Java class.
+    pub fn class_name(self) -> String {
+        let name = match self {
+            Self::Basic => "Basic",
+            Self::Ejbca => "Ejbca",
+        };
+        format!("{PACKAGE}{name}{SUFFIX}")
+    }
+
+    /// Reads the member from the subject of a signing certificate. `expected_instance` is the instance of the expected
+    /// signer: the profile Basic names none and takes that.
+    pub fn member(self, subject: &Name, expected_instance: &str) -> Result<ProfileMember, ProfileError> {
+        match self {
+            Self::Basic => Ok(ProfileMember {
+                instance: expected_instance.to_owned(),
+                class: read(subject, Attribute::BusinessCategory)?,
+                code: read(subject, Attribute::SerialNumber)?,
+            }),
+            Self::Ejbca => Ok(ProfileMember {
+                instance: read(subject, Attribute::Country)?,
+                class: read(subject, Attribute::Organization)?,
+                code: read(subject, Attribute::CommonName)?,
+            }),
+        }
+    }
+
+    /// The subject of a signing certificate for this member; `name` is the organization in words, used by Basic.
+    pub fn signing_subject(self, member: &ProfileMember, name: &str) -> Subject {
+        let ProfileMember {
+            instance,
+            class,
+            code,
+        } = member;
+        match self {
+            Self::Basic => Subject::default()
+                .with(Attribute::Organization, name)
+                .with(Attribute::BusinessCategory, class)
+                .with(Attribute::SerialNumber, code)
+                .with(Attribute::CommonName, name),
+            Self::Ejbca => Subject::default()
+                .with(Attribute::Country, instance)
+                .with(Attribute::Organization, class)
+                .with(Attribute::CommonName, code),
+        }
+    }
+
+    /// The subject of an authentication certificate; peers find it by its hash only. `name` is the organization in
+    /// words and `dns` the server's host name, used by Basic; `server` is the server code, used by Ejbca.
+    pub fn authentication_subject(
+        self,
+        owner: &ProfileMember,
+        server: &str,
+        name: &str,
+        dns: &str,
+    ) -> Subject {
+        match self {
+            Self::Basic => Subject::default()
+                .with(Attribute::Organization, name)
+                .with(Attribute::SerialNumber, &owner.code)
+                .with(Attribute::CommonName, dns),
+            Self::Ejbca => Subject::default()
+                .with(Attribute::Country, &owner.instance)
+                .with(Attribute::CommonName, server),
+        }
+    }
+}
+
+fn read(subject: &Name, attribute: Attribute) -> Result<String, ProfileError> {
+    if subject.has_multi_valued_rdn() || subject.count(attribute) > 1 {
+        return Err(ProfileError::Ambiguous(attribute));
+    }
+    let value = subject
+        .attribute(attribute)
+        .ok_or(ProfileError::Missing(attribute))?;
+    if value.trim().is_empty() || value.chars().any(char::is_control) {
+        return Err(ProfileError::Unusable(attribute));
+    }
+    Ok(escaped(value))
+}
+
+/// The value as Bouncy Castle's `IETFUtils.valueToString` returns it.
+fn escaped(value: &str) -> String {
+    let inner = value.trim_matches(' ');
+    let lead = value.len() - value.trim_start_matches(' ').len();
+    let mut text = String::with_capacity(value.len() + 2);
+    for (at, letter) in value.char_indices() {
+        let special = matches!(letter, ',' | '"' | '\\' | '+' | '=' | '<' | '>' | ';');
+        if special || (at == 0 && letter == '#') || at < lead || at >= lead + inner.len() {
+            text.push('\\');
+        }
+        text.push(letter);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
