@@ -156,6 +156,62 @@ fn xmllint_agrees_about_difficult_documents() {
     }
 }
 
+/// What xmlsec1 digests where a signature refers to the element with id `c`.
+fn xmlsec_digest(document: &str, transform: &str) -> Option<String> {
+    const SHA512: &str = "http://www.w3.org/2001/04/xmlenc#sha512";
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, b"not a secret").unwrap();
+    let signature = format!(
+        "<s:Signature xmlns:s=\"http://www.w3.org/2000/09/xmldsig#\"><s:SignedInfo>\
+         <s:CanonicalizationMethod Algorithm=\"{}\"/>\
+         <s:SignatureMethod Algorithm=\"http://www.w3.org/2000/09/xmldsig#hmac-sha1\"/>\
+         <s:Reference URI=\"#c\">{transform}<s:DigestMethod Algorithm=\"{SHA512}\"/><s:DigestValue/></s:Reference>\
+         </s:SignedInfo><s:SignatureValue/></s:Signature>",
+        Method::Inclusive.uri()
+    );
+    let template = folder.path().join("template.xml");
+    std::fs::write(&template, document.replace("SIGNATURE", &signature)).unwrap();
+    let (key, template) = (key.to_str().unwrap(), template.to_str().unwrap());
+    let signed = tool(
+        "xmlsec1",
+        &["--sign", "--hmackey", key, "--id-attr:id", "c", template],
+        "",
+    )?;
+    let signed = String::from_utf8(signed).unwrap();
+    let (_, digest) = signed.split_once("DigestValue>").unwrap();
+    Some(digest.split_once('<').unwrap().0.replace(['\n', '\r'], ""))
+}
+
+#[test]
+fn xmlsec1_agrees_about_elements_cut_out_of_their_document() {
+    use base64::Engine as _;
+
+    let document = "<a xmlns:z='urn:z' xmlns='urn:d' xml:lang='de' xml:space='preserve'><b xml:lang='en' xmlns:a='urn:a'>\
+        <c id='c' xml:base='urn:x'>\n&#13;<z:d xmlns='' xml:lang='de' a:n='1'/></c></b>SIGNATURE</a>";
+    let list = "<e:InclusiveNamespaces xmlns:e=\"http://www.w3.org/2001/10/xml-exc-c14n#\" PrefixList=\"a #default\"/>";
+    for (method, prefixes, inside) in [
+        (Method::Inclusive, &[][..], ""),
+        (Method::Exclusive, &[][..], ""),
+        (Method::Exclusive, &["a", "#default"][..], list),
+    ] {
+        let transform = format!(
+            "<s:Transforms><s:Transform Algorithm=\"{}\">{inside}</s:Transform></s:Transforms>",
+            method.uri()
+        );
+        let Some(theirs) = xmlsec_digest(document, &transform) else {
+            return;
+        };
+        let ours = canonical_of(&document.replace("SIGNATURE", ""), Some("c"), method, prefixes);
+        let ours = kontor_pki::crypto::sha512(ours.as_bytes());
+        assert_eq!(
+            base64::engine::general_purpose::STANDARD.encode(ours),
+            theirs,
+            "{method:?} {prefixes:?}"
+        );
+    }
+}
+
 /// XML without comments: redefined prefixes, undeclared defaults, references, CDATA, instructions, `xml:` attributes.
 fn arbitrary_element() -> impl Strategy<Value = String> {
     let attribute = prop_oneof![
