@@ -16,4 +16,5 @@ pub mod xml;
 pub mod c14n;
 pub mod id;
 pub mod fault;
+pub mod rest;
 pub mod hash_chain;
