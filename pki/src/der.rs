@@ -2,7 +2,12 @@
 //!
 //! Owns tags, lengths, the few primitive types our messages use, and both ASN.1 time forms. A reader hands out raw
 //! slices, so that what is signed or hashed is what was received. Refuses indefinite lengths, lengths that are not
-//! minimal, tags above 30 and anything after the end; nothing here recurses on input.
+//! minimal, tags above 30 and anything after the end; `der/ber.rs` rewrites the BER that some time-stamp authorities
+//! send.
+
+mod ber;
+
+pub use ber::to_definite;
 
 use crate::time::{Civil, UnixTime, digits, fraction_millis};
 

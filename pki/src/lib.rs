@@ -17,6 +17,7 @@ pub mod signing;
 pub mod certificate;
 pub mod chain;
 pub mod profile;
+pub mod ocsp;
 
 #[cfg(test)]
 mod vectors;

@@ -90,7 +90,34 @@ fn object_identifiers_are_shown_dotted() {
     assert_eq!(oid_text(&[0x2a, 0x86]), None);
 }
 
+#[test]
+fn indefinite_lengths_and_strings_in_pieces_become_der() {
+    let ber = [
+        0x30, 0x80, 0x24, 0x80, 0x04, 0x01, 0x61, 0x04, 0x81, 0x01, 0x62, 0, 0, 0x02, 0x01, 0x05, 0, 0,
+    ];
+    let der = to_definite(&ber).unwrap();
+    assert_eq!(der, [0x30, 0x07, 0x04, 0x02, 0x61, 0x62, 0x02, 0x01, 0x05]);
+    assert_eq!(to_definite(&der).unwrap(), der);
+    assert!(to_definite(&ber[..ber.len() - 1]).is_err());
+    assert!(to_definite(&[0x04, 0x80, 0, 0]).is_err());
+    assert!(to_definite(&[&der[..], &[0]].concat()).is_err());
+    assert_eq!(
+        to_definite(&[0x30, 0x80].repeat(1000)),
+        Err(DerError("nested too deeply"))
+    );
+}
+
 proptest! {
+    #[test]
+    fn no_bytes_make_the_rewriting_panic(bytes in proptest::collection::vec(
+        prop_oneof![Just(0x30), Just(0x80), Just(0x24), Just(0), Just(2), any::<u8>()], 0..64)
+    ) {
+        if let Ok(der) = to_definite(&bytes) {
+            prop_assert_eq!(to_definite(&der), Ok(der));
+        }
+    }
+
+
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
         let mut reader = Reader::new(&bytes);
