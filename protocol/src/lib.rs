@@ -18,3 +18,5 @@ pub mod id;
 pub mod fault;
 pub mod rest;
 pub mod hash_chain;
+pub mod rest;
+pub mod trust;

@@ -79,6 +79,8 @@ pub const DIRECTORY: usize = 1024 * 1024;
 pub const DIRECTORY_PARTS: usize = 1000;
 /// One part of the configuration: the shared parameters of a large instance have tens of MiB.
 pub const CONFIGURATION_PART: usize = 64 * 1024 * 1024;
+/// XML nodes of one part: about 200 bytes of memory each.
+pub const CONFIGURATION_NODES: u32 = 4_000_000;
 /// Federated instances, configuration sources and certificates in one document each.
 pub const CONFIGURATION_SOURCES: usize = 1000;
 

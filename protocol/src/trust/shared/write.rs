@@ -1,0 +1,147 @@
+//! Writing `shared-params.xml` in version 3.
+//!
+//! Owns the order of the schema and the document-local ids. What Java reads it must find: the owner of a server is
+//! not repeated among its clients unless the data says so.
+
+use std::collections::HashMap;
+
+use super::{ApprovedCa, CaInfo, SharedParams};
+use crate::id::ClientId;
+use crate::trust::document::Writer;
+
+pub(super) fn write(params: &SharedParams) -> Vec<u8> {
+    let mut w = Writer::new("conf");
+    w.text("instanceIdentifier", &params.instance);
+    for source in &params.sources {
+        w.open("source");
+        w.text("address", &source.address);
+        for certificate in &source.internal_certificates {
+            w.binary("internalVerificationCert", certificate);
+        }
+        for certificate in &source.external_certificates {
+            w.binary("externalVerificationCert", certificate);
+        }
+        w.close("source");
+    }
+    for ca in &params.authorities {
+        write_ca(&mut w, ca);
+    }
+    for tsa in &params.tsas {
+        w.open("approvedTSA");
+        w.text("name", &tsa.name);
+        w.text("url", &tsa.url);
+        w.binary("cert", &tsa.certificate);
+        w.close("approvedTSA");
+    }
+    let ids = write_members(&mut w, params);
+    for server in &params.servers {
+        w.open("securityServer");
+        w.text(
+            "owner",
+            ids.get(&server.id.owner().clone().into())
+                .map_or("", String::as_str),
+        );
+        w.text("serverCode", server.id.code());
+        if let Some(address) = &server.address {
+            w.text("address", address);
+        }
+        for hash in &server.authentication_hashes {
+            w.binary("authCertHash", hash);
+        }
+        for client in &server.clients {
+            w.text("client", ids.get(client).map_or("", String::as_str));
+        }
+        w.close("securityServer");
+    }
+    for group in &params.groups {
+        w.open("globalGroup");
+        w.text("groupCode", group.id.code());
+        w.text("description", &group.description);
+        for member in &group.members {
+            w.client_id("groupMember", member);
+        }
+        w.close("globalGroup");
+    }
+    w.open("globalSettings");
+    for class in &params.settings.member_classes {
+        w.open("memberClass");
+        w.text("code", &class.code);
+        w.text("description", &class.description);
+        w.close("memberClass");
+    }
+    w.text(
+        "ocspFreshnessSeconds",
+        &params.settings.ocsp_freshness_seconds.to_string(),
+    );
+    w.close("globalSettings");
+    w.finish("conf")
+}
+
+fn write_ca(w: &mut Writer, ca: &ApprovedCa) {
+    w.open("approvedCA");
+    w.text("name", &ca.name);
+    w.text(
+        "authenticationOnly",
+        if ca.authentication_only { "true" } else { "false" },
+    );
+    write_ca_info(w, "topCA", &ca.top);
+    for intermediate in &ca.intermediates {
+        write_ca_info(w, "intermediateCA", intermediate);
+    }
+    w.text("certificateProfileInfo", &ca.profile_class);
+    w.close("approvedCA");
+}
+
+fn write_ca_info(w: &mut Writer, name: &str, info: &CaInfo) {
+    w.open(name);
+    w.binary("cert", &info.certificate);
+    for ocsp in &info.ocsp {
+        w.open("ocsp");
+        w.text("url", &ocsp.url);
+        if let Some(certificate) = &ocsp.certificate {
+            w.binary("cert", certificate);
+        }
+        w.close("ocsp");
+    }
+    w.close(name);
+}
+
+/// Writes the members and returns the ids they were given.
+///
+/// A server or client that refers to nobody gets an empty reference, which every reader refuses: the data of whoever
+/// built it is broken, and must not be published.
+fn write_members(w: &mut Writer, params: &SharedParams) -> HashMap<ClientId, String> {
+    let mut ids: HashMap<ClientId, String> = HashMap::new();
+    let mut next = 0..;
+    let mut fresh = || format!("id{}", next.next().unwrap_or(u64::MAX));
+    for member in &params.members {
+        let id = fresh();
+        w.open_with("member", "id", &id);
+        ids.insert(member.id.clone().into(), id);
+        w.open("memberClass");
+        w.text("code", member.id.class());
+        let description = params
+            .settings
+            .member_classes
+            .iter()
+            .find(|c| c.code == member.id.class());
+        w.text(
+            "description",
+            description.map_or(member.id.class(), |c| &c.description),
+        );
+        w.close("memberClass");
+        w.text("memberCode", member.id.code());
+        w.text("name", &member.name);
+        for subsystem in &member.subsystems {
+            let id = fresh();
+            w.open_with("subsystem", "id", &id);
+            w.text("subsystemCode", &subsystem.code);
+            w.close("subsystem");
+            if let Ok(client) = ClientId::subsystem_of(member.id.clone(), &subsystem.code) {
+                ids.insert(client, id);
+            }
+        }
+        w.close("member");
+    }
+    ids
+}
