@@ -178,7 +178,7 @@ fn upstream_directories_get_their_verdicts() {
     let judge = |name: &str, now: &str| {
         let body = fs::read(dir.join(name)).unwrap();
         let now = UnixTime::parse_rfc3339(now).unwrap();
-        directory::verify(&body, &[certificate.clone()], "EE", Relation::Own, now)
+        directory::verify(&body, std::slice::from_ref(&certificate), "EE", Relation::Own, now)
     };
     let early = "2014-01-01T00:00:00Z";
     let simple = judge("test-conf-simple.txt", early).unwrap();
