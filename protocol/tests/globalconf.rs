@@ -178,7 +178,13 @@ fn upstream_directories_get_their_verdicts() {
     let judge = |name: &str, now: &str| {
         let body = fs::read(dir.join(name)).unwrap();
         let now = UnixTime::parse_rfc3339(now).unwrap();
-        directory::verify(&body, std::slice::from_ref(&certificate), "EE", Relation::Own, now)
+        directory::verify(
+            &body,
+            std::slice::from_ref(&certificate),
+            "EE",
+            Relation::Own,
+            now,
+        )
     };
     let early = "2014-01-01T00:00:00Z";
     let simple = judge("test-conf-simple.txt", early).unwrap();
@@ -334,7 +340,7 @@ fn the_recorded_world_answers_what_messages_ask() {
         "CA A"
     );
     let issuer = set.issuer_of("DX", &certificate("sign-com-2002")).unwrap();
-    assert!(!issuer.top);
+    assert!(!issuer.top && issuer.profile.is_some());
     assert!(
         set.issuer_of("DX", &certificate("sign-fx-gov-9001")).is_none(),
         "authorities stay in their instance"

@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use kontor_pki::certificate::Certificate;
+use kontor_pki::profile::CertificateProfile;
 
 use super::InstanceConfig;
 use super::shared::{CaInfo, SecurityServer};
@@ -21,6 +22,9 @@ pub struct CaEntry {
     pub ocsp_urls: Vec<String>,
     /// Responder certificates configured for this certificate.
     pub ocsp_certs: Vec<Certificate>,
+    /// How member identifiers are read from subjects; `None` if the class is not built in, and then no signature
+    /// under this authority can be judged.
+    pub profile: Option<CertificateProfile>,
     /// The class name as configured.
     pub profile_class: String,
     /// Certificates of this authority never sign.
@@ -179,13 +183,20 @@ impl Instance {
 
 impl CaEntry {
     fn may_sign(&self) -> bool {
-        !self.authentication_only
+        !self.authentication_only && self.profile.is_some()
     }
 }
 
 fn usable_authorities(config: &InstanceConfig, notes: &mut Vec<String>) -> Vec<CaEntry> {
     let mut entries = Vec::new();
     for ca in &config.shared.authorities {
+        let profile = CertificateProfile::from_class_name(&ca.profile_class);
+        if profile.is_none() {
+            notes.push(format!(
+                "authority `{}`: the certificate profile `{}` is not built in, signatures under it cannot be judged",
+                ca.name, ca.profile_class
+            ));
+        }
         let infos = std::iter::once((&ca.top, true)).chain(ca.intermediates.iter().map(|i| (i, false)));
         for (info, top) in infos {
             let Some(certificate) = usable(&info.certificate, &ca.name, "certificate", notes) else {
@@ -196,6 +207,7 @@ fn usable_authorities(config: &InstanceConfig, notes: &mut Vec<String>) -> Vec<C
                 certificate,
                 ocsp_urls: info.ocsp.iter().map(|o| o.url.clone()).collect(),
                 ocsp_certs: responder_certificates(info, &ca.name, notes),
+                profile,
                 profile_class: ca.profile_class.clone(),
                 authentication_only: ca.authentication_only,
                 top,
