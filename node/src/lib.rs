@@ -1,3 +1,15 @@
-//! The Kontor node.
+//! The Kontor node: sockets, files, clocks and tasks around the pure crates `protocol` and `pki`.
+//!
+//! Reading order is the order of the modules below; a module uses only modules listed above it.
+//! Three invariants hold everywhere:
+//!
+//! 1. **Nothing leaves unrecorded.** A request or an answer is released only while its log receipt is held.
+//! 2. **Nothing is used unverified.** Services and information systems see only what was verified and permitted.
+//! 3. **A crash at any point** leaves a state that start-up repairs through the function the running node uses.
 
+pub mod clock;
 pub mod disk;
+pub mod config;
+pub mod shutdown;
+pub mod telemetry;
+pub mod fetch;

@@ -1,0 +1,266 @@
+//! The node's configuration file: TOML, format 1, to typed settings.
+//!
+//! Unknown keys are refused, every mistake is reported at once, paths are relative to the file. Secrets stand in
+//! files of their own and only their paths here. `sample.toml` beside this module documents every key and the
+//! risk of changing it; a test reads it.
+
+mod file;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kontor_protocol::id::{ClientId, GroupId, MemberId, ServerId};
+
+/// The annotated sample, as `kontor node sample` prints it.
+pub const SAMPLE: &str = include_str!("config/sample.toml");
+
+/// The file cannot be used; each line names one mistake.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be used:\n{}", .mistakes.join("\n"))]
+pub struct ConfigError {
+    /// The file.
+    pub path: String,
+    /// One sentence per mistake.
+    pub mistakes: Vec<String>,
+}
+
+/// Whether test trust is accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// Refuses instances and certificates marked as test.
+    Production,
+    /// Accepts only instances whose name begins with `TEST`.
+    Test,
+}
+
+/// TLS 1.2 on the federation port (architecture decision 3).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Tls12 {
+    /// TLS 1.3 only.
+    Off,
+    /// TLS 1.2 with AES-GCM suites beside TLS 1.3.
+    Gcm,
+}
+
+/// How an information system must prove itself (wire 2.2).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum IsAuthentication {
+    /// Plain HTTP is enough.
+    NoSsl,
+    /// HTTPS with a registered client certificate.
+    SslAuth,
+    /// HTTPS, no client certificate asked for.
+    SslNoAuth,
+}
+
+/// Where the node listens; `None` is off.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listen {
+    /// Information systems, HTTP (8080).
+    pub is_http: Option<SocketAddr>,
+    /// Information systems, HTTPS (8443).
+    pub is_https: Option<SocketAddr>,
+    /// Other nodes (5500).
+    pub federation: Option<SocketAddr>,
+    /// OCSP hand-out (5577).
+    pub ocsp: Option<SocketAddr>,
+    /// Health and metrics (9100).
+    pub health: Option<SocketAddr>,
+}
+
+/// What opens the node's sealed files.
+#[derive(Clone, Debug)]
+pub enum Unseal {
+    /// A file of 32 bytes.
+    File(PathBuf),
+    /// A file with a passphrase.
+    Passphrase(PathBuf),
+}
+
+/// A sealed key and its certificates, leaf first.
+#[derive(Clone, Debug)]
+pub struct KeyPair {
+    /// Sealed key file.
+    pub key: PathBuf,
+    /// PEM file: leaf, then intermediates, never the root (trap 2).
+    pub certificate: PathBuf,
+}
+
+/// A member whose messages this node signs.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The member.
+    pub id: MemberId,
+    /// Its signing key.
+    pub sign: KeyPair,
+}
+
+/// A client (member or subsystem) of this server, with its services.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The client.
+    pub id: ClientId,
+    /// How its information system proves itself.
+    pub is_authentication: IsAuthentication,
+    /// `NOSSL` also away from loopback.
+    pub allow_plain: bool,
+    /// Certificates of its information systems, PEM files.
+    pub is_certificates: Vec<PathBuf>,
+    /// What it offers.
+    pub services: Vec<Service>,
+}
+
+/// A service that a client offers.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Service code, the fifth piece of the path.
+    pub code: String,
+    /// Where the service is.
+    pub url: http::Uri,
+    /// Longest silence of the service.
+    pub timeout: Duration,
+    /// Whether its TLS certificate must be one of the client's.
+    pub verify_tls: bool,
+    /// Notice of the administrator while the service is disabled.
+    pub disabled: Option<String>,
+    /// Who may use it; nobody else may.
+    pub rights: Vec<Right>,
+}
+
+/// Who a right is given to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Subject {
+    /// Exactly this client.
+    Client(ClientId),
+    /// Every client that global configuration lists in the group.
+    Group(GroupId),
+}
+
+/// A right on a part of a service (wire 2.10).
+#[derive(Clone, Debug)]
+pub struct Right {
+    /// Who.
+    pub subject: Subject,
+    /// HTTP method or `*`.
+    pub method: String,
+    /// Path pattern, `**` for the whole service.
+    pub path: String,
+}
+
+/// Everything the file says.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Whether test trust is accepted.
+    pub mode: Mode,
+    /// This security server.
+    pub server: ServerId,
+    /// Message log, content, caches, lock and control socket.
+    pub data_dir: PathBuf,
+    /// Listeners.
+    pub listen: Listen,
+    /// What opens sealed files.
+    pub unseal: Unseal,
+    /// Key and certificate towards other nodes.
+    pub authentication: KeyPair,
+    /// Key and certificate towards information systems and services.
+    pub internal_tls: Option<KeyPair>,
+    /// TLS 1.2 towards other nodes.
+    pub tls12: Tls12,
+    /// Configuration anchor.
+    pub anchor: PathBuf,
+    /// How often global configuration is looked for.
+    pub trust_refresh: Duration,
+    /// How often OCSP responses are renewed (wire 8.5).
+    pub ocsp_refresh: Duration,
+    /// Time-stamp authorities to use, in turn; empty = all approved ones.
+    pub timestamping_urls: Vec<String>,
+    /// How long the log's writer waits for company before a sync.
+    pub group_wait: Duration,
+    /// Bodies up to this many bytes stay in memory and in the segment; larger ones go to content files.
+    pub inline_body: usize,
+    /// How long a stop waits for running exchanges.
+    pub stop_grace: Duration,
+    /// Members that sign here.
+    pub members: Vec<Member>,
+    /// Clients and their services.
+    pub clients: Vec<Client>,
+}
+
+impl NodeConfig {
+    /// Reads and checks the file; reports every mistake found.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|e| ConfigError {
+            path: path.display().to_string(),
+            mistakes: vec![format!("it cannot be read: {e}; check the path after --config")],
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Checks the text of a file that stands (or would stand) at `path`.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let error = |mistakes| ConfigError {
+            path: path.display().to_string(),
+            mistakes,
+        };
+        let parsed: file::File = toml::from_str(text).map_err(|e| error(vec![e.to_string()]))?;
+        let absolute = std::path::absolute(path).map_err(|e| error(vec![e.to_string()]))?;
+        let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+        file::Reading::new(base).settings(parsed).map_err(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_is_a_valid_configuration() {
+        let config = NodeConfig::parse(SAMPLE, Path::new("/etc/kontor/node.toml")).unwrap();
+        assert_eq!(config.server.to_string(), "TEST/GOV/musterstadt/ss1");
+        assert_eq!(config.clients[0].services[0].rights.len(), 2);
+        assert_eq!(config.anchor, Path::new("/etc/kontor/anchor.xml"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let text = SAMPLE.replace("grace_seconds", "grace_second");
+        let error = NodeConfig::parse(&text, Path::new("node.toml")).unwrap_err();
+        assert!(error.to_string().contains("grace_second"), "{error}");
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_at_once() {
+        let text = SAMPLE
+            .replace("owner = \"TEST/GOV/musterstadt\"", "owner = \"TEST/GOV\"")
+            .replace("code = \"intake\"", "code = \"in/take\"")
+            .replace("tls12 = \"gcm\"", "tls12 = \"cbc\"");
+        let error = NodeConfig::parse(&text, Path::new("node.toml")).unwrap_err();
+        assert_eq!(error.mistakes.len(), 3, "{error}");
+    }
+
+    #[test]
+    fn plain_http_beyond_loopback_must_be_allowed_by_name() {
+        let text = SAMPLE.replace("is_http = \"127.0.0.1:8080\"", "is_http = \"192.0.2.1:8080\"");
+        let error = NodeConfig::parse(&text, Path::new("node.toml")).unwrap_err();
+        assert!(error.to_string().contains("allow_plain"), "{error}");
+    }
+
+    #[test]
+    fn a_test_instance_is_refused_in_production_and_the_other_way_round() {
+        let text = SAMPLE.replace("mode = \"test\"", "mode = \"production\"");
+        assert!(
+            NodeConfig::parse(&text, Path::new("node.toml"))
+                .unwrap_err()
+                .to_string()
+                .contains("TEST")
+        );
+        let text = SAMPLE.replace("TEST/", "DE/");
+        assert!(
+            NodeConfig::parse(&text, Path::new("node.toml"))
+                .unwrap_err()
+                .to_string()
+                .contains("TEST")
+        );
+    }
+}

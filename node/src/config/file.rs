@@ -1,0 +1,506 @@
+//! The shape of the configuration file and the checks that turn it into settings.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use kontor_protocol::id::{ClientId, GroupId, MemberId, ServerId};
+use serde::Deserialize;
+
+use super::{
+    Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Right, Service, Subject, Tls12,
+    Unseal,
+};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    format: u32,
+    mode: String,
+    server: ServerTable,
+    data: DataTable,
+    #[serde(default)]
+    listen: ListenTable,
+    keys: KeysTable,
+    authentication: KeyPairTable,
+    internal_tls: Option<KeyPairTable>,
+    #[serde(default)]
+    federation: FederationTable,
+    trust: TrustTable,
+    #[serde(default)]
+    ocsp: OcspTable,
+    #[serde(default)]
+    timestamping: TimestampingTable,
+    #[serde(default)]
+    messagelog: MessageLogTable,
+    #[serde(default)]
+    stop: StopTable,
+    #[serde(default)]
+    member: Vec<MemberTable>,
+    #[serde(default)]
+    client: Vec<ClientTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServerTable {
+    owner: String,
+    code: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DataTable {
+    dir: PathBuf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListenTable {
+    is_http: Option<String>,
+    is_https: Option<String>,
+    federation: Option<String>,
+    ocsp: Option<String>,
+    health: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeysTable {
+    unseal_file: Option<PathBuf>,
+    passphrase_file: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyPairTable {
+    key: PathBuf,
+    certificate: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FederationTable {
+    tls12: String,
+}
+
+impl Default for FederationTable {
+    fn default() -> Self {
+        Self { tls12: "gcm".into() }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TrustTable {
+    anchor: PathBuf,
+    #[serde(default = "sixty")]
+    refresh_seconds: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OcspTable {
+    refresh_seconds: u64,
+}
+
+impl Default for OcspTable {
+    fn default() -> Self {
+        Self {
+            refresh_seconds: 1200,
+        }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TimestampingTable {
+    #[serde(default)]
+    urls: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct MessageLogTable {
+    group_wait_micros: u64,
+    inline_body_bytes: usize,
+}
+
+impl Default for MessageLogTable {
+    fn default() -> Self {
+        Self {
+            group_wait_micros: 0,
+            inline_body_bytes: 65536,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StopTable {
+    grace_seconds: u64,
+}
+
+impl Default for StopTable {
+    fn default() -> Self {
+        Self { grace_seconds: 30 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemberTable {
+    id: String,
+    sign_key: PathBuf,
+    sign_certificate: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientTable {
+    id: String,
+    #[serde(default = "ssl_auth")]
+    is_authentication: String,
+    #[serde(default)]
+    allow_plain: bool,
+    #[serde(default)]
+    is_certificates: Vec<PathBuf>,
+    #[serde(default)]
+    service: Vec<ServiceTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ServiceTable {
+    code: String,
+    url: String,
+    #[serde(default = "sixty")]
+    timeout_seconds: u64,
+    #[serde(default = "yes")]
+    verify_tls: bool,
+    #[serde(default)]
+    disabled: String,
+    #[serde(default)]
+    right: Vec<RightTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RightTable {
+    subject: String,
+    #[serde(default = "star")]
+    method: String,
+    #[serde(default = "double_star")]
+    path: String,
+}
+
+fn sixty() -> u64 {
+    60
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn ssl_auth() -> String {
+    "SSLAUTH".into()
+}
+
+fn star() -> String {
+    "*".into()
+}
+
+fn double_star() -> String {
+    "**".into()
+}
+
+/// Collects mistakes while values become settings.
+pub(super) struct Reading {
+    base: PathBuf,
+    mistakes: Vec<String>,
+}
+
+impl Reading {
+    pub(super) fn new(base: PathBuf) -> Self {
+        Self {
+            base,
+            mistakes: Vec::new(),
+        }
+    }
+
+    pub(super) fn settings(mut self, file: File) -> Result<NodeConfig, Vec<String>> {
+        if file.format != 1 {
+            self.mistakes.push(format!(
+                "format = {}: this version of kontor reads format = 1",
+                file.format
+            ));
+        }
+        let mode = self.choice(
+            "mode",
+            &file.mode,
+            &[("production", Mode::Production), ("test", Mode::Test)],
+        );
+        let tls12 = self.choice(
+            "federation.tls12",
+            &file.federation.tls12,
+            &[("gcm", Tls12::Gcm), ("off", Tls12::Off)],
+        );
+        let owner: Option<MemberId> = self.id("server.owner", &file.server.owner, "INSTANCE/CLASS/CODE");
+        let code = self.code("server.code", file.server.code);
+        if let (Some(owner), Some(mode)) = (&owner, mode) {
+            let test = owner.instance().starts_with("TEST");
+            if test != (mode == Mode::Test) {
+                self.mistakes.push(format!(
+                    "server.owner = {owner}: an instance whose name begins with TEST needs mode = \"test\", any other mode = \"production\""
+                ));
+            }
+        }
+        let listen = self.listen(&file.listen);
+        let unseal = match (file.keys.unseal_file, file.keys.passphrase_file) {
+            (Some(file), None) => Unseal::File(self.base.join(file)),
+            (None, Some(file)) => Unseal::Passphrase(self.base.join(file)),
+            (None, None) | (Some(_), Some(_)) => {
+                self.mistakes
+                    .push("keys: name either unseal_file or passphrase_file".into());
+                Unseal::File(PathBuf::new())
+            }
+        };
+        for url in &file.timestamping.urls {
+            if !url.starts_with("http://") {
+                self.mistakes
+                    .push(format!("timestamping.urls: {url} is not an http:// address"));
+            }
+        }
+        let members = self.members(file.member);
+        let clients = self.clients(file.client, &members, &listen, file.internal_tls.is_some());
+        let seconds = Duration::from_secs;
+        let pair = |base: &PathBuf, t: KeyPairTable| KeyPair {
+            key: base.join(t.key),
+            certificate: base.join(t.certificate),
+        };
+        let server = owner
+            .zip(code)
+            .and_then(|(owner, code)| ServerId::new(owner, &code).ok());
+        match (mode, tls12, server) {
+            (Some(mode), Some(tls12), Some(server)) if self.mistakes.is_empty() => Ok(NodeConfig {
+                mode,
+                server,
+                data_dir: self.base.join(file.data.dir),
+                listen,
+                unseal,
+                authentication: pair(&self.base, file.authentication),
+                internal_tls: file.internal_tls.map(|t| pair(&self.base, t)),
+                tls12,
+                anchor: self.base.join(file.trust.anchor),
+                trust_refresh: seconds(file.trust.refresh_seconds.clamp(1, 3600)),
+                ocsp_refresh: seconds(file.ocsp.refresh_seconds.clamp(1, 86_400)),
+                timestamping_urls: file.timestamping.urls,
+                group_wait: Duration::from_micros(file.messagelog.group_wait_micros.min(100_000)),
+                inline_body: file.messagelog.inline_body_bytes.clamp(1024, 1 << 20),
+                stop_grace: seconds(file.stop.grace_seconds.min(3600)),
+                members,
+                clients,
+            }),
+            _ => Err(self.mistakes),
+        }
+    }
+
+    fn listen(&mut self, table: &ListenTable) -> Listen {
+        Listen {
+            is_http: self.address("listen.is_http", table.is_http.as_deref()),
+            is_https: self.address("listen.is_https", table.is_https.as_deref()),
+            federation: self.address("listen.federation", table.federation.as_deref()),
+            ocsp: self.address("listen.ocsp", table.ocsp.as_deref()),
+            health: self.address("listen.health", table.health.as_deref()),
+        }
+    }
+
+    fn members(&mut self, tables: Vec<MemberTable>) -> Vec<Member> {
+        let mut members: Vec<Member> = Vec::new();
+        for table in tables {
+            let Some(id) = self.id::<MemberId>("member.id", &table.id, "INSTANCE/CLASS/CODE") else {
+                continue;
+            };
+            if members.iter().any(|m| m.id == id) {
+                self.mistakes.push(format!("member.id = {id} stands twice"));
+            }
+            let sign = KeyPair {
+                key: self.base.join(table.sign_key),
+                certificate: self.base.join(table.sign_certificate),
+            };
+            members.push(Member { id, sign });
+        }
+        members
+    }
+
+    fn clients(
+        &mut self,
+        tables: Vec<ClientTable>,
+        members: &[Member],
+        listen: &Listen,
+        has_internal_tls: bool,
+    ) -> Vec<Client> {
+        if listen.is_https.is_some() && !has_internal_tls {
+            self.mistakes
+                .push("listen.is_https needs key and certificate under [internal_tls]".into());
+        }
+        let mut clients: Vec<Client> = Vec::new();
+        for table in tables {
+            let Some(id) = self.id::<ClientId>("client.id", &table.id, "INSTANCE/CLASS/CODE[/SUBSYSTEM]")
+            else {
+                continue;
+            };
+            if clients.iter().any(|c| c.id == id) {
+                self.mistakes.push(format!("client.id = {id} stands twice"));
+            }
+            if !members.iter().any(|m| &m.id == id.member()) {
+                self.mistakes.push(format!(
+                    "client.id = {id}: its member has no [[member]] entry with a signing key"
+                ));
+            }
+            let modes = [
+                ("NOSSL", IsAuthentication::NoSsl),
+                ("SSLAUTH", IsAuthentication::SslAuth),
+                ("SSLNOAUTH", IsAuthentication::SslNoAuth),
+            ];
+            let Some(is_authentication) =
+                self.choice("client.is_authentication", &table.is_authentication, &modes)
+            else {
+                continue;
+            };
+            let open = listen.is_http.is_some_and(|a| !a.ip().is_loopback());
+            if is_authentication == IsAuthentication::NoSsl && open && !table.allow_plain {
+                self.mistakes.push(format!(
+                    "client.id = {id}: NOSSL on {} lets everybody who reaches it send in this client's name; use SSLAUTH or say allow_plain = true",
+                    listen.is_http.map(|a| a.to_string()).unwrap_or_default()
+                ));
+            }
+            let services = self.services(&id, table.service);
+            let is_certificates = table.is_certificates.iter().map(|p| self.base.join(p)).collect();
+            clients.push(Client {
+                id,
+                is_authentication,
+                allow_plain: table.allow_plain,
+                is_certificates,
+                services,
+            });
+        }
+        clients
+    }
+
+    fn services(&mut self, client: &ClientId, tables: Vec<ServiceTable>) -> Vec<Service> {
+        let mut services: Vec<Service> = Vec::new();
+        if client.subsystem().is_none() && !tables.is_empty() {
+            self.mistakes.push(format!(
+                "client.id = {client}: REST services belong to a subsystem (wire form has one)"
+            ));
+        }
+        for table in tables {
+            let Some(code) = self.code("client.service.code", table.code) else {
+                continue;
+            };
+            if services.iter().any(|s| s.code == code) {
+                self.mistakes
+                    .push(format!("{client}: service {code} stands twice"));
+            }
+            let url = match table.url.parse::<http::Uri>() {
+                Ok(url) if matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() => url,
+                Ok(_) | Err(_) => {
+                    self.mistakes.push(format!(
+                        "{client}: service {code}: {} is not an http(s) address",
+                        table.url
+                    ));
+                    continue;
+                }
+            };
+            let rights = table
+                .right
+                .into_iter()
+                .filter_map(|r| self.right(&code, r))
+                .collect();
+            services.push(Service {
+                code,
+                url,
+                timeout: Duration::from_secs(table.timeout_seconds.clamp(1, 86_400)),
+                verify_tls: table.verify_tls,
+                disabled: Some(table.disabled).filter(|notice| !notice.is_empty()),
+                rights,
+            });
+        }
+        services
+    }
+
+    fn right(&mut self, service: &str, table: RightTable) -> Option<Right> {
+        let subject = match table.subject.strip_prefix("group:") {
+            Some(group) => {
+                Subject::Group(self.id::<GroupId>("right.subject", group, "group:INSTANCE/GROUP")?)
+            }
+            None => Subject::Client(self.id::<ClientId>(
+                "right.subject",
+                &table.subject,
+                "INSTANCE/CLASS/CODE/SUBSYSTEM",
+            )?),
+        };
+        if table.method != "*" && kontor_protocol::rest::Verb::from_name(&table.method).is_none() {
+            self.mistakes.push(format!(
+                "service {service}: right.method = {:?} is no HTTP method and not *",
+                table.method
+            ));
+        }
+        if table.path != "**" && !table.path.starts_with('/') {
+            self.mistakes.push(format!(
+                "service {service}: right.path = {:?} must be ** or begin with /",
+                table.path
+            ));
+        }
+        Some(Right {
+            subject,
+            method: table.method,
+            path: table.path,
+        })
+    }
+
+    fn id<T: FromStr>(&mut self, key: &str, text: &str, form: &str) -> Option<T> {
+        let id = text.parse().ok();
+        if id.is_none() {
+            self.mistakes
+                .push(format!("{key} = {text:?} is not of the form {form}"));
+        }
+        id
+    }
+
+    fn code(&mut self, key: &str, text: String) -> Option<String> {
+        if text.is_empty() || text.contains(|c: char| c.is_control() || "%:;/\\\u{200b}\u{feff}".contains(c))
+        {
+            self.mistakes.push(format!(
+                "{key} = {text:?}: a code is not empty and holds none of % : ; / \\"
+            ));
+            return None;
+        }
+        Some(text)
+    }
+
+    fn choice<T: Copy>(&mut self, key: &str, text: &str, choices: &[(&str, T)]) -> Option<T> {
+        let found = choices
+            .iter()
+            .find(|(name, _)| *name == text)
+            .map(|(_, value)| *value);
+        if found.is_none() {
+            let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
+            self.mistakes
+                .push(format!("{key} = {text:?}: choose one of {}", names.join(", ")));
+        }
+        found
+    }
+
+    fn address(&mut self, key: &str, text: Option<&str>) -> Option<SocketAddr> {
+        let text = text?;
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.mistakes
+                .push(format!("{key} = {text:?} is not of the form ADDRESS:PORT"));
+        }
+        address
+    }
+}
