@@ -13,3 +13,7 @@ pub mod config;
 pub mod shutdown;
 pub mod telemetry;
 pub mod fetch;
+pub mod pace;
+pub mod body;
+pub mod head;
+pub mod link;
