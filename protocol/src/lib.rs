@@ -17,6 +17,6 @@ pub mod c14n;
 pub mod id;
 pub mod fault;
 pub mod rest;
+pub mod multipart;
 pub mod hash_chain;
-pub mod rest;
 pub mod trust;

@@ -264,7 +264,7 @@ fn received_messages_with_lines_nobody_may_send_are_refused() {
         FaultCode::InternalError
     );
     assert_eq!(
-        cause(parse(&message(&"a:b\r\n".repeat(1001).trim_end()))),
+        cause(parse(&message("a:b\r\n".repeat(1001).trim_end()))),
         FaultCode::InternalError
     );
     assert_eq!(
