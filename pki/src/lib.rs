@@ -18,6 +18,7 @@ pub mod certificate;
 pub mod chain;
 pub mod profile;
 pub mod ocsp;
+pub mod timestamp;
 
 #[cfg(test)]
 mod vectors;

@@ -5,7 +5,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::crypto::asymmetric::{self, Curve, EcKey, Failure, Rejected, RsaKey, RsaPadding};
+use crate::crypto::asymmetric::{self, Curve, EcKey, Failure, Rejected, RsaFloor, RsaKey, RsaPadding};
 use crate::crypto::{DigestAlgorithm, Unsupported};
 use crate::der::{self, DerError, Reader, Writer};
 
@@ -477,6 +477,27 @@ pub fn verify_signature(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), SignatureInvalid> {
+    verify(algorithm, spki, message, signature, RsaFloor::Bits2048)
+}
+
+/// The same for time-stamps, where RSA keys down to 1024 bits are accepted: evidence outlives the keys of the
+/// authorities that stamped it, and the global configuration approves each of those by its certificate.
+pub(crate) fn verify_timestamp_signature(
+    algorithm: SignatureAlgorithm,
+    spki: &[u8],
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), SignatureInvalid> {
+    verify(algorithm, spki, message, signature, RsaFloor::Bits1024)
+}
+
+fn verify(
+    algorithm: SignatureAlgorithm,
+    spki: &[u8],
+    message: &[u8],
+    signature: &[u8],
+    floor: RsaFloor,
+) -> Result<(), SignatureInvalid> {
     if algorithm.is_weak() {
         return Err(SignatureInvalid::Weak(algorithm));
     }
@@ -486,7 +507,7 @@ pub fn verify_signature(
             asymmetric::verify_ecdsa(curve, digest, point, message, signature)
         }
         (PublicKey::Rsa(key), Scheme::Rsa(padding)) => {
-            asymmetric::verify_rsa(padding, digest, key, message, signature)
+            asymmetric::verify_rsa(padding, digest, floor, key, message, signature)
         }
         (PublicKey::Ec(..), Scheme::Rsa(_)) | (PublicKey::Rsa(_), Scheme::Ecdsa) => {
             return Err(SignatureInvalid::WrongKey(algorithm));

@@ -240,15 +240,30 @@ pub(crate) fn verify_ecdsa(
         .map_err(|_| Failure::Rejected)
 }
 
-/// `key` is RSAPublicKey as DER; moduli below 2048 bits are refused.
+/// The shortest RSA modulus that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RsaFloor {
+    Bits2048,
+    /// PKCS#1 with SHA-256 or SHA-512 only.
+    Bits1024,
+}
+
+/// `key` is RSAPublicKey as DER.
 pub(crate) fn verify_rsa(
     padding: RsaPadding,
     digest: DigestAlgorithm,
+    floor: RsaFloor,
     key: &[u8],
     message: &[u8],
     value: &[u8],
 ) -> Result<(), Failure> {
     let algorithm: &'static dyn VerificationAlgorithm = match (padding, digest) {
+        (RsaPadding::Pkcs1, DigestAlgorithm::Sha256) if floor == RsaFloor::Bits1024 => {
+            &signature::RSA_PKCS1_1024_8192_SHA256_FOR_LEGACY_USE_ONLY
+        }
+        (RsaPadding::Pkcs1, DigestAlgorithm::Sha512) if floor == RsaFloor::Bits1024 => {
+            &signature::RSA_PKCS1_1024_8192_SHA512_FOR_LEGACY_USE_ONLY
+        }
         (RsaPadding::Pkcs1, DigestAlgorithm::Sha256) => &signature::RSA_PKCS1_2048_8192_SHA256,
         (RsaPadding::Pkcs1, DigestAlgorithm::Sha384) => &signature::RSA_PKCS1_2048_8192_SHA384,
         (RsaPadding::Pkcs1, DigestAlgorithm::Sha512) => &signature::RSA_PKCS1_2048_8192_SHA512,
