@@ -20,3 +20,4 @@ pub mod rest;
 pub mod multipart;
 pub mod hash_chain;
 pub mod trust;
+pub mod log;
