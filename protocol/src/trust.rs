@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use kontor_pki::certificate::Certificate;
 use kontor_pki::crypto::sha256;
+use kontor_pki::ocsp::{OcspPolicy, Responders};
 use kontor_pki::time::UnixTime;
 
 pub use self::document::DocumentError;
@@ -102,6 +103,7 @@ pub struct TrustSet {
     authorities: Vec<Certificate>,
     responders: Vec<Certificate>,
     tsa_certificates: Vec<Certificate>,
+    policy: OcspPolicy,
     test: bool,
     generation: [u8; 32],
     problems: Vec<String>,
@@ -121,9 +123,14 @@ impl TrustSet {
             let name = config.instance.clone();
             instances.insert(name, Instance::new(config, &mut problems));
         }
-        if !instances.contains_key(own_instance) {
+        let Some(own) = instances.get(own_instance) else {
             return Err(OwnInstanceMissing(own_instance.to_owned()));
-        }
+        };
+        let policy = OcspPolicy {
+            freshness: Duration::from_secs(own.config.shared.settings.ocsp_freshness_seconds.into()),
+            verify_next_update: own.config.optional.verify_next_update.unwrap_or(true),
+            skew: Duration::from_secs(60),
+        };
         let generation = generation(own_instance, &instances);
         let entries = || instances.values().flat_map(|i| &i.authorities);
         let authorities: Vec<_> = entries().map(|e| e.certificate.clone()).collect();
@@ -140,6 +147,7 @@ impl TrustSet {
             authorities,
             responders,
             tsa_certificates,
+            policy,
             test,
             generation,
             problems,
@@ -282,10 +290,26 @@ impl TrustSet {
             .unwrap_or_default()
     }
 
+    /// The certificates that may answer for `issuer`: those configured for it, and any authority as a signer to be
+    /// looked at (wire 8.5, steps 3 and 4).
+    #[must_use]
+    pub fn responders_for<'a>(&'a self, issuer: &'a CaEntry) -> Responders<'a> {
+        Responders {
+            configured: &issuer.ocsp_certs,
+            authorities: &self.authorities,
+        }
+    }
+
     /// All configured responder certificates of all instances.
     #[must_use]
     pub fn responder_certificates(&self) -> &[Certificate] {
         &self.responders
+    }
+
+    /// How OCSP responses are judged: by the settings of the own instance (wire 8.5).
+    #[must_use]
+    pub fn ocsp_policy(&self) -> OcspPolicy {
+        self.policy
     }
 
     /// How often to ask responders (wire 8.5): 20 minutes unless the instance says otherwise, at least a minute.
