@@ -18,6 +18,7 @@ pub mod id;
 pub mod fault;
 pub mod rest;
 pub mod multipart;
+pub mod transport;
 pub mod hash_chain;
 pub mod trust;
 pub mod log;
