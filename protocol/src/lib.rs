@@ -20,5 +20,6 @@ pub mod rest;
 pub mod multipart;
 pub mod transport;
 pub mod hash_chain;
+pub mod signature;
 pub mod trust;
 pub mod log;

@@ -70,6 +70,26 @@ pub fn scan<'a>(bytes: &'a [u8], bounds: &Bounds) -> Result<Text<'a>, XmlError> 
 }
 
 impl Text<'_> {
+    /// Where in `original`, the octets that were scanned, the octet at `offset` of the tree's text stands.
+    #[must_use]
+    pub fn position(&self, original: &[u8], offset: usize) -> usize {
+        let mark = if original.starts_with("\u{FEFF}".as_bytes()) {
+            3
+        } else {
+            0
+        };
+        let mut position = mark;
+        // Each octet of the text stands for one of the original, but a line feed may stand for two.
+        for _ in 0..self.start + offset {
+            position += if original[position..].starts_with(b"\r\n") {
+                2
+            } else {
+                1
+            };
+        }
+        position
+    }
+
     /// The tree of the document. Ranges of its nodes count from the end of the XML declaration.
     pub fn tree(&self) -> Result<Document<'_>, XmlError> {
         let options = ParsingOptions {
