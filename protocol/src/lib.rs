@@ -22,4 +22,5 @@ pub mod transport;
 pub mod hash_chain;
 pub mod signature;
 pub mod trust;
+pub mod verify;
 pub mod log;

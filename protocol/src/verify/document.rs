@@ -1,0 +1,228 @@
+//! The verdict about a signature document, and which received parts it covers (wire 4.7).
+
+use kontor_pki::certificate::Certificate;
+use kontor_pki::chain::build_path;
+use kontor_pki::crypto::{DigestAlgorithm, digest};
+use kontor_pki::ocsp::{OcspPolicy, OcspResponse};
+use kontor_pki::time::UnixTime;
+
+use super::{NotGood, VerifyError, is_for_signing, judge_path};
+use crate::hash_chain::{self, ChainError, MESSAGE, PartDigest, SIGNATURE_CHAIN, SIGNATURE_CHAIN_RESULT};
+use crate::id::MemberId;
+use crate::signature::{Reference, SignatureDocument};
+use crate::trust::{CaEntry, TrustSet};
+
+/// A signature document that is believed until [`valid_until`](Self::valid_until); only [`verify_document`] makes one.
+/// It says who signed and when, and of which digests; whether these are those of a message is for
+/// [`covers`](Self::covers) to say.
+#[derive(Clone, Debug)]
+pub struct DocumentVerdict {
+    signer: MemberId,
+    certificate: Certificate,
+    issuer: Certificate,
+    references: Vec<Reference>,
+    signing_time: Option<UnixTime>,
+    ocsp_this_update: UnixTime,
+    valid_until: UnixTime,
+}
+
+/// Verifies all of a document that is the same for its whole batch: structure, signature value, signer, certificate
+/// path and OCSP at the instant `at`, by the configuration of the signer's instance.
+///
+/// `at` is now for messages and the time-stamp's instant for containers; `policy` is that of the verifier's own
+/// instance (wire 8.5).
+pub fn verify_document(
+    trust: &TrustSet,
+    document: &SignatureDocument,
+    signer: &MemberId,
+    at: UnixTime,
+    policy: &OcspPolicy,
+) -> Result<DocumentVerdict, VerifyError> {
+    let certificate = document.certificate();
+    let instance = signer.instance();
+    if !is_for_signing(certificate) {
+        return Err(VerifyError::Usage(certificate.subject().to_string()));
+    }
+    let anchor = trust
+        .issuer_of(instance, certificate)
+        .ok_or_else(|| VerifyError::UnknownIssuer {
+            subject: certificate.subject().to_string(),
+            issuer: certificate.issuer().to_string(),
+            instance: instance.to_owned(),
+        })?;
+    if anchor.authentication_only {
+        return Err(VerifyError::AuthenticationOnly(anchor.name.clone()));
+    }
+    check_signer(anchor, certificate, signer)?;
+    document.check_value()?;
+    let path = build_path(
+        certificate,
+        document.extra_certificates(),
+        &anchor.certificate,
+        at,
+    )?;
+    let responses = document
+        .ocsp_values()
+        .iter()
+        .map(|der| OcspResponse::parse(der))
+        .collect::<Result<Vec<_>, _>>()?;
+    let (ocsp, valid_until) = judge_path(trust, instance, &path, anchor, &responses, policy, at).map_err(
+        |not_good| match not_good {
+            NotGood::Missing(subject) => VerifyError::OcspMissing(subject),
+            NotGood::Refused(error) => VerifyError::Ocsp(error),
+        },
+    )?;
+    Ok(DocumentVerdict {
+        signer: signer.clone(),
+        certificate: certificate.clone(),
+        issuer: anchor.certificate.clone(),
+        references: document.references().to_vec(),
+        signing_time: document.signing_time(),
+        ocsp_this_update: ocsp.this_update,
+        valid_until,
+    })
+}
+
+/// The certificate's subject must name the expected member, by the profile of the authority that issued it (wire 8.1).
+fn check_signer(anchor: &CaEntry, certificate: &Certificate, expected: &MemberId) -> Result<(), VerifyError> {
+    let refuse = |reason: String| VerifyError::Signer {
+        expected: expected.clone(),
+        reason,
+    };
+    let profile = anchor.profile.ok_or_else(|| VerifyError::UnknownProfile {
+        authority: anchor.name.clone(),
+        profile: anchor.profile_class.clone(),
+    })?;
+    let found = profile
+        .member(certificate.subject(), expected.instance())
+        .map_err(|error| refuse(error.to_string()))?;
+    let found = MemberId::new(&found.instance, &found.class, &found.code)
+        .map_err(|error| refuse(error.to_string()))?;
+    if found == *expected {
+        Ok(())
+    } else {
+        Err(refuse(format!("the certificate belongs to {found}")))
+    }
+}
+
+impl DocumentVerdict {
+    /// Checks that the signature covers exactly these parts: it refers to the message and to nothing else, to the
+    /// message and every attachment one by one (X-Road 8), or to a chain result whose chain uses all parts.
+    ///
+    /// `chain_result` and `chain` are the documents received with the message; received, they must be referenced.
+    pub fn covers(
+        &self,
+        parts: &[PartDigest],
+        chain_result: Option<&[u8]>,
+        chain: Option<&[u8]>,
+    ) -> Result<(), VerifyError> {
+        self.covers_message(parts, None, chain_result, chain)
+    }
+
+    /// As [`covers`](Self::covers), with the octets of the message part at hand: it may then be referenced by another
+    /// digest than SHA-512, as Java accepts it.
+    pub fn covers_message(
+        &self,
+        parts: &[PartDigest],
+        message: Option<&[u8]>,
+        chain_result: Option<&[u8]>,
+        chain: Option<&[u8]>,
+    ) -> Result<(), VerifyError> {
+        if let Some(reference) = self
+            .references
+            .iter()
+            .find(|reference| reference.uri == SIGNATURE_CHAIN_RESULT)
+        {
+            if let Some(other) = self.references.iter().find(|other| *other != reference) {
+                return Err(VerifyError::NotReceived(other.uri.clone()));
+            }
+            let Some(result) = chain_result else {
+                return Err(VerifyError::ChainMissing);
+            };
+            let chain = chain.ok_or_else(|| ChainError::Unresolvable(SIGNATURE_CHAIN.to_owned()))?;
+            hash_chain::evaluate(result, chain, SIGNATURE_CHAIN, parts)?;
+            return data_fits(reference, result);
+        }
+        if chain_result.is_some() || chain.is_some() {
+            return Err(VerifyError::ChainNotReferenced);
+        }
+        for (at, part) in parts.iter().enumerate() {
+            let reference = self
+                .references
+                .iter()
+                .find(|reference| reference.uri == part.name);
+            let reference = reference
+                .filter(|_| !parts[..at].iter().any(|before| before.name == part.name))
+                .ok_or_else(|| VerifyError::NotCovered(part.name.to_string()))?;
+            match message {
+                Some(octets) if part.name == MESSAGE => data_fits(reference, octets)?,
+                _ if reference.algorithm != DigestAlgorithm::Sha512 => {
+                    return Err(VerifyError::OtherAlgorithm(reference.uri.clone()));
+                }
+                _ if reference.digest != part.digest => {
+                    return Err(VerifyError::OtherDigest(reference.uri.clone()));
+                }
+                _ => {}
+            }
+        }
+        match self
+            .references
+            .iter()
+            .find(|reference| parts.iter().all(|part| part.name != reference.uri))
+        {
+            Some(reference) => Err(VerifyError::NotReceived(reference.uri.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The member that signed: the one that was expected to.
+    #[must_use]
+    pub const fn signer(&self) -> &MemberId {
+        &self.signer
+    }
+
+    /// The signer's certificate.
+    #[must_use]
+    pub const fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
+    /// The approved authority that issued it.
+    #[must_use]
+    pub const fn issuer(&self) -> &Certificate {
+        &self.issuer
+    }
+
+    /// What was signed.
+    #[must_use]
+    pub fn references(&self) -> &[Reference] {
+        &self.references
+    }
+
+    /// The signer's clock; nobody has checked it.
+    #[must_use]
+    pub const fn signing_time(&self) -> Option<UnixTime> {
+        self.signing_time
+    }
+
+    /// When the signer's certificate was known to be good.
+    #[must_use]
+    pub const fn ocsp_this_update(&self) -> UnixTime {
+        self.ocsp_this_update
+    }
+
+    /// The last instant at which the verdict holds: the earliest end of a certificate's validity or an OCSP response's
+    /// freshness. It ends before that with the generation of the trust set.
+    #[must_use]
+    pub const fn valid_until(&self) -> UnixTime {
+        self.valid_until
+    }
+}
+
+fn data_fits(reference: &Reference, data: &[u8]) -> Result<(), VerifyError> {
+    if digest(reference.algorithm, data).is_ok_and(|value| value == reference.digest) {
+        Ok(())
+    } else {
+        Err(VerifyError::OtherDigest(reference.uri.clone()))
+    }
+}
