@@ -23,4 +23,5 @@ pub mod hash_chain;
 pub mod signature;
 pub mod trust;
 pub mod verify;
+pub mod access;
 pub mod log;

@@ -39,6 +39,8 @@ pub const FAULT_NODES: u32 = 1000;
 pub const FAULT_CODE: usize = 512;
 /// One identifier field (wire 1.5; management requests refuse longer ones).
 pub const ID_FIELD: usize = 255;
+/// A path pattern of an access right.
+pub const PATH_PATTERN: usize = 1024;
 /// The raw target of a REST request.
 pub const REST_TARGET: usize = 64 * 1024;
 

@@ -19,6 +19,7 @@ mod tests;
 pub use octets::{from_wire, to_wire};
 pub use request::RestRequest;
 pub use response::{RestResponse, ServiceAnswer};
+pub(crate) use target::climbs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

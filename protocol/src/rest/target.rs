@@ -108,7 +108,7 @@ fn check_characters(text: &str, plain: &[u8]) -> Result<(), Fault> {
 }
 
 /// Whether a service would see `..` as a segment, however its slashes and dots are escaped.
-fn climbs(path: &str) -> bool {
+pub(crate) fn climbs(path: &str) -> bool {
     if !path.contains("..") && !path.contains('%') {
         return false;
     }
@@ -117,7 +117,7 @@ fn climbs(path: &str) -> bool {
         .any(|segment| segment == b"..")
 }
 
-/// Escapes resolved; the path was checked, so each `%` has its two digits.
+/// Escapes resolved; a `%` without its two digits stays.
 fn percent_decoded(path: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
