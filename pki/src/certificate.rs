@@ -45,7 +45,7 @@ pub enum CertificateError {
     #[error("the certificate {0} does not say what its key may be used for")]
     NoKeyUsage(String),
     /// The issuer's name is another one.
-    #[error("the certificate was issued by {named}, not by {by}")]
+    #[error("the certificate was issued by {named}, not by {by} (encoded names are compared byte for byte)")]
     OtherIssuer {
         /// Issuer named in the certificate.
         named: String,

@@ -200,6 +200,3 @@ fn check(path: &[Certificate], at: UnixTime) -> Result<(), PathError> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

@@ -20,6 +20,8 @@ pub mod profile;
 pub mod ocsp;
 pub mod timestamp;
 pub mod sealed;
+pub mod request;
+pub mod authority;
 
 #[cfg(test)]
 mod vectors;

@@ -17,7 +17,7 @@ use crate::signing::{self, SignatureAlgorithm};
 pub(crate) const OID_BASIC: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 48, 1, 1];
 
 /// Largest response that is read.
-pub const MAX_RESPONSE: usize = 64 * 1024;
+const MAX_RESPONSE: usize = 64 * 1024;
 
 /// Most certificates embedded in a response.
 const MAX_CERTIFICATES: usize = 8;

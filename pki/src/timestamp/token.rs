@@ -21,7 +21,7 @@ pub(crate) const OID_SIGNING_CERTIFICATE_V2: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0
 const OID_RSA_ENCRYPTION: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1];
 
 /// Largest answer or token that is read.
-pub const MAX_TOKEN: usize = 64 * 1024;
+const MAX_TOKEN: usize = 64 * 1024;
 
 /// Most certificates embedded in a token.
 const MAX_CERTIFICATES: usize = 16;
