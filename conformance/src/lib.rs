@@ -1,1 +1,15 @@
-//! Placeholder.
+//! Conformance suite and benchmark for X-Road nodes.
+//!
+//! The suite talks to a node as others do: over its sockets and its command line. It starts real processes with directories
+//! and addresses of their own, an authority that lies on command, a service that counts its calls and peers that keep or
+//! break the protocol. It never uses the crate `node`; what it sends is written by its own small writers, and what it judges
+//! is judged by other tools where they exist.
+//!
+//! The modules from the ground up: each imports only those above it.
+
+pub mod requirement;
+pub mod report;
+pub mod clock;
+pub mod usage;
+pub mod address;
+pub mod wire;

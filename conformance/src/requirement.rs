@@ -1,0 +1,163 @@
+//! What a node has to do: identifier, clause and sentence of each requirement that the suite has a case for.
+//!
+//! Owns the words; cases refer to them. "wire N" is a section of the X-Road 7 wire digest, "architecture N" of Kontor's own
+//! decisions where they are stricter than X-Road. Refuses requirements without a clause.
+
+/// One requirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requirement {
+    /// `room.what`, stable: gap lists and reports name it.
+    pub id: &'static str,
+    pub clause: &'static str,
+    pub sentence: &'static str,
+}
+
+macro_rules! requirements {
+    ($($name:ident = $id:literal, $clause:literal, $sentence:literal;)*) => {
+        $(pub static $name: Requirement = Requirement { id: $id, clause: $clause, sentence: $sentence };)*
+        /// All of them, in the order of the papers.
+        pub static ALL: &[&Requirement] = &[$(&$name),*];
+    };
+}
+
+requirements! {
+    MESSAGE_GET = "message.get", "wire 2.3, 2.6", "a GET reaches the service and its answer the information system";
+    MESSAGE_POST = "message.post", "wire 2.4", "a body arrives at the service and comes back unchanged";
+    MESSAGE_EMPTY_BODY = "message.empty-body", "wire 2.4 rule 5", "a body of no bytes is no body";
+    MESSAGE_HEAD = "message.head", "wire 2.3", "HEAD is answered without a body";
+    MESSAGE_LARGE = "message.large", "architecture 1.6", "a body of 16 MiB passes in both directions";
+    MESSAGE_SERVICE_STATUS = "message.service-status", "wire 2.8 end", "an error of the service is a normal response, not an X-Road error";
+    MESSAGE_RAW_TARGET = "message.raw-target", "wire 2.4 rule 1, 2.5", "path and query reach the service as they were sent, not decoded";
+    MESSAGE_HEADERS = "message.headers", "wire 2.3", "local headers are taken out, the others reach the service in order";
+    MESSAGE_REQUEST_ID = "message.request-id", "wire 2.3", "the request id of the information system is replaced by a fresh one";
+    MESSAGE_ID_GENERATED = "message.id-generated", "wire 2.3", "a missing message id is made and comes back";
+    MESSAGE_RESPONSE_HEADERS = "message.response-headers", "wire 2.6", "the answer carries the five headers that name client, service and request";
+    MESSAGE_BOTH_DIRECTIONS = "message.both-directions", "wire 0.1", "each node is consumer and provider at the same time";
+    MESSAGE_REDIRECT = "message.redirect", "wire 2.5", "a redirect of the service is handed back, not followed";
+    MESSAGE_BODY_ON_GET = "message.body-on-get", "wire 2.5, trap 13", "a body on GET is signed but not delivered";
+
+    CLIENT_MISSING = "client.missing", "wire 2.2", "a request without client is refused";
+    CLIENT_MALFORMED = "client.malformed", "wire 1.3", "a malformed client identifier is refused";
+    CLIENT_UNKNOWN = "client.unknown", "wire 2.2", "a client that is not registered at the node is refused";
+    CLIENT_TLS_REQUIRED = "client.tls-required", "wire 2.2", "a client of mode SSLNOAUTH is refused over plain HTTP";
+    CLIENT_TLS = "client.tls", "wire 2.2", "a client of mode SSLNOAUTH is served over HTTPS without a certificate";
+    CLIENT_CERTIFICATE = "client.certificate", "wire 2.2", "a client of mode SSLAUTH is served with a registered certificate";
+    CLIENT_CERTIFICATE_FOREIGN = "client.certificate-foreign", "wire 2.2", "a client of mode SSLAUTH is refused with any other certificate, and without one";
+    CLIENT_TARGET_MALFORMED = "client.target-malformed", "wire 1.3", "a malformed service path is refused before anything is sent";
+    CLIENT_HEADERS_BOUNDED = "client.headers-bounded", "wire trap 42", "headers beyond every bound are refused and the node stays";
+    CLIENT_SOAP = "client.soap", "architecture 1.1", "a SOAP message gets a clear fault";
+    ROUTE_UNKNOWN_PROVIDER = "route.unknown-provider", "wire 3.2", "a provider that nobody serves is refused";
+    ROUTE_UNREACHABLE = "route.unreachable", "wire 3.2, 10.2", "a provider whose server cannot be reached gives a network fault";
+
+    ACCESS_NO_RIGHT = "access.no-right", "wire 2.10", "a client without a right is refused";
+    ACCESS_UNKNOWN_SERVICE = "access.unknown-service", "wire 2.10", "an unknown service is refused";
+    ACCESS_DISABLED = "access.disabled", "wire 2.10", "a disabled service is refused with its notice";
+    ACCESS_NARROW = "access.narrow", "wire 2.10", "a right for one method and path pattern covers that and nothing else";
+    ACCESS_ENCODED = "access.encoded", "wire 2.10, trap 26", "encoded slashes, dots and double slashes do not widen a narrow right";
+    ACCESS_GROUP = "access.group", "wire 2.10", "a right of a global group is its members' and nobody else's";
+    ACCESS_MEMBER_NOT_SUBSYSTEM = "access.member-not-subsystem", "wire 2.10", "a right of the member is not its subsystem's";
+
+    TRANSPORT_GOOD = "transport.good", "wire 11.3", "a foreign consumer's request is served and the answer names it";
+    TRANSPORT_BATCH = "transport.batch", "wire 4.2, trap 16", "a message signed in a batch with another is accepted";
+    TRANSPORT_KEEP_ALIVE = "transport.keep-alive", "wire 3.2", "a second request on the same connection is served";
+    TRANSPORT_TLS12 = "transport.tls12", "architecture 1.3", "TLS 1.2 with GCM is spoken where it is enabled";
+    TRANSPORT_METHOD = "transport.method", "wire 3.5", "anything but POST is refused";
+    TRANSPORT_HASH_ALGORITHM = "transport.hash-algorithm", "wire 3.5", "a request without hash algorithm is refused";
+    TRANSPORT_SOAP = "transport.soap", "architecture 1.1", "a SOAP transport message gets a clear fault";
+    TRANSPORT_CONTENT_TYPE = "transport.content-type", "wire 3.6", "a request that is not multipart is refused";
+    TRANSPORT_NO_MESSAGE = "transport.no-message", "wire 3.7", "a request without message part is refused";
+    TRANSPORT_NO_SIGNATURE = "transport.no-signature", "wire 3.7", "a request without signature is refused";
+    TRANSPORT_ORDER = "transport.order", "wire 3.6", "parts in another order are refused";
+    TRANSPORT_HALF_CHAIN = "transport.half-chain", "wire 3.6", "a chain result without its chain is refused";
+    TRANSPORT_AFTER_SIGNATURE = "transport.after-signature", "wire 3.6", "a part after the signature is refused";
+    TRANSPORT_CUT = "transport.cut", "wire annex C", "a message without closing boundary is refused";
+    TRANSPORT_LONG_HEADER = "transport.long-header", "wire 3.6, trap 42", "a part header beyond the line limit is refused";
+    TRANSPORT_FORBIDDEN_HEADER = "transport.forbidden-header", "wire 2.3, trap 9", "a REST part with a local header is refused";
+    TRANSPORT_CLOSES_EARLY = "transport.closes-early", "wire 3.11, 10.2", "a consumer that closes in mid-message leaves no call and a living node";
+    TRANSPORT_STALLS = "transport.stalls", "architecture 6", "a consumer that stalls is given up on";
+    TRANSPORT_TRICKLES = "transport.trickles", "architecture 6", "a consumer below the least speed is given up on";
+    TRANSPORT_NOISE = "transport.noise", "wire 3.11, 10.2", "bytes that are no HTTP do not disturb the node";
+
+    SIGNATURE_HEAD = "signature.head", "wire 4.7", "one changed byte in the message part is refused";
+    SIGNATURE_BODY_FIRST = "signature.body-first", "wire 4.7", "a changed first byte of the body is refused";
+    SIGNATURE_BODY_MIDDLE = "signature.body-middle", "wire 4.7", "a changed middle byte of the body is refused";
+    SIGNATURE_BODY_LAST = "signature.body-last", "wire 4.7", "a changed last byte of the body is refused";
+    SIGNATURE_VALUE = "signature.value", "wire 4.7", "a changed signature value is refused";
+    SIGNATURE_PROPERTIES = "signature.properties", "wire 4.7", "a changed signed property is refused";
+    SIGNATURE_CHAIN = "signature.chain", "wire 4.5", "a changed chain is refused";
+    SIGNATURE_UNCOVERED = "signature.uncovered", "wire 4.7 gaps", "a body that the signature does not cover is refused";
+    SIGNATURE_UNCOVERED_CHAIN = "signature.uncovered-chain", "wire 4.5", "a body that the chain does not name is refused";
+    SIGNATURE_WRONG_SIGNER = "signature.wrong-signer", "wire 4.7", "a signature of another member is refused";
+    SIGNATURE_EXPIRED = "signature.expired", "wire 4.7", "an expired signing certificate is refused";
+    SIGNATURE_REVOKED = "signature.revoked", "wire 8.5", "a revoked signing certificate is refused";
+    SIGNATURE_OCSP_STALE = "signature.ocsp-stale", "wire 8.5", "a stale OCSP response in the signature is refused";
+    SIGNATURE_OCSP_FUTURE = "signature.ocsp-future", "wire 4.7 gaps", "an OCSP response from the future is refused";
+    SIGNATURE_OCSP_MISSING = "signature.ocsp-missing", "wire 4.6", "a signature without OCSP response is refused";
+    SIGNATURE_FOREIGN_CA = "signature.foreign-ca", "wire 4.7", "a signing certificate of a foreign CA is refused";
+    SIGNATURE_AUTH_KEY = "signature.auth-key", "wire 8.3", "a signature with an authentication certificate is refused";
+    SIGNATURE_SECOND = "signature.second", "architecture 1.2", "a second signature in the document is refused";
+    SIGNATURE_DUPLICATE_ID = "signature.duplicate-id", "architecture 1.2", "a duplicate Id in the document is refused";
+    SIGNATURE_EXTRA_REFERENCE = "signature.extra-reference", "architecture 1.2", "one reference too many is refused";
+    SIGNATURE_SHA1 = "signature.sha1", "wire 4.7 gaps", "a SHA-1 signature algorithm is refused";
+    SIGNATURE_DTD = "signature.dtd", "wire 4.7 gaps", "a document type declaration is refused";
+    SIGNATURE_CYCLE = "signature.cycle", "wire 4.5", "a chain that runs in a circle is refused";
+    SIGNATURE_DEPTH = "signature.depth", "wire 4.5", "a chain deeper than the bound is refused";
+
+    TRUST_AUTH_UNREGISTERED = "trust.auth-unregistered", "wire 3.7 step 0", "a connection with an unregistered certificate gets no answer";
+    TRUST_AUTH_NOT_OF_CLIENT = "trust.auth-not-of-client", "wire 3.7 step 6f", "a server that does not serve the client is refused";
+    TRUST_AUTH_OCSP_MISSING = "trust.auth-ocsp-missing", "wire 3.7 step 6d", "a request without OCSP part is refused";
+    TRUST_AUTH_REVOKED = "trust.auth-revoked", "wire 3.7 step 6f", "a revoked authentication certificate is refused";
+    TRUST_AUTH_OCSP_STALE = "trust.auth-ocsp-stale", "wire 8.5", "a stale OCSP response about the authentication certificate is refused";
+    TRUST_AUTH_EXPIRED = "trust.auth-expired", "wire 3.7 step 6f", "an expired authentication certificate is refused";
+    TRUST_CONFIGURATION_EXPIRED = "trust.configuration-expired", "wire 7.9", "with an expired configuration both sides refuse everything";
+    TRUST_CONFIGURATION_FORGED = "trust.configuration-forged", "wire 7.4, 7.9", "a forged configuration is not taken, the previous one stays";
+    TRUST_REGISTRATION_REMOVED = "trust.registration-removed", "wire 7.6", "a client taken out of the configuration is refused at the next refresh";
+
+    RESPONSE_GOOD = "response.good", "wire 11.2", "a foreign provider's answer reaches the information system";
+    RESPONSE_CLOSE = "response.close", "wire 3.2", "a provider that closes after each answer is tolerated";
+    RESPONSE_REQUEST_FORM = "response.request-form", "wire 3.5, 3.6, 11.2", "the node's own request has the form that wire 11.2 asks for";
+    RESPONSE_FAULT = "response.fault", "wire 3.9", "a fault of the peer reaches the information system unchanged";
+    RESPONSE_FAULT_FOR_SIGNATURE = "response.fault-for-signature", "wire 3.9", "a fault in place of the signature leaves nothing of the body to the information system";
+    RESPONSE_HEAD = "response.head", "wire 3.10", "one changed byte in the response part is refused";
+    RESPONSE_BODY = "response.body", "wire 3.10", "one changed byte in the response body is refused and no byte of it handed out";
+    RESPONSE_SIGNATURE = "response.signature", "wire 3.10", "a changed signature of a response is refused";
+    RESPONSE_UNCOVERED = "response.uncovered", "wire 4.7 gaps", "a response body that the signature does not cover is refused";
+    RESPONSE_AFTER_SIGNATURE = "response.after-signature", "wire 3.6", "a part after the response's signature is refused";
+    RESPONSE_WRONG_SIGNER = "response.wrong-signer", "wire 3.10", "a response signed by another member is refused";
+    RESPONSE_INCONSISTENT = "response.inconsistent", "wire 3.10", "a response with another id, client, service, request id or hash is refused";
+    RESPONSE_NO_SIGNATURE = "response.no-signature", "wire 3.10", "a response without signature is refused";
+    RESPONSE_CUT = "response.cut", "wire annex C", "a response without closing boundary is refused";
+    RESPONSE_STATUS = "response.status", "wire 3.8", "a peer's HTTP status other than 200 and 500 is a fault";
+    RESPONSE_CLOSES_EARLY = "response.closes-early", "wire 10.2", "a provider that closes in mid-answer gives a fault";
+    RESPONSE_STALLS = "response.stalls", "architecture 6", "a provider that stalls in mid-answer is given up on";
+    RESPONSE_PEER_REVOKED = "response.peer-revoked", "wire 3.3", "a provider whose authentication certificate is revoked gets no request";
+    RESPONSE_SIGNER_STALE = "response.signer-stale", "wire 8.5", "a stale OCSP response in a response's signature is refused";
+
+    SERVICE_UNREACHABLE = "service.unreachable", "wire 3.7 step 11", "a service that cannot be reached gives a service_failed fault";
+    SERVICE_SLOW = "service.slow", "wire 2.5", "a service that exceeds its timeout gives a fault";
+    SERVICE_CLOSES = "service.closes", "wire 3.9", "a service that closes without an answer gives a fault";
+    SERVICE_HALF = "service.half", "wire 3.9", "a service that breaks off leaves nothing of its answer to the information system";
+
+    OCSP_HAND_OUT = "ocsp.hand-out", "wire 3.4", "the OCSP response about the authentication certificate is handed out by its SHA-1, good and fresh";
+    OCSP_HAND_OUT_UNKNOWN = "ocsp.hand-out-unknown", "wire 3.4", "an unknown certificate hash gets status 500";
+
+    LOG_EVIDENCE = "log.evidence", "wire 6.5, evidence 1", "both nodes export evidence of request and response that verifies";
+    LOG_TAMPERED = "log.tampered", "architecture 6", "a changed byte in exported evidence is never called valid with other content";
+    LOG_REFUSED = "log.refused", "architecture 1.6", "a request that failed verification leaves no received message in the log";
+    LOG_RECEIPT_FIRST = "log.receipt-first", "architecture 1.4", "with a full disk nothing is released and nothing acknowledged";
+    LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
+    MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_requirements_share_an_id() {
+        let mut ids: Vec<_> = ALL.iter().map(|requirement| requirement.id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), ALL.len());
+    }
+}
