@@ -10,7 +10,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kontor_protocol::id::{ClientId, GroupId, MemberId, ServerId};
+use kontor_protocol::access::Right;
+use kontor_protocol::id::{ClientId, MemberId, ServerId};
 
 /// The annotated sample, as `kontor node sample` prints it.
 pub const SAMPLE: &str = include_str!("config/sample.toml");
@@ -126,26 +127,6 @@ pub struct Service {
     pub disabled: Option<String>,
     /// Who may use it; nobody else may.
     pub rights: Vec<Right>,
-}
-
-/// Who a right is given to.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Subject {
-    /// Exactly this client.
-    Client(ClientId),
-    /// Every client that global configuration lists in the group.
-    Group(GroupId),
-}
-
-/// A right on a part of a service (wire 2.10).
-#[derive(Clone, Debug)]
-pub struct Right {
-    /// Who.
-    pub subject: Subject,
-    /// HTTP method or `*`.
-    pub method: String,
-    /// Path pattern, `**` for the whole service.
-    pub path: String,
 }
 
 /// Everything the file says.

@@ -5,13 +5,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use kontor_protocol::id::{ClientId, GroupId, MemberId, ServerId};
+use kontor_protocol::access::{Method, PathPattern, Right};
+use kontor_protocol::id::{ClientId, MemberId, ServerId};
 use serde::Deserialize;
 
-use super::{
-    Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Right, Service, Subject, Tls12,
-    Unseal,
-};
+use super::{Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Service, Tls12, Unseal};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -432,32 +430,26 @@ impl Reading {
     }
 
     fn right(&mut self, service: &str, table: RightTable) -> Option<Right> {
-        let subject = match table.subject.strip_prefix("group:") {
-            Some(group) => {
-                Subject::Group(self.id::<GroupId>("right.subject", group, "group:INSTANCE/GROUP")?)
-            }
-            None => Subject::Client(self.id::<ClientId>(
-                "right.subject",
-                &table.subject,
-                "INSTANCE/CLASS/CODE/SUBSYSTEM",
-            )?),
+        let mut mistake = |key: &str, text: &str, why: String| {
+            self.mistakes
+                .push(format!("service {service}: right.{key} = {text:?}: {why}"));
         };
-        if table.method != "*" && kontor_protocol::rest::Verb::from_name(&table.method).is_none() {
-            self.mistakes.push(format!(
-                "service {service}: right.method = {:?} is no HTTP method and not *",
-                table.method
-            ));
-        }
-        if table.path != "**" && !table.path.starts_with('/') {
-            self.mistakes.push(format!(
-                "service {service}: right.path = {:?} must be ** or begin with /",
-                table.path
-            ));
-        }
+        let subject = table.subject.parse().map_err(|_| {
+            let form = "it is not of the form INSTANCE/CLASS/CODE[/SUBSYSTEM] or group:INSTANCE/GROUP";
+            mistake("subject", &table.subject, form.to_owned());
+        });
+        let method = table
+            .method
+            .parse::<Method>()
+            .map_err(|e| mistake("method", &table.method, e.to_string()));
+        let path = table
+            .path
+            .parse::<PathPattern>()
+            .map_err(|e| mistake("path", &table.path, e.to_string()));
         Some(Right {
-            subject,
-            method: table.method,
-            path: table.path,
+            subject: subject.ok()?,
+            method: method.ok()?,
+            path: path.ok()?,
         })
     }
 

@@ -1,0 +1,117 @@
+//! The health and metrics listener: whether the node can do its work, and why not.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use kontor_pki::time::UnixTime;
+use serde::Serialize;
+
+use crate::body::OutBody;
+use crate::clock::SharedClock;
+use crate::globalconf::GlobalConf;
+use crate::ocsp::OwnOcsp;
+use crate::shutdown::Shutdown;
+use crate::telemetry::{METRICS_CONTENT_TYPE, Metrics};
+
+/// What the health listener looks at.
+#[derive(Clone)]
+pub struct Health {
+    /// Global configuration held.
+    pub trust: Arc<GlobalConf>,
+    /// OCSP responses held.
+    pub ocsp: OwnOcsp,
+    /// The clock.
+    pub clock: SharedClock,
+    /// Whether the node is stopping.
+    pub shutdown: Shutdown,
+    /// Metrics page.
+    pub metrics: Metrics,
+}
+
+/// One check.
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    ok: bool,
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    ready: bool,
+    checks: Vec<Check>,
+}
+
+impl Health {
+    /// Answers `GET /health` (200 ready, 500 a check failed, 503 stopping; wire 9.6) and `GET /metrics`.
+    pub async fn answer(self, request: Request<Incoming>) -> Response<OutBody> {
+        match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/health") => self.health(),
+            (&Method::GET, "/metrics") => respond(
+                StatusCode::OK,
+                METRICS_CONTENT_TYPE,
+                self.metrics.page().into_bytes(),
+            ),
+            _ => respond(
+                StatusCode::NOT_FOUND,
+                "text/plain",
+                b"GET /health or GET /metrics\n".to_vec(),
+            ),
+        }
+    }
+
+    fn health(&self) -> Response<OutBody> {
+        let now = self.clock.now();
+        let checks = vec![self.trust_check(now), self.ocsp_check(now)];
+        let ready = checks.iter().all(|c| c.ok) && !self.shutdown.is_stopping();
+        let status = match (ready, self.shutdown.is_stopping()) {
+            (true, _) => StatusCode::OK,
+            (false, true) => StatusCode::SERVICE_UNAVAILABLE,
+            (false, false) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let page = serde_json::to_vec(&Report { ready, checks }).unwrap_or_default();
+        respond(status, "application/json", page)
+    }
+
+    fn trust_check(&self, now: UnixTime) -> Check {
+        let (ok, text) = match self.trust.current(now) {
+            Ok(trust) => match trust.expires() {
+                Some(expires) => (true, format!("valid until {expires}")),
+                None => (true, "valid".into()),
+            },
+            Err(fault) => (false, fault.text().to_owned()),
+        };
+        Check {
+            name: "global_configuration",
+            ok,
+            text,
+        }
+    }
+
+    fn ocsp_check(&self, now: UnixTime) -> Check {
+        let ok = self.ocsp.is_complete(now);
+        let text = match self.ocsp.good_until() {
+            Some(until) if ok => format!("good until {until}"),
+            Some(until) => format!("the first response ended at {until}; is the OCSP responder reachable?"),
+            None => "a response is missing for a certificate of this node; is the OCSP responder reachable?"
+                .into(),
+        };
+        Check {
+            name: "ocsp",
+            ok,
+            text,
+        }
+    }
+}
+
+/// A whole answer.
+pub fn respond(status: StatusCode, content_type: &str, body: Vec<u8>) -> Response<OutBody> {
+    let mut response = Response::new(OutBody::from(Bytes::from(body)));
+    *response.status_mut() = status;
+    if let Ok(value) = content_type.parse() {
+        response.headers_mut().insert(http::header::CONTENT_TYPE, value);
+    }
+    response
+}

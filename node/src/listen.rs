@@ -1,0 +1,205 @@
+//! Sockets that the node opens: accept loop, TLS handshake, one HTTP/1.1 connection per task, drain on stop.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use kontor_pki::certificate::Certificate;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use crate::body::OutBody;
+use crate::head::{Tap, Tapped};
+use crate::shutdown::Shutdown;
+
+/// Connections one listener serves at a time; later ones wait in the kernel's queue.
+const CONNECTIONS: usize = 4096;
+/// Time for a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Time for a request head, counted from its first byte or from the end of the last exchange.
+const HEAD: Duration = Duration::from_secs(60);
+/// What hyper may buffer of one head; faults of our own begin far below.
+const BUFFER: usize = 64 * 1024;
+
+/// What is known of the other end of a connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its address.
+    pub peer: SocketAddr,
+    /// Whether the connection is TLS.
+    pub is_tls: bool,
+    /// Certificates it presented, leaf first; those that do not parse end the connection.
+    pub certificates: Vec<Certificate>,
+    /// Bytes of the head that is being read.
+    pub tap: Tap,
+}
+
+/// A port cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{name} cannot listen on {address}: {source}; free the port or change listen.{name} in the configuration"
+)]
+pub struct ListenError {
+    name: &'static str,
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// Opens a port.
+pub async fn bind(name: &'static str, address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| ListenError {
+        name,
+        address,
+        source,
+    })
+}
+
+/// Serves a port until the stop.
+pub async fn serve<H, F>(
+    name: &'static str,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    shutdown: Shutdown,
+    handler: H,
+) where
+    H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<OutBody>> + Send + 'static,
+{
+    let acceptor = tls.map(TlsAcceptor::from);
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.soft() => return,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        let (stream, peer, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors: wait for some to be given back instead of spinning.
+                tracing::warn!(listener = name, %error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (acceptor, handler, down) = (acceptor.clone(), handler.clone(), shutdown.clone());
+        shutdown.spawn(async move {
+            let _permit = permit;
+            if let Err(error) = connection(name, stream, peer, acceptor, &down, handler).await {
+                tracing::debug!(listener = name, client.addr = %peer, error, "connection ended");
+            }
+        });
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = room
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(std::io::Error::other)?;
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream, peer, permit))
+}
+
+async fn connection<H, F>(
+    name: &'static str,
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+    shutdown: &Shutdown,
+    handler: H,
+) -> Result<(), String>
+where
+    H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<OutBody>> + Send + 'static,
+{
+    let _ = stream.set_nodelay(true);
+    let tap = Tap::default();
+    match acceptor {
+        None => {
+            let known = Connection {
+                peer,
+                is_tls: false,
+                certificates: Vec::new(),
+                tap: tap.clone(),
+            };
+            exchanges(stream, known, shutdown, handler).await
+        }
+        Some(acceptor) => {
+            let stream = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream))
+                .await
+                .map_err(|_| "TLS handshake took too long".to_owned())?
+                .inspect_err(|error| {
+                    tracing::info!(listener = name, client.addr = %peer, %error, "TLS handshake refused");
+                })
+                .map_err(|e| e.to_string())?;
+            let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let certificates = presented
+                .iter()
+                .map(|der| Certificate::parse(der))
+                .collect::<Result<Vec<_>, _>>();
+            let certificates = certificates.map_err(|e| e.to_string())?;
+            exchanges(
+                stream,
+                Connection {
+                    peer,
+                    is_tls: true,
+                    certificates,
+                    tap,
+                },
+                shutdown,
+                handler,
+            )
+            .await
+        }
+    }
+}
+
+async fn exchanges<S, H, F>(
+    stream: S,
+    known: Connection,
+    shutdown: &Shutdown,
+    handler: H,
+) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<OutBody>> + Send + 'static,
+{
+    let known = Arc::new(known);
+    let tap = known.tap.clone();
+    let service = service_fn(move |request| {
+        let (known, answer) = (known.clone(), handler(known.clone(), request));
+        async move {
+            let answer = answer.await;
+            known.tap.arm();
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(BUFFER)
+        .max_headers(512)
+        .half_close(true)
+        .serve_connection(Tapped::new(stream, tap), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = serving.as_mut() => return ended.map_err(|e| e.to_string()),
+        () = shutdown.soft() => serving.as_mut().graceful_shutdown(),
+    }
+    serving.await.map_err(|e| e.to_string())
+}

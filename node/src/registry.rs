@@ -1,0 +1,165 @@
+//! Clients and services of this node as the configuration file lists them: who may send, who may be called.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kontor_pki::certificate::Certificate;
+use kontor_protocol::access::{AccessRights, ServiceRights};
+use kontor_protocol::fault::{Fault, FaultCode};
+use kontor_protocol::id::{ClientId, ServiceId};
+use kontor_protocol::rest::RestRequest;
+use kontor_protocol::trust::TrustSet;
+
+use crate::config::{Client, IsAuthentication, Service};
+use crate::keystore::{KeyError, certificates};
+use crate::listen::Connection;
+
+/// One client and what belongs to it.
+#[derive(Debug)]
+pub struct Registered {
+    /// As configured.
+    pub client: Client,
+    /// Certificates of its information systems.
+    pub certificates: Vec<Certificate>,
+    /// Its services by code.
+    pub services: HashMap<String, Arc<Offered>>,
+}
+
+/// One service of a client.
+#[derive(Debug)]
+pub struct Offered {
+    /// As configured.
+    pub service: Service,
+    /// Certificates one of which an https service must present; `None` if that check is off.
+    pub allowed: Option<Vec<Certificate>>,
+}
+
+/// All clients of this node.
+#[derive(Debug, Default)]
+pub struct ClientRegistry {
+    clients: HashMap<ClientId, Registered>,
+    rights: AccessRights,
+    /// Always accepted in SSLAUTH mode (wire 2.2).
+    internal: Option<Certificate>,
+}
+
+impl ClientRegistry {
+    /// Reads the certificates that the clients name.
+    pub fn new(clients: &[Client], internal: Option<Certificate>) -> Result<Self, KeyError> {
+        let mut registered = HashMap::new();
+        let mut rights = Vec::new();
+        for client in clients {
+            let mut found = Vec::new();
+            for path in &client.is_certificates {
+                found.extend(certificates(path)?);
+            }
+            rights.extend(client.services.iter().filter_map(|service| {
+                let id = ServiceId::new(client.id.clone(), &service.code, None).ok()?;
+                Some(ServiceRights {
+                    service: id,
+                    disabled: service.disabled.clone(),
+                    rights: service.rights.clone(),
+                })
+            }));
+            let services = client.services.iter().map(|service| {
+                let allowed = service.verify_tls.then(|| found.clone());
+                (
+                    service.code.clone(),
+                    Arc::new(Offered {
+                        service: service.clone(),
+                        allowed,
+                    }),
+                )
+            });
+            let services = services.collect();
+            registered.insert(
+                client.id.clone(),
+                Registered {
+                    client: client.clone(),
+                    certificates: found,
+                    services,
+                },
+            );
+        }
+        Ok(Self {
+            clients: registered,
+            rights: AccessRights::new(rights),
+            internal,
+        })
+    }
+
+    /// A client of this node.
+    pub fn client(&self, id: &ClientId) -> Option<&Registered> {
+        self.clients.get(id)
+    }
+
+    /// Judges a request by the rights on the service it names (wire 2.10). Asked on the claimed client before a body
+    /// is accepted, and on the verified signer before anything is used.
+    pub fn permit(&self, trust: &TrustSet, request: &RestRequest) -> Result<&Arc<Offered>, Fault> {
+        let service = request.service();
+        self.rights.judge(
+            trust,
+            request.client(),
+            service,
+            request.verb(),
+            request.service_path(),
+        )?;
+        self.provider(service.provider())?
+            .services
+            .get(service.code())
+            .ok_or_else(|| {
+                Fault::new(
+                    FaultCode::UnknownService,
+                    format!("{} offers no service {}", service.provider(), service.code()),
+                )
+            })
+    }
+
+    /// The provider of a service, if it is a client of this node.
+    pub fn provider(&self, id: &ClientId) -> Result<&Registered, Fault> {
+        self.clients.get(id).ok_or_else(|| {
+            Fault::new(
+                FaultCode::UnknownMember,
+                format!("{id} is not registered at this security server"),
+            )
+        })
+    }
+
+    /// Lets an information system in as a client, by that client's rule (wire 2.2).
+    pub fn authenticate(&self, id: &ClientId, connection: &Connection) -> Result<&Registered, Fault> {
+        let registered = self.clients.get(id).ok_or_else(|| {
+            Fault::new(
+                FaultCode::UnknownMember,
+                format!("{id} is not a client of this security server; check X-Road-Client or add a [[client]] entry"),
+            )
+        })?;
+        let refused = |text: &str| {
+            Err(Fault::new(
+                FaultCode::SslAuthenticationFailed,
+                format!("{id}: {text}"),
+            ))
+        };
+        match registered.client.is_authentication {
+            IsAuthentication::NoSsl if connection.is_tls => Ok(registered),
+            IsAuthentication::NoSsl
+                if connection.peer.ip().is_loopback() || registered.client.allow_plain =>
+            {
+                Ok(registered)
+            }
+            IsAuthentication::NoSsl => refused("plain HTTP is allowed from this machine only; use HTTPS"),
+            IsAuthentication::SslAuth | IsAuthentication::SslNoAuth if !connection.is_tls => {
+                refused("this client must use HTTPS")
+            }
+            IsAuthentication::SslNoAuth => Ok(registered),
+            IsAuthentication::SslAuth => match connection.certificates.first() {
+                None => refused("a client certificate is required"),
+                Some(leaf)
+                    if registered.certificates.contains(leaf) || self.internal.as_ref() == Some(leaf) =>
+                {
+                    Ok(registered)
+                }
+                Some(_) => refused("the client certificate is not registered for this client"),
+            },
+        }
+    }
+}
