@@ -12,24 +12,18 @@ pub(crate) fn shared() -> Option<PathBuf> {
     None
 }
 
-/// What stands between `<name>` elements of an XML text, white space removed; enough for fixtures.
+/// What stands in each element of this local name, whatever its prefix: enough for fixtures that do not nest it.
 pub(crate) fn elements<'a>(xml: &'a str, name: &str) -> Vec<&'a str> {
-    let (open, close) = (format!("{name}>"), format!("/{name}>"));
-    let mut found = Vec::new();
-    let mut rest = xml;
-    while let Some((_, after)) = rest
-        .split_once(&format!("<{open}"))
-        .or_else(|| rest.split_once(&format!(":{open}")))
-    {
-        let Some(end) = after.find(&close).or_else(|| after.find(&format!(":{open}"))) else {
-            break;
-        };
-        found.push(
-            after[..end]
-                .rsplit_once('<')
-                .map_or(&after[..end], |(inner, _)| inner),
-        );
-        rest = &after[end + close.len()..];
-    }
-    found
+    let is_tag = |at: usize| xml[..at].ends_with(['<', ':', '/']) && xml[at + name.len()..].starts_with('>');
+    let tags: Vec<usize> = xml
+        .match_indices(name)
+        .map(|(at, _)| at)
+        .filter(|&at| is_tag(at))
+        .collect();
+    tags.chunks_exact(2)
+        .map(|pair| {
+            let inside = &xml[pair[0] + name.len() + 1..pair[1]];
+            inside.rsplit_once('<').map_or(inside, |(inside, _)| inside)
+        })
+        .collect()
 }

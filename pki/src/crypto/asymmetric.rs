@@ -20,7 +20,9 @@ pub(crate) enum Curve {
 }
 
 impl Curve {
-    pub(crate) const fn field_len(self) -> usize {
+    /// Only the adapted digests of aws-lc-rs need it.
+    #[cfg(feature = "aws-lc")]
+    const fn field_len(self) -> usize {
         match self {
             Self::P256 => 32,
             Self::P384 => 48,

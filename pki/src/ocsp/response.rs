@@ -75,7 +75,7 @@ struct Inner {
 }
 
 impl OcspResponse {
-    /// Reads a response of at most [`MAX_RESPONSE`] bytes. Nothing is verified.
+    /// Reads a response of at most 64 KiB. Nothing is verified.
     pub fn parse(der: &[u8]) -> Result<Self, OcspError> {
         if der.len() > MAX_RESPONSE {
             return Err(OcspError::Malformed("response too large"));

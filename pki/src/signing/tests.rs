@@ -1,4 +1,5 @@
 use super::*;
+use crate::der::{Reader, Writer};
 use proptest::prelude::*;
 
 #[test]

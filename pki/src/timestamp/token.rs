@@ -171,7 +171,7 @@ pub struct TimestampToken {
 }
 
 impl TimestampToken {
-    /// Reads a token of at most [`MAX_TOKEN`] bytes in DER or BER. Nothing is verified.
+    /// Reads a token of at most 64 KiB in DER or BER. Nothing is verified.
     pub fn parse(token: &[u8]) -> Result<Self, TimestampError> {
         if token.len() > MAX_TOKEN {
             return Err(TimestampError::Malformed("token too large"));

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use kontor_pki::certificate::{Certificate, CertificateError};
 use kontor_pki::chain::{PathError, build_path};
 use kontor_pki::der::Reader;
+use kontor_pki::ocsp::{CertId, OcspPolicy, OcspResponse, Responders};
 
 use crate::world::{OpenSsl, at, shared};
 
@@ -132,4 +133,99 @@ fn upstream_variants_with_md5_and_a_bad_signature_are_refused() {
             "{name}: {refused:?}"
         );
     }
+}
+
+/// What stands between the tags of an element, wherever it occurs, without white space and character references.
+fn texts(message: &str, element: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for after in message.split(&format!(":{element}")).skip(1).step_by(2) {
+        let inside = after.split_once('>').unwrap().1.split_once('<').unwrap().0;
+        found.push(inside.replace("&#13;", "").trim().to_owned());
+    }
+    found
+}
+
+fn decoded(text: &str) -> Vec<u8> {
+    STANDARD
+        .decode(text.split_ascii_whitespace().collect::<String>())
+        .unwrap()
+}
+
+#[test]
+fn ocsp_responses_and_issuer_names_of_recorded_messages_are_understood() {
+    let Some(shared) = shared() else { return };
+    let xroad = shared.join("vectors/xroad");
+    let mut known = Vec::new();
+    for file in std::fs::read_dir(xroad.join("trust/certs")).unwrap() {
+        let path = file.unwrap().path();
+        known.push((
+            path.file_name().unwrap().to_str().unwrap().to_owned(),
+            Certificate::parse(&std::fs::read(path).unwrap()).unwrap(),
+        ));
+    }
+    let named = |name: &str| known.iter().find(|(file, _)| file == name).unwrap().1.clone();
+    let authorities: Vec<Certificate> = known
+        .iter()
+        .filter(|(file, _)| file.starts_with("ca-"))
+        .map(|(_, one)| one.clone())
+        .collect();
+    let configured = [
+        ("ca-a.der", "ocsp-a.der"),
+        ("ca-f.rebuilt.der", "ocsp-f.rebuilt.der"),
+    ]
+    .map(|(ca, responder)| (named(ca), named(responder)));
+    let (mut responses, mut names) = (0, 0);
+    for case in std::fs::read_dir(xroad.join("golden/rest")).unwrap() {
+        let case = case.unwrap().path();
+        let about: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(case.join("case.json")).unwrap()).unwrap();
+        let now = at(about["instant"].as_str().unwrap());
+        for file in ["2-ss-request.http", "5-ss-response.http"] {
+            let Ok(bytes) = std::fs::read(case.join(file)) else {
+                continue;
+            };
+            let message = String::from_utf8_lossy(&bytes);
+            let certificates: Vec<Certificate> = ["X509Certificate", "EncapsulatedX509Certificate"]
+                .into_iter()
+                .flat_map(|element| texts(&message, element))
+                .map(|text| Certificate::parse(&decoded(&text)).unwrap())
+                .collect();
+            for value in texts(&message, "EncapsulatedOCSPValue") {
+                let response = OcspResponse::parse(&decoded(&value)).unwrap();
+                let (subject, issuer) = certificates
+                    .iter()
+                    .flat_map(|subject| authorities.iter().map(move |issuer| (subject, issuer)))
+                    .find(|(subject, issuer)| CertId::of(subject, issuer) == *response.cert_id())
+                    .unwrap();
+                let configured: Vec<Certificate> = configured
+                    .iter()
+                    .filter(|(ca, _)| ca == issuer)
+                    .map(|(_, responder)| responder.clone())
+                    .collect();
+                let responders = Responders {
+                    configured: &configured,
+                    authorities: &authorities,
+                };
+                let verdict = response.verify(subject, issuer, &responders, &OcspPolicy::default(), now);
+                assert!(verdict.is_ok(), "{case:?} {file}: {verdict:?}");
+                responses += 1;
+            }
+            for (name, serial) in texts(&message, "X509IssuerName")
+                .iter()
+                .zip(texts(&message, "X509SerialNumber"))
+            {
+                assert!(
+                    certificates
+                        .iter()
+                        .any(|one| one.issuer().to_rfc2253() == *name && one.serial_decimal() == serial),
+                    "{case:?} {name} {serial}"
+                );
+                names += 1;
+            }
+        }
+    }
+    assert!(
+        responses > 50 && names > 50,
+        "{responses} responses, {names} names"
+    );
 }
