@@ -13,3 +13,5 @@ pub mod clock;
 pub mod usage;
 pub mod address;
 pub mod wire;
+pub mod directory;
+pub mod authority;

@@ -1,0 +1,474 @@
+//! The authority that a federation of the suite trusts: certificates, OCSP, time-stamps and configuration, with faults on
+//! command.
+//!
+//! Owns all keys of trust of one federation and one HTTP listener; refuses to know which node asks. Certificates, OCSP
+//! responses and tokens come from `kontor_pki::authority`, the configuration from the suite's own writer.
+
+mod serve;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use base64::prelude::{BASE64_STANDARD, Engine};
+use kontor_pki::UnixTime;
+use kontor_pki::authority::{self as pki, CaParams, CertificateAuthority, OcspResponder, TimestampAuthority};
+use kontor_pki::certificate::{Attribute, Certificate};
+use kontor_pki::ocsp::CertStatus;
+use kontor_pki::profile::Subject;
+use kontor_pki::signing::{KeyAlgorithm, SigningKey, SoftwareKey};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::address::Net;
+use crate::clock;
+use crate::directory::{Directory, Files, Group, Member, Server};
+use crate::wire::tls::Identity;
+
+/// A running authority.
+#[derive(Debug)]
+pub struct Authority {
+    inner: Arc<Inner>,
+    task: JoinHandle<()>,
+}
+
+struct Inner {
+    ca: CertificateAuthority,
+    responder: OcspResponder,
+    tsa: TimestampAuthority,
+    configuration_key: SoftwareKey,
+    state: Mutex<State>,
+}
+
+struct State {
+    directory: Directory,
+    lifetime: Duration,
+    faults: Faults,
+    /// Authentication certificates by the code of their server.
+    registered: BTreeMap<String, Certificate>,
+    /// Every configuration file ever offered, by path: a node may ask for an older one a moment later.
+    offered: BTreeMap<String, String>,
+    /// What the newest directory names, and its signed form, made anew when half its life is over.
+    newest: Option<Newest>,
+    generation: u64,
+    serial: u64,
+}
+
+struct Newest {
+    files: Files,
+    signed: Vec<u8>,
+    made: UnixTime,
+}
+
+/// Faults of what is served.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// The configuration cannot be fetched.
+    pub configuration_down: bool,
+    /// The signature of the configuration does not fit.
+    pub configuration_forged: bool,
+    /// No time-stamps.
+    pub tsa_down: bool,
+    /// No OCSP responses.
+    pub ocsp_down: bool,
+}
+
+/// What an OCSP response says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OcspSays {
+    /// Good, produced now.
+    Good,
+    /// Good, produced so long ago.
+    Stale(Duration),
+    /// Good, produced so far in the future.
+    Future(Duration),
+    Revoked,
+    Unknown,
+}
+
+/// When a certificate is valid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Validity {
+    #[default]
+    Now,
+    /// Until a day ago.
+    Past,
+    /// From tomorrow.
+    Future,
+}
+
+/// A security server as the configuration lists it.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    pub member: String,
+    pub server: String,
+    pub address: String,
+    /// Authentication certificates; added to those that it has.
+    pub certificates: Vec<Certificate>,
+    /// Clients as member and subsystem code; they replace those that it had.
+    pub clients: Vec<(String, String)>,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const ORGANIZATION: &str = "Kontor conformance (fictional)";
+
+impl Validity {
+    fn at(self, now: UnixTime) -> pki::Validity {
+        match self {
+            Self::Now => pki::Validity::days(now, 30),
+            Self::Past => pki::Validity {
+                not_before: now - DAY * 30,
+                not_after: now - DAY,
+            },
+            Self::Future => pki::Validity {
+                not_before: now + DAY,
+                not_after: now + DAY * 30,
+            },
+        }
+    }
+}
+
+impl Authority {
+    /// Makes the keys of trust and listens on host 1 of `net`.
+    pub async fn start(net: &Net, instance: &str, lifetime: Duration) -> Result<Self> {
+        let address = net.address(1, 4080);
+        let now = clock::now();
+        let ca = certificate_authority("Conformance CA", now)?;
+        let (responder_key, tsa_key, configuration_key) = (new_key()?, new_key()?, new_key()?);
+        let long = pki::Validity::days(now, 365);
+        let responder = ca.issue_ocsp_responder(
+            responder_key.public_key(),
+            Subject::common_name("Conformance OCSP"),
+            long,
+        )?;
+        let tsa = ca.issue_tsa(
+            tsa_key.public_key(),
+            Subject::common_name("Conformance TSA"),
+            long,
+        )?;
+        let configuration = ca.issue_signing(
+            configuration_key.public_key(),
+            Subject::common_name("Conformance configuration"),
+            long,
+        )?;
+        let directory = Directory {
+            instance: instance.into(),
+            address: address.to_string(),
+            verification_certificate: configuration.der().to_vec(),
+            ca_certificate: ca.certificate().der().to_vec(),
+            ocsp_certificate: responder.der().to_vec(),
+            tsa_certificate: tsa.der().to_vec(),
+            ocsp_freshness_seconds: 3600,
+            members: Vec::new(),
+            servers: Vec::new(),
+            groups: Vec::new(),
+        };
+        let state = State {
+            directory,
+            lifetime,
+            faults: Faults::default(),
+            registered: BTreeMap::new(),
+            offered: BTreeMap::new(),
+            newest: None,
+            generation: 0,
+            serial: 0,
+        };
+        let inner = Arc::new(Inner {
+            ca,
+            responder: OcspResponder::new(responder, Arc::new(responder_key), DAY)?,
+            tsa: TimestampAuthority::new(tsa, Arc::new(tsa_key))?,
+            configuration_key,
+            state: Mutex::new(state),
+        });
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("binding {address}"))?;
+        let task = tokio::spawn(serve::accept(listener, inner.clone()));
+        Ok(Self { inner, task })
+    }
+
+    /// The anchor that nodes start from.
+    pub fn anchor(&self) -> String {
+        self.inner.state().directory.anchor()
+    }
+
+    /// Lists a server, its owner and its clients; a server listed before is changed.
+    pub fn register(&self, registration: Registration) {
+        let mut state = self.inner.state();
+        for certificate in &registration.certificates {
+            state
+                .registered
+                .insert(registration.server.clone(), certificate.clone());
+        }
+        let directory = &mut state.directory;
+        directory.member(&registration.member);
+        for (member, subsystem) in &registration.clients {
+            let member = directory.member(member);
+            if !member.subsystems.contains(subsystem) {
+                member.subsystems.push(subsystem.clone());
+            }
+        }
+        let clients = registration
+            .clients
+            .into_iter()
+            .map(|(member, subsystem)| ("GOV".into(), member, subsystem))
+            .collect();
+        let certificates = registration
+            .certificates
+            .iter()
+            .map(|certificate| certificate.der().to_vec());
+        if let Some(server) = directory
+            .servers
+            .iter_mut()
+            .find(|server| server.code == registration.server)
+        {
+            server.clients = clients;
+            server.certificates.extend(certificates);
+        } else {
+            directory.servers.push(Server {
+                owner: ("GOV".into(), registration.member),
+                code: registration.server,
+                address: registration.address,
+                certificates: certificates.collect(),
+                clients,
+            });
+        }
+        state.newest = None;
+    }
+
+    /// Adds a global group of subsystems.
+    pub fn add_group(&self, code: &str, members: &[(String, String)]) {
+        let members = members
+            .iter()
+            .map(|(member, subsystem)| ("GOV".into(), member.clone(), subsystem.clone()))
+            .collect();
+        self.change(|directory| {
+            directory.groups.push(Group {
+                code: code.into(),
+                members,
+            })
+        });
+    }
+
+    /// Changes what the next configuration says.
+    pub fn change(&self, change: impl FnOnce(&mut Directory)) {
+        let mut state = self.inner.state();
+        change(&mut state.directory);
+        state.newest = None;
+    }
+
+    /// From now on serves with these faults.
+    pub fn set_faults(&self, faults: Faults) {
+        let mut state = self.inner.state();
+        state.faults = faults;
+        state.newest = None;
+    }
+
+    /// A signing certificate for the member with this code (profile Ejbca, wire 8.1).
+    pub fn issue_signing(&self, key: &SoftwareKey, member: &str, validity: Validity) -> Result<Certificate> {
+        {
+            let instance = self.inner.state().directory.instance.clone();
+            issue_signing(&self.inner.ca, &instance, key, member, validity)
+        }
+    }
+
+    /// An authentication certificate for a server.
+    pub fn issue_authentication(
+        &self,
+        key: &SoftwareKey,
+        server: &str,
+        validity: Validity,
+    ) -> Result<Certificate> {
+        let subject = Subject::default()
+            .with(Attribute::Country, "DE")
+            .with(Attribute::CommonName, server);
+        Ok(self
+            .inner
+            .ca
+            .issue_authentication(key.public_key(), subject, &[], validity.at(clock::now()))?)
+    }
+
+    /// A key with an authentication certificate, ready for TLS.
+    pub fn authentication(&self, server: &str, validity: Validity) -> Result<(Certificate, Identity)> {
+        let key = new_key()?;
+        let certificate = self.issue_authentication(&key, server, validity)?;
+        let identity = Identity {
+            chain: vec![certificate.der().to_vec()],
+            pkcs8: key.to_pkcs8().to_vec(),
+        };
+        Ok((certificate, identity))
+    }
+
+    /// The newest authentication certificate that a server is registered with.
+    pub fn registered(&self, server: &str) -> Result<Certificate> {
+        self.inner
+            .state()
+            .registered
+            .get(server)
+            .cloned()
+            .ok_or_else(|| anyhow!("no server {server}"))
+    }
+
+    /// An OCSP response about a certificate of this authority.
+    pub fn ocsp_of(&self, certificate: &Certificate, says: OcspSays) -> Result<Vec<u8>> {
+        ocsp_of(&self.inner.responder, &self.inner.ca, certificate, says)
+    }
+
+    /// The certificate of the CA.
+    pub fn ca_certificate(&self) -> &Certificate {
+        self.inner.ca.certificate()
+    }
+
+    /// The certificate of the OCSP responder.
+    pub fn responder_certificate(&self) -> &Certificate {
+        self.inner.responder.certificate()
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no holder of the authority's state panics")
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").finish_non_exhaustive()
+    }
+}
+
+/// A CA that nobody trusts, under the same name as the one that everybody trusts.
+pub struct Foreign {
+    ca: CertificateAuthority,
+    responder: OcspResponder,
+}
+
+impl Foreign {
+    /// Makes its key.
+    pub fn generate() -> Result<Self> {
+        let now = clock::now();
+        let ca = certificate_authority("Conformance CA", now)?;
+        let key = new_key()?;
+        let subject = Subject::common_name("Conformance OCSP");
+        let certificate =
+            ca.issue_ocsp_responder(key.public_key(), subject, pki::Validity::days(now, 365))?;
+        Ok(Self {
+            responder: OcspResponder::new(certificate, Arc::new(key), DAY)?,
+            ca,
+        })
+    }
+
+    /// A signing certificate for the member with this code.
+    pub fn issue_signing(&self, instance: &str, key: &SoftwareKey, member: &str) -> Result<Certificate> {
+        issue_signing(&self.ca, instance, key, member, Validity::Now)
+    }
+
+    /// A good OCSP response about a certificate of it.
+    pub fn ocsp_of(&self, certificate: &Certificate) -> Result<Vec<u8>> {
+        ocsp_of(&self.responder, &self.ca, certificate, OcspSays::Good)
+    }
+}
+
+fn certificate_authority(name: &str, now: UnixTime) -> Result<CertificateAuthority> {
+    Ok(CertificateAuthority::generate(&CaParams {
+        name: name.into(),
+        organization: ORGANIZATION.into(),
+        test: true,
+        key: KeyAlgorithm::EcdsaP256,
+        // Older than the oldest certificate that a case wants.
+        validity: pki::Validity {
+            not_before: now - DAY * 60,
+            not_after: now + DAY * 365,
+        },
+    })?)
+}
+
+fn issue_signing(
+    ca: &CertificateAuthority,
+    instance: &str,
+    key: &SoftwareKey,
+    member: &str,
+    validity: Validity,
+) -> Result<Certificate> {
+    let subject = Subject::default()
+        .with(Attribute::Country, instance)
+        .with(Attribute::Organization, "GOV")
+        .with(Attribute::CommonName, member);
+    Ok(ca.issue_signing(key.public_key(), subject, validity.at(clock::now()))?)
+}
+
+fn ocsp_of(
+    responder: &OcspResponder,
+    ca: &CertificateAuthority,
+    certificate: &Certificate,
+    says: OcspSays,
+) -> Result<Vec<u8>> {
+    let now = clock::now();
+    let (status, at) = match says {
+        OcspSays::Good => (CertStatus::Good, now),
+        OcspSays::Stale(age) => (CertStatus::Good, now - age),
+        OcspSays::Future(ahead) => (CertStatus::Good, now + ahead),
+        OcspSays::Revoked => (
+            CertStatus::Revoked {
+                at: now - Duration::from_secs(60),
+            },
+            now,
+        ),
+        OcspSays::Unknown => (CertStatus::Unknown, now),
+    };
+    // No promise of a newer one: freshness alone decides.
+    Ok(responder.respond_for(certificate, ca.certificate(), status, at, None)?)
+}
+
+fn new_key() -> Result<SoftwareKey> {
+    Ok(SoftwareKey::generate(KeyAlgorithm::EcdsaP256)?)
+}
+
+/// A key with a self-signed certificate that nobody has to trust.
+pub fn throwaway_identity() -> Result<Identity> {
+    let ca = certificate_authority("Throwaway", clock::now())?;
+    Ok(Identity {
+        chain: vec![ca.certificate().der().to_vec()],
+        pkcs8: ca.key().to_pkcs8().to_vec(),
+    })
+}
+
+/// PEM of a certificate.
+pub fn pem(der: &[u8]) -> String {
+    let text = BASE64_STANDARD.encode(der);
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
+        pem.push('\n');
+    }
+    pem + "-----END CERTIFICATE-----\n"
+}
+
+impl Directory {
+    /// The member with this code, listed now if it was not.
+    fn member(&mut self, code: &str) -> &mut Member {
+        let at = self
+            .members
+            .iter()
+            .position(|member| member.code == code)
+            .unwrap_or_else(|| {
+                self.members.push(Member {
+                    class: "GOV".into(),
+                    code: code.into(),
+                    subsystems: Vec::new(),
+                });
+                self.members.len() - 1
+            });
+        &mut self.members[at]
+    }
+}
