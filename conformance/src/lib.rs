@@ -15,3 +15,6 @@ pub mod address;
 pub mod wire;
 pub mod directory;
 pub mod authority;
+pub mod subject;
+pub mod plan;
+pub mod peer;

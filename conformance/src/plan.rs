@@ -1,0 +1,203 @@
+//! What a case says about a node or a peer; everything unsaid is complete and safe.
+
+use std::net::SocketAddr;
+
+use crate::authority::Validity;
+
+/// Instance of every federation of the suite; its name marks it as a test (architecture 1.9).
+pub const INSTANCE: &str = "TEST";
+
+/// A node that shall run.
+#[derive(Clone, Debug)]
+pub struct NodePlan {
+    pub(crate) name: String,
+    pub(crate) member: String,
+    pub(crate) clients: Vec<ClientPlan>,
+    pub(crate) trust_refresh_seconds: u32,
+    pub(crate) ocsp_refresh_seconds: u32,
+    pub(crate) file_limit_kib: Option<u64>,
+}
+
+/// A subsystem at a node.
+#[derive(Clone, Debug)]
+pub struct ClientPlan {
+    pub(crate) subsystem: String,
+    /// `NOSSL`, `SSLNOAUTH` or `SSLAUTH` (wire 2.2).
+    pub(crate) is_authentication: &'static str,
+    /// DER of its information systems' certificates.
+    pub(crate) is_certificates: Vec<Vec<u8>>,
+    pub(crate) services: Vec<ServicePlan>,
+}
+
+/// A service of a subsystem.
+#[derive(Clone, Debug)]
+pub struct ServicePlan {
+    pub(crate) code: String,
+    pub(crate) url: String,
+    pub(crate) timeout_seconds: u32,
+    pub(crate) disabled: String,
+    pub(crate) rights: Vec<RightPlan>,
+}
+
+/// Who may call what of a service.
+#[derive(Clone, Debug)]
+pub struct RightPlan {
+    pub(crate) subject: String,
+    pub(crate) method: String,
+    pub(crate) path: String,
+}
+
+/// A scripted peer: registered like a node, but run by the suite.
+#[derive(Clone, Debug)]
+pub struct PeerPlan {
+    pub(crate) name: String,
+    pub(crate) member: String,
+    pub(crate) subsystems: Vec<String>,
+    /// Further members that are clients of the same server, as member and subsystem code.
+    pub(crate) guests: Vec<(String, String)>,
+    pub(crate) validity: Validity,
+}
+
+impl NodePlan {
+    /// A node called `name`, owned by the member with this code.
+    pub fn new(name: &str, member: &str) -> Self {
+        Self {
+            name: name.into(),
+            member: member.into(),
+            clients: Vec::new(),
+            trust_refresh_seconds: 60,
+            ocsp_refresh_seconds: 1200,
+            file_limit_kib: None,
+        }
+    }
+
+    /// With a subsystem whose information systems need no TLS.
+    #[must_use]
+    pub fn client(self, subsystem: &str) -> Self {
+        self.client_with(subsystem, "NOSSL", Vec::new())
+    }
+
+    /// With a subsystem whose information systems authenticate as told.
+    #[must_use]
+    pub fn client_with(
+        mut self,
+        subsystem: &str,
+        is_authentication: &'static str,
+        certificates: Vec<Vec<u8>>,
+    ) -> Self {
+        self.clients.push(ClientPlan {
+            subsystem: subsystem.into(),
+            is_authentication,
+            is_certificates: certificates,
+            services: Vec::new(),
+        });
+        self
+    }
+
+    /// With a service of the subsystem added last.
+    #[must_use]
+    pub fn service(mut self, plan: ServicePlan) -> Self {
+        self.clients
+            .last_mut()
+            .expect("a service follows its subsystem")
+            .services
+            .push(plan);
+        self
+    }
+
+    /// Asking the authority for a new configuration this often.
+    #[must_use]
+    pub fn trust_refresh(mut self, seconds: u32) -> Self {
+        self.trust_refresh_seconds = seconds;
+        self
+    }
+
+    /// Asking the OCSP responder this often.
+    #[must_use]
+    pub fn ocsp_refresh(mut self, seconds: u32) -> Self {
+        self.ocsp_refresh_seconds = seconds;
+        self
+    }
+
+    /// On a disk that is full when a file reaches this size.
+    #[must_use]
+    pub fn file_limit(mut self, kib: u64) -> Self {
+        self.file_limit_kib = Some(kib);
+        self
+    }
+
+    pub(crate) fn server_code(&self) -> String {
+        format!("ss-{}", self.name)
+    }
+}
+
+impl ServicePlan {
+    /// A service called `code`, forwarded to `path` at `provider`.
+    pub fn new(code: &str, provider: SocketAddr, path: &str) -> Self {
+        Self {
+            code: code.into(),
+            url: format!("http://{provider}{path}"),
+            timeout_seconds: 60,
+            disabled: String::new(),
+            rights: Vec::new(),
+        }
+    }
+
+    /// Everything of it for the subsystem of a member, or for `group:INSTANCE/CODE`.
+    #[must_use]
+    pub fn right(self, subject: &str) -> Self {
+        self.narrow_right(subject, "*", "**")
+    }
+
+    /// One method on one path pattern.
+    #[must_use]
+    pub fn narrow_right(mut self, subject: &str, method: &str, path: &str) -> Self {
+        self.rights.push(RightPlan {
+            subject: subject.into(),
+            method: method.into(),
+            path: path.into(),
+        });
+        self
+    }
+
+    /// Switched off with this notice.
+    #[must_use]
+    pub fn disabled(mut self, notice: &str) -> Self {
+        self.disabled = notice.into();
+        self
+    }
+
+    /// Given up on after so many seconds.
+    #[must_use]
+    pub fn timeout(mut self, seconds: u32) -> Self {
+        self.timeout_seconds = seconds;
+        self
+    }
+}
+
+impl PeerPlan {
+    /// A peer called `name`, owned by the member with this code, with one subsystem.
+    pub fn new(name: &str, member: &str, subsystem: &str) -> Self {
+        Self {
+            name: name.into(),
+            member: member.into(),
+            subsystems: vec![subsystem.into()],
+            guests: Vec::new(),
+            validity: Validity::Now,
+        }
+    }
+
+    /// Serving another member's subsystem too.
+    #[must_use]
+    pub fn guest(mut self, member: &str, subsystem: &str) -> Self {
+        self.guests.push((member.into(), subsystem.into()));
+        self
+    }
+
+    /// With an authentication certificate whose time is over.
+    #[must_use]
+    pub fn expired(mut self) -> Self {
+        self.validity = Validity::Past;
+        self
+    }
+}
