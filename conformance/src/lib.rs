@@ -18,3 +18,6 @@ pub mod authority;
 pub mod subject;
 pub mod plan;
 pub mod peer;
+pub mod federation;
+pub mod evidence;
+pub mod service;

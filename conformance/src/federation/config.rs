@@ -1,0 +1,159 @@
+//! The files a node is started from: sealed keys, certificates and `node.toml`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use kontor_pki::certificate::Certificate;
+use kontor_pki::crypto::random;
+use kontor_pki::sealed::{MasterKey, seal_key};
+use kontor_pki::signing::{KeyAlgorithm, SoftwareKey};
+
+use crate::address::Net;
+use crate::authority::{Authority, Validity, pem};
+use crate::plan::{INSTANCE, NodePlan};
+
+/// Where a node listens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Listen {
+    pub(super) is_http: SocketAddr,
+    pub(super) is_https: SocketAddr,
+    pub(super) federation: SocketAddr,
+    pub(super) ocsp: SocketAddr,
+    pub(super) health: SocketAddr,
+}
+
+impl Listen {
+    pub(super) fn on(net: &Net, host: u8) -> Self {
+        Self {
+            is_http: net.address(host, 8080),
+            is_https: net.address(host, 8443),
+            federation: net.address(host, 5500),
+            ocsp: net.address(host, 5577),
+            health: net.address(host, 9100),
+        }
+    }
+}
+
+/// Writes everything that the node needs into `dir` and gives its authentication certificate.
+pub(super) fn write_node(
+    dir: &Path,
+    plan: &NodePlan,
+    listen: &Listen,
+    authority: &Authority,
+) -> Result<Certificate> {
+    let keys = dir.join("keys");
+    fs::create_dir_all(&keys)?;
+    let master_bytes = random::<32>();
+    let master = MasterKey::from_bytes(master_bytes);
+    write_private(&dir.join("unseal.key"), &master_bytes)?;
+
+    let key = |name: &str| -> Result<SoftwareKey> {
+        let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256)?;
+        write_private(&keys.join(format!("{name}.key")), &seal_key(&key, &master))?;
+        Ok(key)
+    };
+    let certificate = |name: &str, certificate: &Certificate| {
+        fs::write(keys.join(format!("{name}.pem")), pem(certificate.der()))
+    };
+
+    let auth = authority.issue_authentication(&key("auth")?, &plan.server_code(), Validity::Now)?;
+    certificate("auth", &auth)?;
+    certificate(
+        "sign",
+        &authority.issue_signing(&key("sign")?, &plan.member, Validity::Now)?,
+    )?;
+    // Information systems compare the internal certificate as a whole: who issued it does not matter (wire 2.2).
+    let internal = format!("internal-{}", plan.name);
+    certificate(
+        "internal",
+        &authority.issue_authentication(&key("internal")?, &internal, Validity::Now)?,
+    )?;
+
+    for client in &plan.clients {
+        for (index, der) in client.is_certificates.iter().enumerate() {
+            fs::write(dir.join(format!("is-{}-{index}.pem", client.subsystem)), pem(der))?;
+        }
+    }
+    fs::write(dir.join("node.toml"), toml(plan, listen)).context("writing node.toml")?;
+    Ok(auth)
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(())
+}
+
+fn toml(plan: &NodePlan, listen: &Listen) -> String {
+    let member = format!("{INSTANCE}/GOV/{}", plan.member);
+    let mut text = format!(
+        r#"format = 1
+mode = "test"
+[server]
+owner = "{member}"
+code = "{}"
+[data]
+dir = "data"
+[listen]
+is_http = "{}"
+is_https = "{}"
+federation = "{}"
+ocsp = "{}"
+health = "{}"
+[keys]
+unseal_file = "unseal.key"
+[authentication]
+key = "keys/auth.key"
+certificate = "keys/auth.pem"
+[internal_tls]
+key = "keys/internal.key"
+certificate = "keys/internal.pem"
+[trust]
+anchor = "anchor.xml"
+refresh_seconds = {}
+[ocsp]
+refresh_seconds = {}
+[stop]
+grace_seconds = 10
+[[member]]
+id = "{member}"
+sign_key = "keys/sign.key"
+sign_certificate = "keys/sign.pem"
+"#,
+        plan.server_code(),
+        listen.is_http,
+        listen.is_https,
+        listen.federation,
+        listen.ocsp,
+        listen.health,
+        plan.trust_refresh_seconds,
+        plan.ocsp_refresh_seconds,
+    );
+    for client in &plan.clients {
+        let certificates: Vec<_> = (0..client.is_certificates.len())
+            .map(|index| format!("\"is-{}-{index}.pem\"", client.subsystem))
+            .collect();
+        text.push_str(&format!(
+            "[[client]]\nid = \"{member}/{}\"\nis_authentication = \"{}\"\nis_certificates = [{}]\n",
+            client.subsystem,
+            client.is_authentication,
+            certificates.join(", ")
+        ));
+        for service in &client.services {
+            text.push_str(&format!(
+                "[[client.service]]\ncode = \"{}\"\nurl = \"{}\"\ntimeout_seconds = {}\ndisabled = \"{}\"\n",
+                service.code, service.url, service.timeout_seconds, service.disabled
+            ));
+            for right in &service.rights {
+                text.push_str(&format!(
+                    "[[client.service.right]]\nsubject = \"{}\"\nmethod = \"{}\"\npath = '{}'\n",
+                    right.subject, right.method, right.path
+                ));
+            }
+        }
+    }
+    text
+}
