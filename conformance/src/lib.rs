@@ -21,3 +21,6 @@ pub mod peer;
 pub mod federation;
 pub mod evidence;
 pub mod service;
+pub mod bench;
+pub mod kill;
+pub mod memory;
