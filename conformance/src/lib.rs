@@ -24,3 +24,4 @@ pub mod service;
 pub mod bench;
 pub mod kill;
 pub mod memory;
+pub mod suite;

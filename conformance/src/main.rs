@@ -1,1 +1,293 @@
-fn main() {}
+//! The command line of the suite.
+//!
+//! Owns arguments, exit codes and what is printed; refuses to hold a rule.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use kontor_conformance::bench::{self, BenchPlan, bare, load, provider};
+use kontor_conformance::kill::{self, KillPlan};
+use kontor_conformance::memory::{self, MemoryPlan};
+use kontor_conformance::report::{Gaps, say};
+use kontor_conformance::requirement;
+use kontor_conformance::subject::Subject;
+use kontor_conformance::suite::{self, Selection};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Conformance suite and benchmark for X-Road nodes
+#[derive(Parser)]
+#[command(name = "kontor-conformance", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the cases against two nodes of a kontor binary
+    Run(RunArguments),
+    /// List what the suite has cases for
+    List,
+    /// Measure two nodes against a bare pair of mutual-TLS proxies
+    Bench(BenchArguments),
+    /// Kill node processes under load and look for every acknowledged exchange
+    Kill(KillArguments),
+    /// Measure what nodes hold while large bodies pass
+    Memory(MemoryArguments),
+    #[command(hide = true)]
+    BenchLoad { settings: String },
+    #[command(hide = true)]
+    BenchProvider { settings: String },
+    #[command(hide = true)]
+    BenchProxy { settings: String },
+}
+
+#[derive(Args)]
+struct RunArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the outcome of every case to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// List of known gaps in place of the one that ships with the suite
+    #[arg(long)]
+    gaps: Option<PathBuf>,
+    /// Only the cases that are part of the project's tests
+    #[arg(long)]
+    quick: bool,
+    /// Only requirements whose id contains one of these
+    only: Vec<String>,
+}
+
+#[derive(Args)]
+struct KillArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Rounds; every third kills both nodes at once
+    #[arg(long, default_value_t = 50)]
+    times: usize,
+    /// Information systems that load the nodes meanwhile
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// Acknowledged exchanges looked for after each kill, half of them the last before it
+    #[arg(long, default_value_t = 40)]
+    looked_for: usize,
+}
+
+#[derive(Args)]
+struct MemoryArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Size of the body that passes as fast as it goes
+    #[arg(long, default_value_t = 256)]
+    mib: u64,
+    /// Size of the body with a slow provider, then a slow client; 0 leaves them out
+    #[arg(long, default_value_t = 16)]
+    slow_mib: u64,
+    /// Speed of the slow side
+    #[arg(long, default_value_t = 1)]
+    mib_per_second: u64,
+    /// Peak above which the command fails
+    #[arg(long, default_value_t = 64)]
+    limit_mib: u64,
+}
+
+#[derive(Args)]
+struct BenchArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the figures of every window to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Rounds for each load; a difference of ratios under 0.1 needs ten
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Length of each measured window
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Load before each measured window
+    #[arg(long, default_value_t = 2.0)]
+    warm_up: f64,
+    /// Only loads whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+    /// Measure the bare pair alone
+    #[arg(long)]
+    bare: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            say(format_args!("kontor-conformance: {error:#}"));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Run(arguments) => runtime(true)?.block_on(cases(arguments)),
+        Command::List => {
+            for requirement in requirement::ALL {
+                let covered = suite::all().any(|case| case.requirement == *requirement);
+                let mark = if covered { "" } else { "  (no case)" };
+                say(format_args!(
+                    "{:<34}{:<26}{}{mark}",
+                    requirement.id, requirement.clause, requirement.sentence
+                ));
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Bench(arguments) => runtime(true)?.block_on(bench(arguments)),
+        Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
+        Command::Memory(arguments) => runtime(true)?.block_on(memory(arguments)),
+        Command::BenchLoad { settings } => {
+            end_with_parent();
+            let result =
+                runtime(false)?.block_on(load::run(parse(&settings)?, || say("begin"), || say("end")))?;
+            say(serde_json::to_string(&result)?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::BenchProvider { settings } => {
+            end_with_parent();
+            runtime(false)?.block_on(provider::serve(parse::<SocketAddr>(&settings)?))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::BenchProxy { settings } => {
+            end_with_parent();
+            bare::serve(&parse(&settings)?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn cases(arguments: RunArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let gaps = match arguments.gaps {
+        Some(path) => Gaps::read(&path)?,
+        None => Gaps::shipped()?,
+    };
+    let unknown: Vec<_> = gaps.unknown(requirement::ALL).collect();
+    ensure!(
+        unknown.is_empty(),
+        "the list of gaps names requirements that do not exist: {unknown:?}"
+    );
+    let selection = Selection {
+        quick: arguments.quick,
+        only: arguments.only,
+    };
+    let report = suite::run(&subject, &selection, &gaps).await?;
+    if let Some(path) = arguments.json {
+        report.write_json(&path)?;
+    }
+    Ok(verdict(report.is_good()))
+}
+
+async fn kill(arguments: KillArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = KillPlan {
+        times: arguments.times,
+        connections: arguments.connections.max(1),
+        looked_for: arguments.looked_for,
+        aloud: true,
+    };
+    let report = kill::run(&subject, plan).await?;
+    say(format_args!(
+        "{} kills, {} exchanges acknowledged, {} looked for, {} containers verified, {} missing; slowest restart {} ms",
+        report.kills,
+        report.acknowledged,
+        report.looked_for,
+        report.containers_verified,
+        report.missing.len(),
+        report.slowest_restart_millis
+    ));
+    for missing in &report.missing {
+        say(missing);
+    }
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.missing.is_empty()))
+}
+
+async fn memory(arguments: MemoryArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = MemoryPlan {
+        fast_bytes: arguments.mib << 20,
+        slow_bytes: arguments.slow_mib << 20,
+        bytes_per_second: arguments.mib_per_second.max(1) << 20,
+        aloud: true,
+    };
+    let report = memory::run(&subject, plan).await?;
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.highest_kib() <= arguments.limit_mib << 10))
+}
+
+fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    std::fs::write(path, serde_json::to_string_pretty(value)? + "\n")
+        .with_context(|| path.display().to_string())
+}
+
+fn verdict(good: bool) -> ExitCode {
+    if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn bench(arguments: BenchArguments) -> Result<ExitCode> {
+    let subject = if arguments.bare {
+        None
+    } else {
+        Some(Subject::locate(arguments.kontor)?)
+    };
+    let report = bench::run(&BenchPlan {
+        own: std::env::current_exe()?,
+        subject,
+        rounds: arguments.rounds.max(1),
+        window: Duration::from_secs_f64(arguments.seconds.max(0.1)),
+        warm_up: Duration::from_secs_f64(arguments.warm_up.max(0.0)),
+        only: arguments.only,
+    })
+    .await?;
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.summary.iter().all(|row| row.errors == 0)))
+}
+
+fn runtime(threads: bool) -> Result<tokio::runtime::Runtime> {
+    let mut builder = if threads {
+        tokio::runtime::Builder::new_multi_thread()
+    } else {
+        tokio::runtime::Builder::new_current_thread()
+    };
+    Ok(builder.enable_all().build()?)
+}
+
+fn parse<T: DeserializeOwned>(settings: &str) -> Result<T> {
+    serde_json::from_str(settings).context("these subcommands are for the bench itself")
+}
+
+/// Helpers read a pipe from the bench: when it ends, however, they end.
+fn end_with_parent() {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        std::process::exit(0);
+    });
+}

@@ -1,0 +1,237 @@
+//! Information systems that are not who they say, or say it wrongly (wire 1.3, 2.2).
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use http_body_util::Full;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{World, cases, fresh, is_refused, is_served};
+use crate::wire::http::{self, Answer, PATIENCE};
+use crate::wire::tls::{self, Identity};
+
+cases! {
+    quick CLIENT_MISSING => missing;
+    quick CLIENT_MALFORMED => malformed;
+    quick CLIENT_UNKNOWN => unknown;
+    quick CLIENT_TLS_REQUIRED => tls_required;
+    quick CLIENT_TLS => over_tls;
+    quick CLIENT_CERTIFICATE => certificate;
+    quick CLIENT_CERTIFICATE_FOREIGN => certificate_foreign;
+    quick CLIENT_TARGET_MALFORMED => target_malformed;
+    quick CLIENT_HEADERS_BOUNDED => headers_bounded;
+    quick CLIENT_SOAP => soap;
+}
+
+async fn with_client(world: &World, id: &str, client: Option<&str>) -> Result<Answer> {
+    let mut request = world
+        .alpha()
+        .request("GET", &world.at_beta("intake", "/x"), "antrag", id)
+        .body(Full::default())?;
+    request.headers_mut().remove("x-road-client");
+    if let Some(client) = client {
+        request.headers_mut().insert("x-road-client", client.parse()?);
+    }
+    world.alpha().call(request).await
+}
+
+async fn missing(world: &World) -> Result<()> {
+    let id = fresh("no-client");
+    is_refused(
+        &with_client(world, &id, None).await?,
+        &["invalid_client_identifier"],
+    )?;
+    world.never_called(&id)
+}
+
+async fn malformed(world: &World) -> Result<()> {
+    for client in [
+        "TEST",
+        "TEST/GOV",
+        "TEST/GOV/1001/antrag/x",
+        "TEST/GOV/10%zz/antrag",
+        "TEST//1001/antrag",
+        "",
+        "/TEST/GOV/1001/antrag",
+    ] {
+        let id = fresh("bad-client");
+        is_refused(
+            &with_client(world, &id, Some(client)).await?,
+            &["invalid_client_identifier", "unknown_member", "internal_error"],
+        )
+        .with_context(|| format!("client {client:?}"))?;
+        world.never_called(&id)?;
+    }
+    Ok(())
+}
+
+async fn unknown(world: &World) -> Result<()> {
+    for client in [
+        "TEST/GOV/1001/nirgends",
+        "TEST/GOV/1001",
+        "TEST/GOV/1002/antrag",
+        "test/GOV/1001/antrag",
+    ] {
+        let id = fresh("unknown-client");
+        is_refused(&with_client(world, &id, Some(client)).await?, &["unknown_member"])
+            .with_context(|| format!("client {client:?}"))?;
+        world.never_called(&id)?;
+    }
+    Ok(())
+}
+
+async fn over(
+    world: &World,
+    target: SocketAddr,
+    identity: Option<Option<&Identity>>,
+    client: &str,
+    id: &str,
+) -> Result<Answer> {
+    let tls = match identity {
+        Some(identity) => Some(tls::client(identity, &[&rustls::version::TLS13])?),
+        None => None,
+    };
+    let request = world
+        .alpha()
+        .request("GET", &world.at_beta("intake", "/x"), client, id)
+        .body(Full::default())?;
+    http::once(target, tls, request).await
+}
+
+async fn tls_required(world: &World) -> Result<()> {
+    let id = fresh("plain");
+    let answer = over(world, world.alpha().is_http(), None, "tls", &id).await?;
+    is_refused(&answer, &["ssl_authentication_failed"])?;
+    world.never_called(&id)
+}
+
+async fn over_tls(world: &World) -> Result<()> {
+    let id = fresh("tls");
+    is_served(&over(world, world.alpha().is_https(), Some(None), "tls", &id).await?)
+}
+
+async fn certificate(world: &World) -> Result<()> {
+    let id = fresh("mtls");
+    is_served(
+        &over(
+            world,
+            world.alpha().is_https(),
+            Some(Some(&world.known_is)),
+            "mtls",
+            &id,
+        )
+        .await?,
+    )
+}
+
+async fn certificate_foreign(world: &World) -> Result<()> {
+    let doors = [
+        (
+            "a foreign certificate",
+            world.alpha().is_https(),
+            Some(Some(&world.foreign_is)),
+        ),
+        ("no certificate", world.alpha().is_https(), Some(None)),
+        ("plain HTTP", world.alpha().is_http(), None),
+    ];
+    for (what, target, identity) in doors {
+        let id = fresh("mtls-foreign");
+        let answer = over(world, target, identity, "mtls", &id)
+            .await
+            .with_context(|| what.to_owned())?;
+        is_refused(&answer, &["ssl_authentication_failed"]).with_context(|| what.to_owned())?;
+        world.never_called(&id)?;
+    }
+    Ok(())
+}
+
+async fn target_malformed(world: &World) -> Result<()> {
+    for path in [
+        "/r1/TEST/GOV/1002/antrag",
+        "/r1/TEST/GOV",
+        "/r1//GOV/1002/antrag/intake/x",
+        "/r2/TEST/GOV/1002/antrag/intake/x",
+        "/r1/TEST/GOV/1002/an%zztrag/intake",
+    ] {
+        let id = fresh("bad-target");
+        let answer = world.send("GET", path, &id).await?;
+        ensure!(
+            answer.status.is_client_error() || answer.status.is_server_error(),
+            "{path}: status {}",
+            answer.status
+        );
+        world.never_called(&id)?;
+    }
+    Ok(())
+}
+
+async fn headers_bounded(world: &World) -> Result<()> {
+    let path = world.at_beta("intake", "/x");
+    let client = world.alpha().client_id("antrag");
+    let one_long = format!("X-Long: {}\r\n", "x".repeat(2 << 20));
+    let many: String = (0..20_000).map(|index| format!("X-{index}: y\r\n")).collect();
+    // Long enough that it does not fit into a line of the multipart (wire 3.6), short enough for HTTP.
+    let line = format!("X-Line: {}\r\n", "x".repeat(40 << 10));
+    for (what, headers) in [
+        ("one header of 2 MiB", one_long),
+        ("20,000 headers", many),
+        ("a line of 40 KiB", line),
+    ] {
+        let id = fresh("headers");
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: x\r\nX-Road-Client: {client}\r\nX-Road-Id: {id}\r\n{headers}\r\n"
+        );
+        let status = raw(world.alpha().is_http(), head.as_bytes())
+            .await
+            .with_context(|| what.to_owned())?;
+        // A node may close, or say why; a message of such size is only good if it arrived whole.
+        if let Some(status) = status {
+            let arrived = world.service.calls(&id).len() == 1;
+            ensure!(
+                status >= 400 || arrived,
+                "{what}: status {status} but the service was not called"
+            );
+        } else {
+            world.never_called(&id)?;
+        }
+    }
+    is_served(&world.send("GET", &path, &fresh("after")).await?).context("after the long headers")
+}
+
+/// Sends bytes and gives the status of the answer, or nothing if the connection was closed without one.
+async fn raw(target: SocketAddr, bytes: &[u8]) -> Result<Option<u16>> {
+    let mut stream = TcpStream::connect(target).await?;
+    // The node may close before all is written.
+    let _ = stream.write_all(bytes).await;
+    let mut start = [0; 12];
+    let read = timeout(PATIENCE, stream.read_exact(&mut start))
+        .await
+        .context("no answer and no end")?;
+    Ok(match read {
+        Ok(_) => Some(std::str::from_utf8(&start[9..12])?.parse()?),
+        Err(_) => None,
+    })
+}
+
+async fn soap(world: &World) -> Result<()> {
+    let envelope = "<?xml version=\"1.0\"?><e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body/></e:Envelope>";
+    let request = hyper::Request::post("/")
+        .header("Host", "x")
+        .header("Content-Type", "text/xml; charset=utf-8")
+        .header("SOAPAction", "")
+        .body(Full::from(envelope))?;
+    let answer = world.alpha().call(request).await?;
+    let said = String::from_utf8_lossy(&answer.body).into_owned();
+    ensure!(
+        said.contains("Fault") || answer.header("x-road-error").is_some(),
+        "status {}: {said}",
+        answer.status
+    );
+    is_served(
+        &world
+            .send("GET", &world.at_beta("intake", "/x"), &fresh("after-soap"))
+            .await?,
+    )
+}

@@ -1,0 +1,46 @@
+//! Short runs of what has commands of its own: kills under load, and memory under a large body.
+
+use anyhow::{Result, ensure};
+
+use super::{World, cases};
+use crate::kill::{self, KillPlan};
+use crate::memory::{self, MemoryPlan};
+
+cases! {
+    quick LOG_CRASH => kills;
+    quick MEMORY_BOUNDED => large_body;
+}
+
+async fn kills(world: &World) -> Result<()> {
+    let plan = KillPlan {
+        times: 2,
+        connections: 32,
+        looked_for: 6,
+        aloud: false,
+    };
+    let report = kill::run(world.federation.subject(), plan).await?;
+    ensure!(
+        report.missing.is_empty(),
+        "missing: {}",
+        report.missing.join("; ")
+    );
+    ensure!(report.looked_for > 0, "nothing was acknowledged before the kills");
+    Ok(())
+}
+
+async fn large_body(world: &World) -> Result<()> {
+    let plan = MemoryPlan {
+        fast_bytes: 64 << 20,
+        slow_bytes: 4 << 20,
+        bytes_per_second: 4 << 20,
+        aloud: false,
+    };
+    let report = memory::run(world.federation.subject(), plan).await?;
+    let highest = report.highest_kib() >> 10;
+    ensure!(
+        highest < 64,
+        "a node held {highest} MiB while a body of 64 MiB passed: {:?}",
+        report.passages
+    );
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! Whom a node believes: authentication certificates, their OCSP, and the global configuration (wire 3.3, 3.7, 7, 8.5).
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use http_body_util::Full;
+use kontor_pki::crypto::sha1;
+use tokio::time::sleep;
+
+use super::{World, cases, fresh, is_refused, is_served};
+use crate::address::Net;
+use crate::authority::{Faults, OcspSays, Registration, Validity};
+use crate::federation::Federation;
+use crate::peer::Peer;
+use crate::peer::consumer::Ask;
+use crate::plan::{INSTANCE, NodePlan, PeerPlan, ServicePlan};
+use crate::service::Service;
+use crate::wire::http;
+
+cases! {
+    quick TRUST_AUTH_UNREGISTERED => auth_unregistered;
+    quick TRUST_AUTH_NOT_OF_CLIENT => auth_not_of_client;
+    quick TRUST_AUTH_OCSP_MISSING => auth_ocsp_missing;
+    quick TRUST_AUTH_REVOKED => auth_revoked;
+    quick TRUST_AUTH_OCSP_STALE => auth_ocsp_stale;
+    quick TRUST_AUTH_EXPIRED => auth_expired;
+    quick TRUST_CONFIGURATION_EXPIRED => configuration_expired;
+    slow TRUST_CONFIGURATION_FORGED => configuration_forged;
+    slow TRUST_REGISTRATION_REMOVED => registration_removed;
+    quick OCSP_HAND_OUT => hand_out;
+    quick OCSP_HAND_OUT_UNKNOWN => hand_out_unknown;
+}
+
+async fn auth_unregistered(world: &World) -> Result<()> {
+    let id = fresh("unregistered");
+    let mut outgoing = world.signed(&world.ask("GET", "intake", "/x", &id))?;
+    outgoing.identity = world.foreign_is.clone();
+    ensure!(
+        outgoing.send(world.beta().federation()).await.is_err(),
+        "a self-signed certificate got an answer"
+    );
+    // A certificate of the right CA that no server is registered with.
+    let (_, identity) = world
+        .federation
+        .authority()
+        .authentication("ss-nobody", Validity::Now)?;
+    outgoing.identity = identity;
+    ensure!(
+        outgoing.send(world.beta().federation()).await.is_err(),
+        "an unregistered certificate got an answer"
+    );
+    world.never_called(&id)
+}
+
+async fn auth_not_of_client(world: &World) -> Result<()> {
+    // Delta is registered, but not for gamma's subsystem.
+    let id = fresh("not-of-client");
+    let delta = world.federation.peer("delta");
+    let mut outgoing = world.signed(&world.ask("GET", "intake", "/x", &id))?;
+    outgoing.identity = delta.identity.clone();
+    *outgoing.parts.bytes_mut(crate::wire::parts::OCSP) = world
+        .federation
+        .authority()
+        .ocsp_of(&delta.auth_certificate, OcspSays::Good)?;
+    world
+        .beta_refuses(&outgoing, &id, &["ssl_authentication_failed"])
+        .await
+        .map(drop)
+}
+
+async fn auth_ocsp_missing(world: &World) -> Result<()> {
+    let id = fresh("no-ocsp");
+    let mut outgoing = world.signed(&world.ask("GET", "intake", "/x", &id))?;
+    outgoing.parts.remove(crate::wire::parts::OCSP);
+    world
+        .beta_refuses(&outgoing, &id, &["ssl_authentication_failed"])
+        .await
+        .map(drop)
+}
+
+async fn auth_says(world: &World, says: OcspSays) -> Result<()> {
+    let id = fresh("auth-ocsp");
+    let mut ask = world.ask("POST", "intake", "/x", &id).body("x");
+    ask.auth_ocsp = says;
+    let answered = world.signed(&ask)?.send(world.beta().federation()).await?;
+    let fault = answered.fault()?;
+    ensure!(fault.has("ssl_authentication_failed"), "fault {fault}");
+    world.never_called(&id)
+}
+
+async fn auth_revoked(world: &World) -> Result<()> {
+    auth_says(world, OcspSays::Revoked).await?;
+    auth_says(world, OcspSays::Unknown).await
+}
+
+async fn auth_ocsp_stale(world: &World) -> Result<()> {
+    auth_says(world, OcspSays::Stale(Duration::from_secs(24 * 3600))).await
+}
+
+async fn auth_expired(world: &World) -> Result<()> {
+    // Registered by its hash before the nodes of this federation start, so that only its dates are wrong.
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = small(&net, &service)
+        .peer(PeerPlan::new("gamma", "1003", "portal").expired())
+        .start(world.federation.subject())
+        .await?;
+    let peer = federation.peer("gamma");
+    let id = fresh("auth-expired");
+    let ask = ask_beta(&federation, peer, &id);
+    let outgoing = ask.sign(peer, &peer.signer, federation.authority())?;
+    match outgoing.send(federation.node("beta").federation()).await {
+        Err(_) => {}
+        Ok(answered) => ensure!(
+            answered.fault()?.has("ssl_authentication_failed"),
+            "fault {}",
+            answered.fault()?
+        ),
+    }
+    ensure!(service.calls(&id).is_empty(), "the service was called");
+    Ok(())
+}
+
+/// Two nodes of their own with one service, for cases that change what everybody believes.
+fn small(net: &Net, service: &Service) -> crate::federation::Builder {
+    let id = |member: &str, subsystem: &str| format!("{INSTANCE}/GOV/{member}/{subsystem}");
+    Federation::builder(net)
+        .node(NodePlan::new("alpha", "1001").client("antrag").trust_refresh(1))
+        .node(
+            NodePlan::new("beta", "1002")
+                .trust_refresh(1)
+                .client("antrag")
+                .service(
+                    ServicePlan::new("intake", service.address(), "/base")
+                        .right(&id("1001", "antrag"))
+                        .right(&id("1003", "portal")),
+                ),
+        )
+}
+
+fn ask_beta(federation: &Federation, peer: &Peer, id: &str) -> Ask {
+    let target = format!("/r1/{}/intake/x", federation.node("beta").client_id("antrag"));
+    Ask::new(peer, "GET", &target, id)
+}
+
+async fn call(federation: &Federation, id: &str) -> Result<http::Answer> {
+    let alpha = federation.node("alpha");
+    let path = format!("/r1/{}/intake/x", federation.node("beta").client_id("antrag"));
+    alpha
+        .call(alpha.request("GET", &path, "antrag", id).body(Full::default())?)
+        .await
+}
+
+/// Repeats `attempt` each 100 ms until it succeeds, or gives up after `limit`.
+async fn until<T>(limit: Duration, mut attempt: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+    let begin = Instant::now();
+    loop {
+        match attempt().await {
+            Ok(value) => return Ok(value),
+            Err(error) if begin.elapsed() > limit => bail!("not within {} s: {error:#}", limit.as_secs()),
+            Err(_) => sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
+
+async fn configuration_expired(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = small(&net, &service)
+        .configuration_lifetime(Duration::from_secs(4))
+        .peer(PeerPlan::new("gamma", "1003", "portal"))
+        .start(world.federation.subject())
+        .await?;
+    is_served(&call(&federation, &fresh("before")).await?).context("before the configuration expires")?;
+    federation.authority().set_faults(Faults {
+        configuration_down: true,
+        ..Faults::default()
+    });
+
+    let id = fresh("expired");
+    until(Duration::from_secs(15), async || {
+        is_refused(
+            &call(&federation, &fresh("expiring")).await?,
+            &["global_conf_outdated"],
+        )
+    })
+    .await?;
+    let fault = is_refused(&call(&federation, &id).await?, &["global_conf_outdated"])?;
+    ensure!(
+        fault.has("clientproxy"),
+        "refused by another node than the own: {fault}"
+    );
+
+    let peer = federation.peer("gamma");
+    let outgoing = ask_beta(&federation, peer, &id).sign(peer, &peer.signer, federation.authority())?;
+    let beta = federation.node("beta");
+    let fault = outgoing.send(beta.federation()).await?.fault()?.clone();
+    ensure!(
+        fault.is_one_of(&["global_conf_outdated"]),
+        "the provider says {fault}"
+    );
+    ensure!(service.calls(&id).is_empty(), "the service was called");
+    let health = http::get(beta.health(), "/").await?;
+    ensure!(
+        !health.status.is_success(),
+        "the health check passes with an expired configuration (wire 7.9)"
+    );
+
+    federation.authority().set_faults(Faults::default());
+    until(Duration::from_secs(15), async || {
+        is_served(&call(&federation, &fresh("after")).await?)
+    })
+    .await
+    .context("after the configuration is back")
+}
+
+async fn configuration_forged(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = small(&net, &service).start(world.federation.subject()).await?;
+    is_served(&call(&federation, &fresh("before")).await?)?;
+    // The forged one would take alpha's client away.
+    federation.authority().set_faults(Faults {
+        configuration_forged: true,
+        ..Faults::default()
+    });
+    federation
+        .authority()
+        .change(|directory| directory.servers.retain(|server| server.code != "ss-alpha"));
+    sleep(Duration::from_secs(4)).await;
+    is_served(&call(&federation, &fresh("forged")).await?).context("with a forged configuration on offer")
+}
+
+async fn registration_removed(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = small(&net, &service).start(world.federation.subject()).await?;
+    is_served(&call(&federation, &fresh("before")).await?)?;
+    federation.authority().change(|directory| {
+        for server in directory
+            .servers
+            .iter_mut()
+            .filter(|server| server.code == "ss-alpha")
+        {
+            server.clients.clear();
+        }
+    });
+    let id = fresh("removed");
+    until(Duration::from_secs(10), async || {
+        is_refused(
+            &call(&federation, &fresh("removing")).await?,
+            &["unknown_member", "ssl_authentication_failed"],
+        )
+    })
+    .await?;
+    is_refused(
+        &call(&federation, &id).await?,
+        &["unknown_member", "ssl_authentication_failed"],
+    )?;
+    ensure!(service.calls(&id).is_empty(), "the service was called");
+    // And back again.
+    federation.authority().register(Registration {
+        member: "1001".into(),
+        server: "ss-alpha".into(),
+        address: net.host(11).to_string(),
+        certificates: Vec::new(),
+        clients: vec![("1001".into(), "antrag".into())],
+    });
+    until(Duration::from_secs(10), async || {
+        is_served(&call(&federation, &fresh("back")).await?)
+    })
+    .await
+    .context("after it was registered again")
+}
+
+async fn hand_out(world: &World) -> Result<()> {
+    let authority = world.federation.authority();
+    let certificate = authority.registered("ss-beta")?;
+    let hash: String = sha1(certificate.der())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let answer = http::get(world.beta().ocsp(), &format!("/?cert={hash}")).await?;
+    ensure!(answer.status.is_success(), "status {}", answer.status);
+    let content_type = answer.header("content-type").unwrap_or_default().to_owned();
+    ensure!(
+        content_type.starts_with("multipart/related"),
+        "content type {content_type}"
+    );
+    let response = crate::evidence::first_part(&content_type, &answer.body)?;
+    crate::evidence::judge_ocsp(&response, &certificate, authority)
+}
+
+async fn hand_out_unknown(world: &World) -> Result<()> {
+    for path in [
+        "/?cert=0000000000000000000000000000000000000000",
+        "/",
+        "/?cert=zz",
+    ] {
+        let answer = http::get(world.beta().ocsp(), path).await?;
+        ensure!(answer.status.as_u16() == 500, "{path}: status {}", answer.status);
+    }
+    Ok(())
+}
