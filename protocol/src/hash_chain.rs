@@ -9,6 +9,7 @@ mod build;
 mod digest_list;
 mod evaluate;
 mod read;
+mod template;
 #[cfg(test)]
 mod tests;
 

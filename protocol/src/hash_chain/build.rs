@@ -2,10 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kontor_pki::crypto::DigestAlgorithm;
 
 use super::digest_list::step_value;
-use super::{PartDigest, SIGNATURE_CHAIN};
+use super::{PartDigest, SIGNATURE_CHAIN, template};
 use crate::c14n::escape_text;
 
 /// What a batch is signed or time-stamped by.
@@ -39,15 +38,12 @@ pub fn build_batch_named(chain_name: &str, requests: &[Vec<PartDigest>]) -> Batc
         .collect();
     let root = tree.root();
     let mut result = Document(Vec::with_capacity(400));
-    result.text("<hc:HashChainResult xmlns:hc=\"http://cyber.ee/hashchain\" xmlns=\"http://www.w3.org/2000/09/xmldsig#\" URI=\"");
+    result.text(template::RESULT_START);
     result.attribute(chain_name);
-    result.text("#STEP0\">");
-    result.text(&format!(
-        "<DigestMethod Algorithm=\"{}\"/>",
-        DigestAlgorithm::Sha512.uri()
-    ));
+    result.text("#STEP0");
+    result.text(template::RESULT_METHOD);
     result.value(&root);
-    result.text("</hc:HashChainResult>");
+    result.text(template::RESULT_END);
     Batch {
         result_xml: result.0,
         chains,
@@ -100,21 +96,21 @@ impl Tree {
             _ => None,
         };
         let mut chain = Document(Vec::with_capacity(400 + 300 * path.len() + 160 * parts.len()));
-        chain.text("<hc:HashChain xmlns:hc=\"http://cyber.ee/hashchain\" xmlns=\"http://www.w3.org/2000/09/xmldsig#\">");
-        chain.text(&format!(
-            "<hc:DefaultDigestMethod Algorithm=\"{}\"/>",
-            DigestAlgorithm::Sha512.uri()
-        ));
+        chain.text(template::CHAIN_START);
         for (step, &(level, neighbour)) in path.iter().enumerate() {
-            chain.text(&format!("<hc:HashStep id=\"STEP{step}\">"));
+            chain.step(step);
             let own = |chain: &mut Document| match single {
                 Some(part) if step + 1 == path.len() => chain.data(part),
-                _ => chain.text(&format!("<hc:StepRef URI=\"#STEP{}\"/>", step + 1)),
+                _ => {
+                    chain.text(template::STEP_REF);
+                    chain.text(&format!("#STEP{}", step + 1));
+                    chain.text(template::STEP_REF_END);
+                }
             };
             let other = |chain: &mut Document| {
-                chain.text("<hc:HashValue>");
+                chain.text(template::HASH_VALUE);
                 chain.value(&self.levels[level][neighbour]);
-                chain.text("</hc:HashValue>");
+                chain.text(template::HASH_VALUE_END);
             };
             if neighbour % 2 == 0 {
                 other(&mut chain);
@@ -123,16 +119,16 @@ impl Tree {
                 own(&mut chain);
                 other(&mut chain);
             }
-            chain.text("</hc:HashStep>");
+            chain.text(template::STEP_END);
         }
         if single.is_none() {
-            chain.text(&format!("<hc:HashStep id=\"STEP{}\">", path.len()));
+            chain.step(path.len());
             for part in parts {
                 chain.data(part);
             }
-            chain.text("</hc:HashStep>");
+            chain.text(template::STEP_END);
         }
-        chain.text("</hc:HashChain>");
+        chain.text(template::CHAIN_END);
         chain.0
     }
 }
@@ -142,6 +138,12 @@ struct Document(Vec<u8>);
 impl Document {
     fn text(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());
+    }
+
+    fn step(&mut self, number: usize) {
+        self.text(template::STEP_START);
+        self.text(&format!("STEP{number}"));
+        self.text("\">");
     }
 
     fn attribute(&mut self, value: &str) {
@@ -154,16 +156,16 @@ impl Document {
         let length = STANDARD
             .encode_slice(digest, &mut encoded)
             .expect("64 octets have 88 characters of base64");
-        self.text("<DigestValue>");
+        self.text(template::VALUE);
         self.0.extend_from_slice(&encoded[..length]);
-        self.text("</DigestValue>");
+        self.text(template::VALUE_END);
     }
 
     fn data(&mut self, part: &PartDigest) {
-        self.text("<hc:DataRef URI=\"");
+        self.text(template::DATA_REF);
         self.attribute(&part.name);
         self.text("\">");
         self.value(&part.digest);
-        self.text("</hc:DataRef>");
+        self.text(template::DATA_REF_END);
     }
 }

@@ -1,12 +1,12 @@
 //! From parts and chain to the result: every part used, nothing else trusted (wire 4.5).
 
-use std::collections::HashMap;
+use std::rc::Rc;
 
 use kontor_pki::crypto::{DigestAlgorithm, digest};
 
 use super::digest_list::DigestList;
 use super::read::{self, Chain, ChainResult, Item, ItemKind};
-use super::{ChainError, PartDigest};
+use super::{ChainError, PartDigest, template};
 use crate::c14n::{Method, canonicalize};
 use crate::limits;
 use crate::xml::{self, Bounds};
@@ -85,13 +85,13 @@ pub fn evaluate_with<'a>(
         uri,
         algorithm,
         digest: expected,
-    } = read::chain_result(result_xml)?;
+    } = template::chain_result(result_xml).map_or_else(|| read::chain_result(result_xml), Ok)?;
     let mut evaluation = Evaluation {
         inputs,
         used: vec![false; inputs.len()],
         resolve,
         documents: Vec::new(),
-        values: HashMap::new(),
+        values: Vec::new(),
         work: 0,
         not_at_hand: Vec::new(),
     };
@@ -111,6 +111,8 @@ pub fn evaluate_with<'a>(
 type Place = (usize, usize);
 
 enum Value {
+    /// Not yet asked for.
+    Unknown,
     /// Being computed: to meet it again is a cycle.
     Open,
     /// The DigestList, and its digests so far.
@@ -124,9 +126,9 @@ struct Evaluation<'e, 'a> {
     inputs: &'e [Input<'e>],
     used: Vec<bool>,
     resolve: &'e dyn Fn(&str) -> Resolved<'a>,
-    documents: Vec<(String, std::rc::Rc<Chain>)>,
+    documents: Vec<(String, Rc<Chain>)>,
     /// Each step is evaluated once, so that a chain whose steps are shared does not double its cost at each level.
-    values: HashMap<Place, Value>,
+    values: Vec<Vec<Value>>,
     work: usize,
     not_at_hand: Vec<String>,
 }
@@ -162,8 +164,10 @@ impl Evaluation<'_, '_> {
         let Resolved::Octets(xml) = (self.resolve)(name) else {
             return Err(ChainError::Unresolvable(name.to_owned()));
         };
-        self.documents
-            .push((name.to_owned(), std::rc::Rc::new(read::chain(xml)?)));
+        let chain = template::chain(xml).map_or_else(|| read::chain(xml), Ok)?;
+        self.values
+            .push(chain.steps.iter().map(|_| Value::Unknown).collect());
+        self.documents.push((name.to_owned(), Rc::new(chain)));
         Ok(self.documents.len() - 1)
     }
 
@@ -178,26 +182,23 @@ impl Evaluation<'_, '_> {
                 "too many steps below each other".to_owned(),
             ));
         }
-        match self.values.get(&at) {
-            Some(Value::Open) => return Err(ChainError::Malformed("a step refers to itself".to_owned())),
-            Some(Value::Known { digests, .. }) => {
+        match &self.values[at.0][at.1] {
+            Value::Open => return Err(ChainError::Malformed("a step refers to itself".to_owned())),
+            Value::Known { digests, .. } => {
                 if let Some((_, known)) = digests.iter().find(|(other, _)| *other == algorithm) {
                     return Ok(known.clone());
                 }
             }
-            None => {
-                self.values.insert(at, Value::Open);
+            Value::Unknown => {
+                self.values[at.0][at.1] = Value::Open;
                 let list = self.step_list(at, depth)?;
-                self.values.insert(
-                    at,
-                    Value::Known {
-                        list,
-                        digests: Vec::new(),
-                    },
-                );
+                self.values[at.0][at.1] = Value::Known {
+                    list,
+                    digests: Vec::new(),
+                };
             }
         }
-        let Some(Value::Known { list, digests }) = self.values.get_mut(&at) else {
+        let Value::Known { list, digests } = &mut self.values[at.0][at.1] else {
             return Err(ChainError::Malformed("a step refers to itself".to_owned()));
         };
         let value = hash(algorithm, list)?;
@@ -206,7 +207,7 @@ impl Evaluation<'_, '_> {
     }
 
     fn step_list(&mut self, at: Place, depth: usize) -> Result<Vec<u8>, ChainError> {
-        let document = std::rc::Rc::clone(&self.documents[at.0].1);
+        let document = Rc::clone(&self.documents[at.0].1);
         let mut list = DigestList::new();
         for item in &document.steps[at.1].items {
             self.work += 1;

@@ -30,6 +30,7 @@ const CHAIN_BOUNDS: Bounds = Bounds {
 };
 
 /// `sig-hashchainresult.xml`.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct ChainResult {
     pub(super) uri: String,
     pub(super) algorithm: DigestAlgorithm,
@@ -37,21 +38,25 @@ pub(super) struct ChainResult {
 }
 
 /// `sig-hashchain.xml`.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chain {
     pub(super) steps: Vec<Step>,
 }
 
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step {
     pub(super) id: String,
     pub(super) items: Vec<Item>,
 }
 
 /// An item of a step with the algorithm that counts for it, its own or the default of its chain.
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Item {
     pub(super) algorithm: DigestAlgorithm,
     pub(super) kind: ItemKind,
 }
 
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum ItemKind {
     HashValue(Vec<u8>),
     StepRef(String),

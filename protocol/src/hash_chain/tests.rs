@@ -252,6 +252,51 @@ fn data_that_is_not_at_hand_is_reported() {
     assert_eq!(evaluated.not_at_hand, ["/attachment1"]);
 }
 
+/// A change to a document that often leaves it readable.
+#[derive(Debug, Clone)]
+struct Edit {
+    at: prop::sample::Index,
+    remove: usize,
+    insert: &'static str,
+}
+
+impl Edit {
+    fn apply(&self, document: &mut Vec<u8>) {
+        let at = self.at.index(document.len());
+        let end = (at + self.remove).min(document.len());
+        document.splice(at..end, self.insert.bytes());
+    }
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let insert = prop::sample::select(vec![
+        "",
+        " ",
+        "\n",
+        "A",
+        "=",
+        "\"",
+        "'",
+        "/",
+        "#",
+        "&amp;",
+        "&#65;",
+        "<!---->",
+        "<?a?>",
+        "STEP0",
+        "\u{e9}",
+        "<hc:HashStep id=\"STEP9\">",
+        "</hc:HashStep>",
+        "<hc:StepRef URI=\"#STEP0\"/>",
+        "<hc:HashValue><DigestValue>AAAA</DigestValue></hc:HashValue>",
+    ]);
+    (any::<prop::sample::Index>(), 0_usize..3, insert).prop_map(|(at, remove, insert)| Edit {
+        at,
+        remove,
+        insert,
+    })
+}
+
 fn arbitrary_batch() -> impl Strategy<Value = Vec<Vec<PartDigest>>> {
     let request = (1_usize..4, any::<u64>()).prop_map(|(count, seed)| {
         let texts: Vec<_> = (0..count).map(|at| format!("{seed} {at}")).collect();
@@ -288,6 +333,28 @@ proptest! {
         document[at] = octet;
         prop_assert!(check(&batch, 0, &other).is_err());
         let _ = check(&batch, 0, &requests[0]);
+    }
+
+    #[test]
+    fn the_reader_of_our_form_reads_nothing_otherwise(
+        requests in arbitrary_batch(), edits in proptest::collection::vec(edit(), 0..3), result in any::<bool>(),
+    ) {
+        let batch = build_batch(&requests);
+        let mut document = if result { batch.result_xml } else { batch.chains[0].clone() };
+        for edit in &edits {
+            edit.apply(&mut document);
+        }
+        if result {
+            if let Some(fast) = template::chain_result(&document) {
+                prop_assert_eq!(Ok(fast), read::chain_result(&document));
+            } else {
+                prop_assert!(!edits.is_empty());
+            }
+        } else if let Some(fast) = template::chain(&document) {
+            prop_assert_eq!(Ok(fast), read::chain(&document));
+        } else {
+            prop_assert!(!edits.is_empty());
+        }
     }
 
     #[test]
