@@ -1,7 +1,5 @@
 //! Reads recorded exchanges: the cases of a family and the HTTP messages of a case.
 
-#![expect(dead_code, reason = "each test binary uses its own part of this")]
-
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -10,7 +8,7 @@ use kontor_protocol::transport::{Direction, Event, MessageKind, MessageReader, T
 use serde_json::Value;
 
 /// The recorded vectors; `None`, and loud, where this checkout has none.
-pub fn vectors() -> Option<PathBuf> {
+pub(crate) fn vectors() -> Option<PathBuf> {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors/xroad"));
     if !path.is_dir() {
         eprintln!("SKIPPED: recorded exchanges are not replayed, needs ../shared");
@@ -20,14 +18,14 @@ pub fn vectors() -> Option<PathBuf> {
 }
 
 /// One recorded exchange.
-pub struct Case {
-    pub name: String,
-    pub folder: PathBuf,
-    pub facts: Value,
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) folder: PathBuf,
+    pub(crate) facts: Value,
 }
 
 /// The cases of a family; none where there are no vectors.
-pub fn cases(family: &str) -> Vec<Case> {
+pub(crate) fn cases(family: &str) -> Vec<Case> {
     let Some(vectors) = vectors() else {
         return Vec::new();
     };
@@ -50,17 +48,17 @@ pub fn cases(family: &str) -> Vec<Case> {
 
 impl Case {
     /// A message of the exchange; `None` if it never existed or is not HTTP (a torn connection).
-    pub fn http(&self, file: &str) -> Option<Http> {
+    pub(crate) fn http(&self, file: &str) -> Option<Http> {
         Http::parse(&std::fs::read(self.folder.join(format!("{file}.http"))).ok()?)
     }
 
     /// The verdict to reach.
-    pub fn expected(&self) -> &str {
+    pub(crate) fn expected(&self) -> &str {
         self.facts["expected"]["verdict"].as_str().unwrap()
     }
 
     /// The cause of the fault that Java gave.
-    pub fn java_cause(&self) -> Option<FaultCode> {
+    pub(crate) fn java_cause(&self) -> Option<FaultCode> {
         let code = self.facts["java_7_3_2"]["fault_code"]
             .as_str()
             .or(self.facts["fault_code_seen"].as_str())?;
@@ -69,13 +67,13 @@ impl Case {
 }
 
 /// A recorded HTTP message.
-pub struct Http {
-    pub start: String,
-    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+pub(crate) struct Http {
+    pub(crate) start: String,
+    pub(crate) headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Without chunk framing.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// Whether it came to the end that its framing announces.
-    pub whole: bool,
+    pub(crate) whole: bool,
 }
 
 impl Http {
@@ -109,12 +107,12 @@ impl Http {
     }
 
     /// Headers as octets, for the functions under test.
-    pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.headers.iter().map(|(name, value)| (&name[..], &value[..]))
     }
 
     /// The last value of a header.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self
             .headers
             .iter()
@@ -123,12 +121,12 @@ impl Http {
     }
 
     /// The word of the start line at this place.
-    pub fn word(&self, place: usize) -> &str {
+    pub(crate) fn word(&self, place: usize) -> &str {
         self.start.splitn(3, ' ').nth(place).unwrap_or_default()
     }
 
     /// The body of a message between servers taken apart: all events before the end or the fault.
-    pub fn events(&self, direction: Direction, kind: MessageKind) -> (Vec<Event>, Result<(), Fault>) {
+    pub(crate) fn events(&self, direction: Direction, kind: MessageKind) -> (Vec<Event>, Result<(), Fault>) {
         let content_type = self.header("content-type").unwrap_or_default();
         let mut reader = match MessageReader::new(direction, content_type, kind) {
             Ok(reader) => reader,
@@ -150,7 +148,7 @@ impl Http {
     }
 
     /// A recorded request between servers that is whole, taken apart.
-    pub fn request(&self) -> (TransportHead, Vec<Event>) {
+    pub(crate) fn request(&self) -> (TransportHead, Vec<Event>) {
         let head = TransportHead::request(self.word(0), self.pairs()).unwrap();
         let (events, end) = self.events(Direction::Request, head.kind());
         end.unwrap();
@@ -177,7 +175,7 @@ fn unchunked(mut rest: &[u8]) -> (Vec<u8>, bool) {
 }
 
 /// The message part.
-pub fn message(events: &[Event]) -> Option<&Bytes> {
+pub(crate) fn message(events: &[Event]) -> Option<&Bytes> {
     events.iter().find_map(|event| match event {
         Event::Message(message) => Some(message),
         _ => None,
@@ -185,7 +183,7 @@ pub fn message(events: &[Event]) -> Option<&Bytes> {
 }
 
 /// The bodies, each as a whole.
-pub fn bodies(events: &[Event]) -> Vec<Vec<u8>> {
+pub(crate) fn bodies(events: &[Event]) -> Vec<Vec<u8>> {
     let mut bodies = Vec::new();
     for event in events {
         match event {
