@@ -5,7 +5,7 @@
 //! would have judged is said aloud, not passed over.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -186,6 +186,62 @@ pub fn judge_signature(all: &Parts, authority: &Authority) -> Result<()> {
     )?;
     judge_certificate(&certificate, authority)?;
     judge_xml(document, uri, signed, &certificate)
+}
+
+/// Judges an exported container: its signature as that of a message, its time-stamp by openssl (wire 5.2, 6.5).
+pub fn judge_container(container: &Path, authority: &Authority) -> Result<()> {
+    let mut all = Parts::default();
+    let entries = [
+        ("message.xml", parts::REST_REQUEST),
+        ("attachment1", parts::REST_BODY),
+        ("sig-hashchainresult.xml", parts::CHAIN_RESULT),
+        ("sig-hashchain.xml", parts::CHAIN),
+        ("META-INF/signatures.xml", parts::SIGNATURE),
+    ];
+    for (name, content_type) in entries {
+        if let Ok(bytes) = entry(container, name) {
+            all.push(content_type, bytes);
+        }
+    }
+    judge_signature(&all, authority)?;
+    let document = String::from_utf8(entry(container, "META-INF/signatures.xml")?)?;
+    let decode = |text: &str| BASE64_STANDARD.decode(text.split_ascii_whitespace().collect::<String>());
+    let token = decode(between(
+        &document,
+        "<xades:EncapsulatedTimeStamp>",
+        "</xades:EncapsulatedTimeStamp>",
+    )?)?;
+    let stamped = decode(between(
+        &document,
+        "<ds:SignatureValue Id=\"signature-value\">",
+        "</ds:SignatureValue>",
+    )?)?;
+    let dir = tempfile::tempdir()?;
+    let file = |name: &str| dir.path().join(name);
+    std::fs::write(file("token.der"), token)?;
+    std::fs::write(file("stamped"), stamped)?;
+    std::fs::write(file("ca.pem"), pem(authority.ca_certificate().der()))?;
+    let mut command = Command::new("openssl");
+    command
+        .args(["ts", "-verify", "-token_in", "-in"])
+        .arg(file("token.der"));
+    command
+        .arg("-data")
+        .arg(file("stamped"))
+        .arg("-CAfile")
+        .arg(file("ca.pem"));
+    judged_by("openssl", &mut command, |said| said.contains("Verification: OK"))
+}
+
+/// The bytes of one entry of a container.
+pub fn entry(container: &Path, name: &str) -> Result<Vec<u8>> {
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(container)?)?;
+    let mut bytes = Vec::new();
+    let mut found = archive
+        .by_name(name)
+        .with_context(|| format!("{} has no {name}", container.display()))?;
+    found.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn between<'a>(text: &'a str, open: &str, close: &str) -> Result<&'a str> {

@@ -51,6 +51,8 @@ pub struct Passage {
 /// Memory of idle nodes and of each passage.
 #[derive(Clone, Debug, Serialize)]
 pub struct MemoryReport {
+    /// From starting alpha's process to ready, with configuration and OCSP on its disk.
+    pub ready_millis: u128,
     /// Resident memory of alpha and beta before the first exchange, KiB.
     pub idle_kib: [u64; 2],
     pub passages: Vec<Passage>,
@@ -71,7 +73,7 @@ impl MemoryReport {
 pub async fn run(subject: &Subject, plan: MemoryPlan) -> Result<MemoryReport> {
     let net = Net::claim().await?;
     let service = Service::start(net.address(20, 8090)).await?;
-    let federation = Federation::builder(&net)
+    let mut federation = Federation::builder(&net)
         .node(NodePlan::new("alpha", "1001").client("antrag"))
         .node(
             NodePlan::new("beta", "1002").client("antrag").service(
@@ -82,12 +84,19 @@ pub async fn run(subject: &Subject, plan: MemoryPlan) -> Result<MemoryReport> {
         )
         .start(subject)
         .await?;
+    federation.node_mut("alpha").stop().await?;
+    let begin = Instant::now();
+    federation.restart("alpha").await?;
+    let ready_millis = begin.elapsed().as_millis();
+    // What start-up needed is given back by then.
+    sleep(Duration::from_secs(1)).await;
     let (alpha, beta) = (federation.node("alpha"), federation.node("beta"));
     let idle_kib = [
         usage::of(alpha.pid())?.resident_kib,
         usage::of(beta.pid())?.resident_kib,
     ];
     if plan.aloud {
+        say(format_args!("restart to ready: {ready_millis} ms"));
         say(format_args!(
             "idle: alpha {:.1} MiB, beta {:.1} MiB",
             mib(idle_kib[0]),
@@ -95,6 +104,7 @@ pub async fn run(subject: &Subject, plan: MemoryPlan) -> Result<MemoryReport> {
         ));
     }
     let mut report = MemoryReport {
+        ready_millis,
         idle_kib,
         passages: Vec::new(),
     };

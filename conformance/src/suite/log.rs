@@ -37,14 +37,14 @@ async fn evidence_of_both(world: &World) -> Result<()> {
         // What is proven is what was sent.
         let body_entries = containers
             .iter()
-            .filter(|path| entry(path, "attachment1").is_ok_and(|found| found == body.as_bytes()));
+            .filter(|path| evidence::entry(path, "attachment1").is_ok_and(|found| found == body.as_bytes()));
         let expected = if body.is_empty() { 0 } else { 4 };
         ensure!(
             body.is_empty() || body_entries.count() == expected,
             "the body is not in all four containers"
         );
         for container in &containers {
-            let message = String::from_utf8(entry(container, "message.xml")?)?;
+            let message = String::from_utf8(evidence::entry(container, "message.xml")?)?;
             ensure!(
                 message.contains(&id),
                 "{} proves another message",
@@ -77,7 +77,7 @@ async fn tampered(world: &World) -> Result<()> {
     let changed = out.path().join("changed.asice");
 
     // One byte of each entry that is signed or stamped: never valid.
-    let text = |name: &str| entry(container, name);
+    let text = |name: &str| evidence::entry(container, name);
     let signatures = String::from_utf8(text("META-INF/signatures.xml")?)?;
     let value = signatures
         .find("signature-value\">")
@@ -222,17 +222,6 @@ fn plan_is(plan: &NodePlan, name: &str) -> bool {
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-/// The bytes of one entry of a container.
-fn entry(container: &Path, name: &str) -> Result<Vec<u8>> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(std::fs::read(container)?))?;
-    let mut bytes = Vec::new();
-    archive
-        .by_name(name)
-        .with_context(|| format!("{} has no {name}", container.display()))?
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// Writes a container again with one entry changed.
