@@ -253,7 +253,8 @@ fn between<'a>(text: &'a str, open: &str, close: &str) -> Result<&'a str> {
         .ok_or_else(|| anyhow!("{open} does not end"))
 }
 
-fn judge_xml(document: &[u8], uri: &str, signed: &[u8], certificate: &Certificate) -> Result<()> {
+/// Judges an XML signature by xmlsec1: the document, and the one thing outside of it that it refers to.
+pub fn judge_xml(document: &[u8], uri: &str, signed: &[u8], certificate: &Certificate) -> Result<()> {
     let dir = tempfile::tempdir()?;
     let write = |name: &str, bytes: &[u8]| -> Result<PathBuf> {
         let path = dir.path().join(name);

@@ -19,7 +19,7 @@ use crate::clock;
 use crate::plan::{INSTANCE, PeerPlan};
 use crate::wire::chain::{self, ChainPair};
 use crate::wire::parts::{self, Parts};
-use crate::wire::signature::Draft;
+use crate::wire::signature::{Draft, Form};
 use crate::wire::tls::Identity;
 
 /// A member's signing key with its certificate.
@@ -216,6 +216,7 @@ impl Signer {
             further: Vec::new(),
             algorithm: self.key.key_algorithm().message_algorithm().uri().into(),
             signing_time: clock::now().to_rfc3339(),
+            form: Form::Plain,
         }
     }
 

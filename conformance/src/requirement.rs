@@ -78,6 +78,7 @@ requirements! {
     TRANSPORT_TRICKLES = "transport.trickles", "architecture 6", "a consumer below the least speed is given up on";
     TRANSPORT_NOISE = "transport.noise", "wire 3.11, 10.2", "bytes that are no HTTP do not disturb the node";
 
+    SIGNATURE_JAVA_FORM = "signature.java-form", "wire 4.6", "a document with line breaks in digests and between elements verifies";
     SIGNATURE_HEAD = "signature.head", "wire 4.7", "one changed byte in the message part is refused";
     SIGNATURE_BODY_FIRST = "signature.body-first", "wire 4.7", "a changed first byte of the body is refused";
     SIGNATURE_BODY_MIDDLE = "signature.body-middle", "wire 4.7", "a changed middle byte of the body is refused";

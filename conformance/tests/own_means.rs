@@ -8,13 +8,15 @@ use std::time::Duration;
 use kontor_conformance::address::Net;
 use kontor_conformance::authority::{Authority, OcspSays};
 use kontor_conformance::clock;
-use kontor_conformance::evidence::{judge_ocsp, judge_signature};
+use kontor_conformance::evidence::{judge_ocsp, judge_signature, judge_xml};
 use kontor_conformance::peer::provider::{Listening, Reaction, Reply};
 use kontor_conformance::peer::{Cover, Peer, consumer::Ask};
 use kontor_conformance::plan::PeerPlan;
 use kontor_conformance::wire::http;
 use kontor_conformance::wire::message::RestText;
 use kontor_conformance::wire::parts;
+use kontor_conformance::wire::signature::Form;
+use kontor_pki::crypto::sha512;
 use kontor_protocol::trust::{anchor::ConfigurationAnchor, directory};
 
 async fn world() -> anyhow::Result<(Net, Authority, Peer, Peer)> {
@@ -81,6 +83,29 @@ async fn a_message_of_the_suite_is_good_in_the_eyes_of_other_tools_and_a_changed
             assert!(judge_signature(&changed, &authority).is_err(), "{cover:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_document_in_javas_form_is_good_in_the_eyes_of_other_tools() {
+    let (_net, authority, gamma, _) = world().await.unwrap();
+    let ask = Ask::new(&gamma, "GET", "/r1/TEST/GOV/1005/portal/x/y", "id");
+    let mut outgoing = ask.sign(&gamma, &gamma.signer, &authority).unwrap();
+    let digest = sha512(&ask.text.bytes());
+    let ocsp = authority
+        .ocsp_of(&gamma.signer.certificate, OcspSays::Good)
+        .unwrap();
+    let mut draft = gamma.signer.draft(None, digest, &[ocsp]);
+    draft.form = Form::Java;
+    *outgoing.parts.bytes_mut(parts::SIGNATURE) = gamma.signer.sign(&draft);
+    let document = String::from_utf8(outgoing.parts.bytes_mut(parts::SIGNATURE).clone()).unwrap();
+    assert!(document.contains("&#13;\n"));
+    judge_xml(
+        document.as_bytes(),
+        "/message.xml",
+        &ask.text.bytes(),
+        &gamma.signer.certificate,
+    )
+    .unwrap();
 }
 
 #[tokio::test]

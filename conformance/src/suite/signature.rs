@@ -12,8 +12,10 @@ use crate::peer::consumer::Outgoing;
 use crate::peer::{Cover, Signer};
 use crate::wire::chain;
 use crate::wire::parts;
+use crate::wire::signature::Form;
 
 cases! {
+    quick SIGNATURE_JAVA_FORM => java_form;
     quick SIGNATURE_HEAD => head;
     quick SIGNATURE_BODY_FIRST => body_first;
     quick SIGNATURE_BODY_MIDDLE => body_middle;
@@ -93,6 +95,26 @@ fn replace(document: &mut Vec<u8>, from: &str, to: &str) -> Result<()> {
     let text = String::from_utf8(document.clone())?;
     ensure!(text.contains(from), "the case expects {from} in the document");
     *document = text.replacen(from, to, 1).into_bytes();
+    Ok(())
+}
+
+async fn java_form(world: &World) -> Result<()> {
+    let id = fresh("java-form");
+    let mut outgoing = without_body(world, &id)?;
+    let digest = sha512(outgoing.parts.bytes_mut(parts::REST_REQUEST));
+    let signer = &world.peer().signer;
+    let ocsp = world
+        .federation
+        .authority()
+        .ocsp_of(&signer.certificate, OcspSays::Good)?;
+    let mut draft = signer.draft(None, digest, &[ocsp]);
+    draft.form = Form::Java;
+    *outgoing.parts.bytes_mut(parts::SIGNATURE) = signer.sign(&draft);
+    outgoing.send(world.beta().federation()).await?.message()?;
+    ensure!(
+        world.service.calls(&id).len() == 1,
+        "the service was not called once"
+    );
     Ok(())
 }
 

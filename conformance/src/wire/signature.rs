@@ -33,6 +33,18 @@ pub struct Draft {
     pub algorithm: String,
     /// xsd:dateTime.
     pub signing_time: String,
+    pub form: Form,
+}
+
+/// How a document is written down; both say the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Without white space between elements, base64 in one line.
+    #[default]
+    Plain,
+    /// As the Java library writes it: digests broken after 76 columns by CR and LF, of which the CR stands as `&#13;` in the
+    /// document and as `&#xD;` in its canonical form (wire 4.6), and line breaks between elements.
+    Java,
 }
 
 impl Draft {
@@ -42,8 +54,10 @@ impl Draft {
         let canonical = format!(
             "<xades:SignedProperties{NAMESPACES} Id=\"signed-properties\">{properties}</xades:SignedProperties>"
         );
-        let info = self.signed_info(&sha512(canonical.as_bytes()));
-        let value = sign(format!("<ds:SignedInfo{NAMESPACES}>{info}</ds:SignedInfo>").as_bytes());
+        let info = self.signed_info(&sha512(escape_cr(&canonical, "&#xD;").as_bytes()));
+        let canonical = format!("<ds:SignedInfo{NAMESPACES}>{info}</ds:SignedInfo>");
+        let value = sign(escape_cr(&canonical, "&#xD;").as_bytes());
+        let (info, properties) = (escape_cr(&info, "&#13;"), escape_cr(&properties, "&#13;"));
         let ocsp: String = self
             .ocsp
             .iter()
@@ -76,14 +90,15 @@ impl Draft {
             .further
             .iter()
             .enumerate()
-            .map(|(index, (uri, digest))| reference(index + 2, "", uri, digest))
+            .map(|(index, (uri, digest))| self.form.reference(index + 2, "", uri, digest))
             .collect();
         format!(
-            "<ds:CanonicalizationMethod Algorithm=\"{C14N}\"></ds:CanonicalizationMethod>\
+            "<ds:CanonicalizationMethod Algorithm=\"{C14N}\"></ds:CanonicalizationMethod>{}\
              <ds:SignatureMethod Algorithm=\"{}\"></ds:SignatureMethod>{}{}{further}",
+            self.form.between(),
             self.algorithm,
-            reference(0, "", &self.uri, &self.digest),
-            reference(
+            self.form.reference(0, "", &self.uri, &self.digest),
+            self.form.reference(
                 1,
                 " Type=\"http://uri.etsi.org/01903#SignedProperties\"",
                 "#signed-properties",
@@ -112,20 +127,43 @@ impl Draft {
              <xades:SignedDataObjectProperties><xades:DataObjectFormat ObjectReference=\"#signature-reference-0\">\
              <xades:MimeType>{mime}</xades:MimeType></xades:DataObjectFormat></xades:SignedDataObjectProperties>",
             time = self.signing_time,
-            digest = BASE64_STANDARD.encode(sha512(&self.certificate)),
+            digest = self.form.digest(&sha512(&self.certificate)),
             issuer = escape(&self.issuer),
             serial = self.serial,
         )
     }
 }
 
-fn reference(index: usize, kind: &str, uri: &str, digest: &[u8; 64]) -> String {
-    // Inclusive C14N sorts attributes by name: Id, Type, URI.
-    format!(
-        "<ds:Reference Id=\"signature-reference-{index}\"{kind} URI=\"{uri}\"><ds:DigestMethod Algorithm=\"{SHA512_URI}\">\
-         </ds:DigestMethod><ds:DigestValue>{}</ds:DigestValue></ds:Reference>",
-        BASE64_STANDARD.encode(digest)
-    )
+fn escape_cr(text: &str, reference: &str) -> String {
+    text.replace('\r', reference)
+}
+
+impl Form {
+    fn digest(self, digest: &[u8; 64]) -> String {
+        let mut text = BASE64_STANDARD.encode(digest);
+        if self == Self::Java {
+            text.insert_str(76, "\r\n");
+        }
+        text
+    }
+
+    /// What stands between two elements.
+    fn between(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Java => "\n",
+        }
+    }
+
+    fn reference(self, index: usize, kind: &str, uri: &str, digest: &[u8; 64]) -> String {
+        // Inclusive C14N sorts attributes by name: Id, Type, URI.
+        format!(
+            "<ds:Reference Id=\"signature-reference-{index}\"{kind} URI=\"{uri}\"><ds:DigestMethod Algorithm=\"{SHA512_URI}\">\
+             </ds:DigestMethod><ds:DigestValue>{}</ds:DigestValue></ds:Reference>{}",
+            self.digest(digest),
+            self.between(),
+        )
+    }
 }
 
 fn escape(text: &str) -> String {
