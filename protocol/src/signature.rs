@@ -12,6 +12,8 @@ mod element;
 mod insert;
 mod read;
 mod write;
+#[cfg(test)]
+mod tests;
 
 pub use insert::insert_timestamp;
 pub use read::{Reference, SignatureDocument};

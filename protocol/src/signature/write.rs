@@ -14,10 +14,12 @@ use crate::c14n::{Method, escape_text};
 use crate::hash_chain::{MESSAGE, SIGNATURE_CHAIN_RESULT};
 
 /// The namespaces in scope of every element, sorted by prefix as the canonical apex elements have them.
-const NAMESPACES: &str = " xmlns:asic=\"http://uri.etsi.org/02918/v1.2.1#\"\
- xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"\
- xmlns:xades=\"http://uri.etsi.org/01903/v1.3.2#\"\
- xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"";
+const NAMESPACES: &str = concat!(
+    " xmlns:asic=\"http://uri.etsi.org/02918/v1.2.1#\"",
+    " xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"",
+    " xmlns:xades=\"http://uri.etsi.org/01903/v1.3.2#\"",
+    " xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"",
+);
 
 const PROPERTIES_ID: &str = " Id=\"signed-properties\">";
 
