@@ -1,8 +1,8 @@
 //! Certificate profiles: how a certificate's subject names a member of an instance (wire 8.1).
 //!
-//! Owns the profiles `Ejbca` and `Basic`, reading and writing, and the text of a value as Java's library hands it
+//! Owns the profiles `Ejbca`, `Basic` and, because published evidence is signed under it, `FiVRK`, reading and writing, and the text of a value as Java's library hands it
 //! on (escaped as in RFC 2253: such a member code is registered with its backslashes). Refuses subjects that Java
-//! reads ambiguously or with control characters in them. The national profiles follow.
+//! reads ambiguously or with control characters in them. The other national profiles follow.
 
 use crate::certificate::{Attribute, Name};
 
@@ -13,6 +13,9 @@ pub enum CertificateProfile {
     Basic,
     /// `C` = instance, `O` = member class, `CN` = member code.
     Ejbca,
+    /// Finland: `serialNumber` = instance/server/class and `CN` = member code; or `O` = instance, `OU` = class,
+    /// `CN` = code; with neither `serialNumber` nor `OU` as Ejbca.
+    FiVrk,
 }
 
 /// The member that a signing certificate speaks for.
@@ -90,6 +93,7 @@ impl CertificateProfile {
         match class.trim().strip_prefix(PACKAGE)?.strip_suffix(SUFFIX)? {
             "Basic" => Some(Self::Basic),
             "Ejbca" => Some(Self::Ejbca),
+            "FiVRK" => Some(Self::FiVrk),
             _ => None,
         }
     }
@@ -99,6 +103,7 @@ impl CertificateProfile {
         let name = match self {
             Self::Basic => "Basic",
             Self::Ejbca => "Ejbca",
+            Self::FiVrk => "FiVRK",
         };
         format!("{PACKAGE}{name}{SUFFIX}")
     }
@@ -112,11 +117,29 @@ impl CertificateProfile {
                 class: read(subject, Attribute::BusinessCategory)?,
                 code: read(subject, Attribute::SerialNumber)?,
             }),
-            Self::Ejbca => Ok(ProfileMember {
-                instance: read(subject, Attribute::Country)?,
-                class: read(subject, Attribute::Organization)?,
-                code: read(subject, Attribute::CommonName)?,
-            }),
+            Self::Ejbca => ejbca(subject),
+            Self::FiVrk if subject.attribute(Attribute::SerialNumber).is_some() => {
+                finland(subject)?;
+                read(subject, Attribute::Organization)?;
+                let serial = read(subject, Attribute::SerialNumber)?;
+                let [instance, _server, class] = serial.split('/').collect::<Vec<_>>()[..] else {
+                    return Err(ProfileError::Unusable(Attribute::SerialNumber));
+                };
+                Ok(ProfileMember {
+                    instance: instance.to_owned(),
+                    class: class.to_owned(),
+                    code: read(subject, Attribute::CommonName)?,
+                })
+            }
+            Self::FiVrk if subject.attribute(Attribute::OrganizationalUnit).is_some() => {
+                finland(subject)?;
+                Ok(ProfileMember {
+                    instance: read(subject, Attribute::Organization)?,
+                    class: read(subject, Attribute::OrganizationalUnit)?,
+                    code: read(subject, Attribute::CommonName)?,
+                })
+            }
+            Self::FiVrk => ejbca(subject),
         }
     }
 
@@ -136,6 +159,11 @@ impl CertificateProfile {
             Self::Ejbca => Subject::default()
                 .with(Attribute::Country, instance)
                 .with(Attribute::Organization, class)
+                .with(Attribute::CommonName, code),
+            Self::FiVrk => Subject::default()
+                .with(Attribute::Country, "FI")
+                .with(Attribute::Organization, instance)
+                .with(Attribute::OrganizationalUnit, class)
                 .with(Attribute::CommonName, code),
         }
     }
@@ -157,7 +185,30 @@ impl CertificateProfile {
             Self::Ejbca => Subject::default()
                 .with(Attribute::Country, &owner.instance)
                 .with(Attribute::CommonName, server),
+            Self::FiVrk => Subject::default()
+                .with(Attribute::Country, "FI")
+                .with(Attribute::Organization, name)
+                .with(
+                    Attribute::SerialNumber,
+                    format!("{}/{server}/{}", owner.instance, owner.class),
+                )
+                .with(Attribute::CommonName, dns),
         }
+    }
+}
+
+fn ejbca(subject: &Name) -> Result<ProfileMember, ProfileError> {
+    Ok(ProfileMember {
+        instance: read(subject, Attribute::Country)?,
+        class: read(subject, Attribute::Organization)?,
+        code: read(subject, Attribute::CommonName)?,
+    })
+}
+
+fn finland(subject: &Name) -> Result<(), ProfileError> {
+    match read(subject, Attribute::Country)?.as_str() {
+        "FI" => Ok(()),
+        _ => Err(ProfileError::Unusable(Attribute::Country)),
     }
 }
 
