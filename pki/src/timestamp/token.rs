@@ -240,6 +240,11 @@ impl TimestampToken {
         &self.signer
     }
 
+    /// The certificates in the token, as they stand there: nobody vouches for them.
+    pub fn certificates(&self) -> impl Iterator<Item = &[u8]> {
+        self.certificates.iter().map(Vec::as_slice)
+    }
+
     /// True where this certificate is in the token.
     pub fn contains(&self, certificate: &Certificate) -> bool {
         self.certificates.iter().any(|der| der == certificate.der())
