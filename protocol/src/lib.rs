@@ -25,3 +25,4 @@ pub mod trust;
 pub mod verify;
 pub mod access;
 pub mod log;
+pub mod container;

@@ -1,0 +1,354 @@
+//! The check of a container: who signed what and when, and does it hold (wire 6.6, architecture 6).
+//!
+//! Owns the order of judgements and what each failure means for the verdict. Everything that can be judged is judged,
+//! so that the report names every fault, not the first.
+//!
+//! Stricter than Java: an attachment that a chain names but the container lacks makes it incomplete; a wrong one, a
+//! chain that nothing refers to, a part or file that nothing covers make it invalid.
+
+mod coverage;
+mod stamp;
+
+use std::io::{Read, Seek};
+
+use kontor_pki::chain::PathError;
+use kontor_pki::ocsp::OcspError;
+use kontor_pki::time::UnixTime;
+
+use super::read::{Container, ContainerError};
+use super::report::{
+    CertificateFacts, Instant, InstantSource, LeafFacts, Reason, Report, StillSound, Verdict,
+};
+use super::subject::Subject;
+use super::{Companion, MESSAGE};
+use crate::log::{Leaf, ListedPart, leaf_hash};
+use crate::signature::SignatureDocument;
+use crate::trust::TrustSet;
+use crate::verify::{VerifyError, verify_document};
+use kontor_pki::crypto::{DigestAlgorithm, sha512};
+
+/// What to judge by, besides the evidence.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// The configuration that the one who asks decided to trust.
+    pub trust: &'a TrustSet,
+    /// Judge at this instant if there is no time-stamp; with one, say whether the proof still holds then.
+    pub at: Option<UnixTime>,
+    /// The companion of the container (`NAME.leaf.json`), if there is one.
+    pub companion: Option<&'a [u8]>,
+}
+
+/// Checks a container.
+pub fn check<R: Read + Seek>(archive: R, question: &Question<'_>) -> Report {
+    let mut judge = Judge::new(question);
+    match Container::read(archive) {
+        Ok(container) => judge.container(&container),
+        Err(error) => {
+            let verdict = match error {
+                ContainerError::MessageNotFound => Verdict::Incomplete,
+                ContainerError::BatchTimestampIncomplete(_)
+                | ContainerError::Damaged(_)
+                | ContainerError::InvalidMimeType
+                | ContainerError::HalfChain(_)
+                | ContainerError::MimeTypeNotFound
+                | ContainerError::SignatureNotFound
+                | ContainerError::TooLarge(_)
+                | ContainerError::TwoSignatures => Verdict::Invalid,
+            };
+            judge.refuse(verdict, error.code(), error.to_string());
+        }
+    }
+    judge.report
+}
+
+struct Judge<'a> {
+    question: &'a Question<'a>,
+    report: Report,
+}
+
+impl<'a> Judge<'a> {
+    fn new(question: &'a Question<'a>) -> Self {
+        let trust = question.trust;
+        let report = Report {
+            verdict: Verdict::Valid,
+            reasons: Vec::new(),
+            instant: None,
+            still_sound: None,
+            signer: None,
+            signer_name: None,
+            certificate: None,
+            ocsp_this_update: None,
+            signing_time: None,
+            time_stamp: None,
+            message: None,
+            parts: Vec::new(),
+            leaf: None,
+            test: trust.is_test(),
+            trust_instance: trust.own_instance().to_owned(),
+            trust_expires: trust.expires(),
+            notes: Vec::new(),
+        };
+        Self { question, report }
+    }
+
+    fn refuse(&mut self, verdict: Verdict, code: impl Into<String>, text: impl Into<String>) {
+        self.report.verdict = self.report.verdict.max(verdict);
+        self.report.reasons.push(Reason {
+            code: code.into(),
+            text: text.into(),
+            verdict,
+        });
+    }
+
+    fn container(&mut self, container: &Container) {
+        self.foreign_entries(container);
+        let subject = match Subject::of(&container.message) {
+            Ok(subject) => Some(subject),
+            Err(error) => {
+                self.refuse(Verdict::Undecided, "message_unreadable", error.to_string());
+                None
+            }
+        };
+        match SignatureDocument::parse(&container.signatures) {
+            Ok(document) => self.document(container, &document, subject.as_ref()),
+            Err(error) => self.refuse(Verdict::Invalid, error.code().snake(), error.to_string()),
+        }
+        if let Some(companion) = self.question.companion {
+            self.companion(container, companion, subject.as_ref());
+        }
+        self.report.message = subject;
+    }
+
+    fn foreign_entries(&mut self, container: &Container) {
+        for name in &container.foreign {
+            if name.starts_with("META-INF/") {
+                self.report
+                    .notes
+                    .push(format!("the entry {name} was not looked at"));
+            } else {
+                let text = format!("the container holds {name}, which nothing signs");
+                self.refuse(Verdict::Invalid, "foreign_entry", text);
+            }
+        }
+    }
+
+    fn document(&mut self, container: &Container, document: &SignatureDocument, subject: Option<&Subject>) {
+        let certificate = document.certificate();
+        self.report.test |= certificate.is_test();
+        self.report.signing_time = document.signing_time();
+        self.report.certificate = Some(CertificateFacts {
+            subject: certificate.subject().to_rfc2253(),
+            issuer: certificate.issuer().to_rfc2253(),
+            serial: certificate.serial_decimal(),
+            sha256: hex(&certificate.sha256()),
+            not_before: certificate.not_before(),
+            not_after: certificate.not_after(),
+        });
+        if let Err(error) = document.check_value() {
+            self.refuse(Verdict::Invalid, error.code().snake(), error.to_string());
+        }
+        self.coverage(container, document);
+        let stamped = self.time_stamp(container, document);
+        let instant = stamped.or_else(|| self.other_instant(document));
+        self.report.instant = instant;
+        let (Some(instant), Some(subject)) = (instant, subject) else {
+            return;
+        };
+        self.signer(document, subject, instant);
+    }
+
+    /// Without a time-stamp: the instant asked for, else the signer's clock.
+    fn other_instant(&mut self, document: &SignatureDocument) -> Option<Instant> {
+        if let Some(at) = self.question.at {
+            return Some(Instant {
+                at,
+                source: InstantSource::Given,
+            });
+        }
+        if let Some(at) = document.signing_time() {
+            return Some(Instant {
+                at,
+                source: InstantSource::SigningTime,
+            });
+        }
+        let text = "nothing says when it was signed; name an instant to judge it by";
+        self.refuse(Verdict::Undecided, "no_instant", text);
+        None
+    }
+
+    fn signer(&mut self, document: &SignatureDocument, subject: &Subject, instant: Instant) {
+        let trust = self.question.trust;
+        let signer = subject.signer();
+        self.report.signer = Some(signer.clone());
+        self.report.signer_name = trust.member_name(signer).map(str::to_owned);
+        if trust.instance(signer.instance()).is_none() {
+            let text = format!(
+                "the trusted configuration does not know the instance {}",
+                signer.instance()
+            );
+            return self.refuse(Verdict::Undecided, "unknown_instance", text);
+        }
+        match verify_document(trust, document, signer, instant.at, &trust.ocsp_policy()) {
+            Ok(verdict) => self.report.ocsp_this_update = Some(verdict.ocsp_this_update()),
+            Err(error) => {
+                let verdict = weight(&error, instant.source);
+                let fault = error.fault();
+                // check_value has said so already.
+                if !matches!(error, VerifyError::Signature(_)) {
+                    self.refuse(verdict, fault.cause().snake(), error.to_string());
+                }
+            }
+        }
+    }
+
+    /// Ties the container to a leaf: commitment, parts, parties.
+    fn companion(&mut self, container: &Container, companion: &[u8], subject: Option<&Subject>) {
+        let before = self.report.reasons.len();
+        let read = Companion::from_json(companion).and_then(|c| c.verified_leaf().map(|leaf| (c, leaf)));
+        let (companion, leaf) = match read {
+            Ok(read) => read,
+            Err(error) => return self.refuse(Verdict::Invalid, error.code(), error.to_string()),
+        };
+        self.listed_parts(container, &companion.parts);
+        if let Some(subject) = subject {
+            self.parties(&leaf, subject);
+        }
+        if leaf.test != self.report.test {
+            let text = "the leaf says otherwise than the keys whether this is a test";
+            self.refuse(Verdict::Invalid, "leaf_test_bit", text);
+        }
+        let seconds = i64::try_from(leaf.second).unwrap_or(i64::MAX / 1000);
+        let belongs = !self.report.reasons[before..]
+            .iter()
+            .any(|r| r.verdict == Verdict::Invalid);
+        self.report.leaf = Some(LeafFacts {
+            log: hex(&leaf.log_id),
+            number: leaf.number,
+            logged: UnixTime::from_secs(seconds.min(i64::MAX / 1000)),
+            kind: leaf.kind.name(),
+            hash: hex(&leaf_hash(&companion.leaf)),
+            belongs,
+        });
+    }
+
+    fn listed_parts(&mut self, container: &Container, listed: &[ListedPart]) {
+        let mut there: Vec<(String, u64, [u8; 64])> = vec![whole(MESSAGE, &container.message)];
+        // What was logged first had no time-stamp in it.
+        let unstamped = stamp::without_timestamp(&container.signatures);
+        there.push(whole("signatures.xml", &unstamped));
+        if let Some(chain) = &container.chain {
+            there.push(whole(super::SIGNATURE_CHAIN_RESULT, &chain.result));
+            there.push(whole(super::SIGNATURE_CHAIN, &chain.chain));
+        }
+        for attachment in &container.attachments {
+            let digest = attachment
+                .digest(DigestAlgorithm::Sha512)
+                .and_then(|d| d.try_into().ok());
+            if let Some(digest) = digest {
+                there.push((
+                    format!("attachment{}", attachment.number),
+                    attachment.length,
+                    digest,
+                ));
+            }
+        }
+        for part in listed {
+            match there.iter().find(|(name, ..)| *name == part.name) {
+                Some((_, length, digest)) if (*length, *digest) == (part.length, part.digest) => {}
+                Some(_) => {
+                    let text = format!("{} is not what the leaf commits to", part.name);
+                    self.refuse(Verdict::Invalid, "leaf_other_part", text);
+                }
+                None => {
+                    let text = format!("the log recorded {}, which the container lacks", part.name);
+                    self.refuse(Verdict::Incomplete, "part_missing", text);
+                }
+            }
+        }
+        for (name, ..) in &there {
+            if !listed.iter().any(|part| part.name == *name) {
+                let text = format!("the leaf does not commit to {name}");
+                self.refuse(Verdict::Invalid, "leaf_other_part", text);
+            }
+        }
+    }
+
+    fn parties(&mut self, leaf: &Leaf, subject: &Subject) {
+        let same_client = leaf.client.as_ref() == Some(&subject.client);
+        let same_service = leaf.service.as_ref() == Some(&subject.service);
+        if !same_client || !same_service {
+            let text = "the leaf names another client or service than the message";
+            self.refuse(Verdict::Invalid, "leaf_other_parties", text);
+        }
+    }
+
+    /// Whether the proof still holds at the instant asked for, beside the verdict (architecture 6).
+    fn still_sound(&mut self, gen_time: UnixTime, authority: &kontor_pki::certificate::Certificate) {
+        let Some(at) = self.question.at else { return };
+        let (sound, text) = if at < gen_time {
+            (false, "the time-stamp is from later".to_owned())
+        } else if at > authority.not_after() {
+            (
+                false,
+                format!(
+                    "the certificate of the time-stamp ended at {}",
+                    authority.not_after()
+                ),
+            )
+        } else {
+            (
+                true,
+                format!(
+                    "the certificate of the time-stamp lasts until {}",
+                    authority.not_after()
+                ),
+            )
+        };
+        self.report.still_sound = Some(StillSound { at, sound, text });
+    }
+}
+
+/// What a failed verification means. What depends on the instant contradicts only an instant that somebody vouches for.
+fn weight(error: &VerifyError, source: InstantSource) -> Verdict {
+    let timely = match error {
+        VerifyError::UnknownIssuer { .. }
+        | VerifyError::UnknownProfile { .. }
+        | VerifyError::Ocsp(OcspError::UnknownResponder) => return Verdict::Undecided,
+        VerifyError::Path(error) => {
+            matches!(error, PathError::Expired { .. } | PathError::NotYetValid { .. })
+        }
+        VerifyError::Ocsp(error) => matches!(
+            error,
+            OcspError::Stale { .. } | OcspError::Overdue { .. } | OcspError::FromFuture { .. }
+        ),
+        VerifyError::Signature(_)
+        | VerifyError::Chain(_)
+        | VerifyError::NotCovered(_)
+        | VerifyError::NotReceived(_)
+        | VerifyError::OtherDigest(_)
+        | VerifyError::OtherAlgorithm(_)
+        | VerifyError::ChainNotReferenced
+        | VerifyError::ChainMissing
+        | VerifyError::Usage(_)
+        | VerifyError::AuthenticationOnly(_)
+        | VerifyError::Signer { .. }
+        | VerifyError::OcspMissing(_) => false,
+    };
+    if timely && source != InstantSource::TimeStamp {
+        Verdict::Incomplete
+    } else {
+        Verdict::Invalid
+    }
+}
+
+fn whole(name: &str, bytes: &[u8]) -> (String, u64, [u8; 64]) {
+    (name.to_owned(), bytes.len() as u64, sha512(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
