@@ -9,6 +9,7 @@
 
 pub mod clock;
 pub mod disk;
+pub mod messagelog;
 pub mod config;
 pub mod shutdown;
 pub mod telemetry;

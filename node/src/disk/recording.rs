@@ -166,6 +166,17 @@ impl RecordingDisk {
         self.state().free = bytes;
     }
 
+    /// Every byte of every file there is, one after the other.
+    pub fn everything(&self) -> Vec<u8> {
+        let state = self.state();
+        state
+            .now
+            .names
+            .values()
+            .flat_map(|inode| state.now.inodes[*inode].iter().copied())
+            .collect()
+    }
+
     /// Changes one bit on the medium, past every cache.
     ///
     /// # Panics
@@ -424,7 +435,6 @@ impl Disk for RecordingDisk {
         });
         Ok(Arc::new(RecordingFile {
             disk: self.clone(),
-            path: path.into(),
             inode,
         }))
     }
@@ -433,7 +443,6 @@ impl Disk for RecordingDisk {
         let inode = *self.state().now.names.get(path).ok_or(io::ErrorKind::NotFound)?;
         Ok(Arc::new(RecordingFile {
             disk: self.clone(),
-            path: path.into(),
             inode,
         }))
     }
@@ -507,13 +516,21 @@ impl Drop for RecordingLock {
 
 struct RecordingFile {
     disk: RecordingDisk,
-    path: PathBuf,
     inode: usize,
+}
+
+impl RecordingFile {
+    /// The name the file has now; none once it was removed.
+    fn path(&self) -> PathBuf {
+        let state = self.disk.state();
+        let named = state.now.names.iter().find(|(_, inode)| **inode == self.inode);
+        named.map(|(path, _)| path.clone()).unwrap_or_default()
+    }
 }
 
 impl DiskFile for RecordingFile {
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.disk.check(Operation::Write, &self.path)?;
+        self.disk.check(Operation::Write, &self.path())?;
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let mut state = self.disk.state();
         overwrite(&mut state.now.inodes[self.inode], offset, data);
@@ -539,7 +556,7 @@ impl DiskFile for RecordingFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.disk.check(Operation::Sync, &self.path)?;
+        self.disk.check(Operation::Sync, &self.path())?;
         self.disk.state().done.push(Done::Sync { inode: self.inode });
         Ok(())
     }

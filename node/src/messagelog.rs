@@ -1,0 +1,310 @@
+//! The message log: every message of an exchange is an entry here, on disk, before anything is released. This file is the
+//! handle that others hold; the formats are in [`format`](self::format), and are frozen.
+//!
+//! - One process owns a data directory, one thread writes ([`sequencer`]). `append` resolves once the entry is synced.
+//! - An error of a write or a sync is final: every waiter gets it, [`MessageLog::failed`] resolves, the process must end.
+//! - Each request that was recorded gets exactly one further entry: its response, or a failure closure.
+//! - Nothing of a message and no key stands in an error, a log line or a metric.
+
+pub mod format;
+mod error;
+mod status;
+mod stats;
+mod record;
+mod segment;
+mod identity;
+mod keytree;
+mod content;
+mod blob;
+mod entry;
+mod draft;
+mod leaf;
+mod round;
+mod exchange;
+mod recovery;
+mod read;
+mod housekeeper;
+mod sequencer;
+
+#[cfg(test)]
+mod tests;
+
+pub use content::{ContentFile, ContentReader, ContentWriter};
+pub use entry::{BatchSignature, EntryKind, LoggedBody, NewEntry, Receipt, Retention, RetentionPolicy};
+pub use error::LogError;
+pub use exchange::{ABANDONED, INTERRUPTED, OpenExchange};
+pub use stats::LogStats;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use kontor_pki::sealed::MasterKey;
+use kontor_protocol::id::ServerId;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{clock::SharedClock, disk::Disk};
+use content::ContentStore;
+use draft::Draft;
+use exchange::Abandoned;
+use format::Layout;
+use identity::Home;
+use keytree::KeyRing;
+use read::Reader;
+use sequencer::{Published, Sequencer, Setup, Work};
+use status::Status;
+
+/// Entries that may wait for the writer; more wait for a place.
+const QUEUE: usize = 1024;
+
+/// Settings of the log. The defaults are those of a node.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// How long the writer waits for more before it writes a round. Zero: what waits while a sync runs is the batch.
+    pub group_wait: Duration,
+    /// Bytes that must stay free on the disk; below, entries are refused.
+    pub reserve: u64,
+    /// Length of the first segment.
+    pub first_segment_bytes: u64,
+    /// Length of the others.
+    pub segment_bytes: u64,
+    /// How long what is kept.
+    pub retention: RetentionPolicy,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            group_wait: Duration::ZERO,
+            reserve: 256 * 1024 * 1024,
+            first_segment_bytes: 4 * 1024 * 1024,
+            segment_bytes: 64 * 1024 * 1024,
+            retention: RetentionPolicy::default(),
+        }
+    }
+}
+
+/// What it takes to open a log.
+pub struct OpenLog {
+    /// The data directory. Its parent must exist.
+    pub dir: PathBuf,
+    /// The file layer.
+    pub disk: Arc<dyn Disk>,
+    /// The unsealing key of the node.
+    pub master: MasterKey,
+    /// See there.
+    pub settings: LogSettings,
+    /// Whose log it is.
+    pub server: ServerId,
+    /// Whether the node runs in test mode. A log is never both.
+    pub test: bool,
+    /// Where instants come from.
+    pub clock: SharedClock,
+}
+
+/// The handle of an open log. Clones share it; the log is closed when all are gone, or by [`MessageLog::shutdown`].
+#[derive(Clone)]
+pub struct MessageLog {
+    queue: mpsc::Sender<Work>,
+    status: Status,
+    published: Published,
+    abandoned: Abandoned,
+    content: ContentStore,
+    policy: Arc<RetentionPolicy>,
+    home: Home,
+    master: Arc<MasterKey>,
+}
+
+impl std::fmt::Debug for MessageLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MessageLog")
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl MessageLog {
+    /// Takes the lock, repairs what a crash left, closes exchanges that were open, and starts the writer. Blocks while it
+    /// reads; the last segment and some before it are checked to the last byte.
+    pub fn open(what: OpenLog) -> Result<Self, LogError> {
+        let OpenLog {
+            dir,
+            disk,
+            master,
+            settings,
+            server,
+            test,
+            clock,
+        } = what;
+        let (layout, master) = (Layout::new(&dir), Arc::new(master));
+        disk.create_dir(&dir)
+            .map_err(LogError::io("could not make", &dir))?;
+        let lock = disk.lock(&layout.lock()).map_err(|error| match error.kind() {
+            std::io::ErrorKind::WouldBlock => LogError::Locked {
+                path: dir.display().to_string(),
+            },
+            _ => LogError::io("could not lock", &layout.lock())(error),
+        })?;
+        recovery::prepare(&*disk, &layout)?;
+        let now = clock.now();
+        let home = identity::open(Arc::clone(&disk), layout.clone(), &master, &server, test, now)?;
+        let recovered = recovery::recover(&home)?;
+        let status = Status::new(Arc::clone(&disk), dir, settings.reserve);
+        let content = ContentStore {
+            disk: Arc::clone(&disk),
+            layout,
+            status: status.clone(),
+        };
+        let mut keys = KeyRing::new(disk, home.layout.clone(), Arc::clone(&master), home.id);
+        recovery::settle_content(
+            &home,
+            &content,
+            &mut keys,
+            recovered.as_ref().map(|found| &found.segment),
+        )?;
+        let (published, abandoned) = (Published::default(), Abandoned::default());
+        let sequencer = Sequencer::start(
+            Setup {
+                home: home.clone(),
+                status: status.clone(),
+                published: published.clone(),
+                abandoned: abandoned.clone(),
+                content: content.clone(),
+                keys,
+                clock,
+                policy: settings.retention.clone(),
+                test,
+                first_segment_bytes: settings.first_segment_bytes,
+                segment_bytes: settings.segment_bytes,
+                group_wait: settings.group_wait,
+            },
+            recovered,
+        )?;
+        let (queue, work) = mpsc::channel(QUEUE);
+        let writer = std::thread::Builder::new().name("log-writer".into());
+        let watch = status.clone();
+        let run = move || {
+            // A writer that ends without ending orderly must not leave others waiting for nothing.
+            let run = std::panic::AssertUnwindSafe(|| sequencer.run(work, lock));
+            if std::panic::catch_unwind(run).is_err() {
+                watch.fail(LogError::Failed {
+                    report: "its writer ended unexpectedly".into(),
+                });
+            }
+        };
+        writer
+            .spawn(run)
+            .map_err(LogError::io("could not start a thread for", &home.layout.root()))?;
+        let policy = Arc::new(settings.retention);
+        Ok(Self {
+            queue,
+            status,
+            published,
+            abandoned,
+            content,
+            policy,
+            home,
+            master,
+        })
+    }
+
+    /// Records a message. Resolves once its entry is on disk; dropping the future does not take it back. A response must cite
+    /// its request, which must be open.
+    pub async fn append(&self, entry: NewEntry) -> Result<Receipt, LogError> {
+        let draft = Box::new(Draft::message(entry, &self.policy));
+        self.send(|done| Work::Append(draft, done)).await
+    }
+
+    /// Holds the exchange of a request that was recorded: when the value is dropped before an answer was appended, the
+    /// exchange is closed as failed.
+    pub fn exchange(&self, request: Receipt) -> OpenExchange {
+        OpenExchange {
+            request: request.number,
+            fault: ABANDONED.into(),
+            abandoned: self.abandoned.clone(),
+            queue: self.queue.clone(),
+        }
+    }
+
+    /// Records that the exchange of a request ended without an answer, with the fault code.
+    pub async fn close_failed(
+        &self,
+        request: Receipt,
+        fault: impl Into<String>,
+    ) -> Result<Receipt, LogError> {
+        let (request, fault) = (request.number, fault.into());
+        self.send(|done| Work::Close { request, fault, done }).await
+    }
+
+    /// Records a time-stamp token over the entries it covers.
+    pub(crate) async fn append_timestamp(
+        &self,
+        token: Bytes,
+        covered: Vec<u64>,
+    ) -> Result<Receipt, LogError> {
+        let draft = Box::new(Draft::timestamp(token, covered, &self.policy));
+        self.send(|done| Work::Append(draft, done)).await
+    }
+
+    async fn send(&self, work: impl FnOnce(round::Done) -> Work) -> Result<Receipt, LogError> {
+        let (done, receipt) = oneshot::channel();
+        // A slow disk is felt by callers: the queue is bounded.
+        if self.queue.send(work(done)).await.is_err() {
+            return Err(self.why_closed());
+        }
+        receipt.await.unwrap_or_else(|_| Err(self.why_closed()))
+    }
+
+    fn why_closed(&self) -> LogError {
+        self.status.check().err().unwrap_or(LogError::Closed)
+    }
+
+    /// Takes a body too large to be held in memory, sealed on disk while it arrives.
+    pub fn spool(&self) -> ContentWriter {
+        self.content.spool()
+    }
+
+    /// Resolves when the log failed: the process must end.
+    pub async fn failed(&self) -> LogError {
+        self.status.failed().await
+    }
+
+    /// Whether the log takes entries: it did not fail and the disk has room.
+    pub fn check(&self) -> Result<(), LogError> {
+        self.status.check()?;
+        self.status.room()
+    }
+
+    /// Reads what is synced now.
+    pub(crate) fn reader(&self) -> Reader {
+        // The count first: every entry it counts lies in a segment of the list.
+        let entries = self.published.entries();
+        let home = self.home.clone();
+        let keys = KeyRing::new(
+            Arc::clone(&home.disk),
+            home.layout.clone(),
+            Arc::clone(&self.master),
+            home.id,
+        );
+        Reader::new(
+            home,
+            self.content.clone(),
+            keys,
+            entries,
+            self.published.segments(),
+        )
+    }
+
+    /// What it did so far.
+    pub fn stats(&self) -> LogStats {
+        self.published.counters.read()
+    }
+
+    /// Writes what waits, marks a clean end and frees the lock. Later appends are refused.
+    pub async fn shutdown(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.queue.send(Work::Stop(done)).await.is_ok() {
+            // After a failure nobody answers, and there is nothing to wait for.
+            let _ = stopped.await;
+        }
+    }
+}

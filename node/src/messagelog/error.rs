@@ -1,0 +1,144 @@
+//! What can go wrong with the message log, each with a code and a sentence that tells the operator what to do. No content
+//! of a message and no key is ever part of an error.
+
+use std::{io, path::Path, sync::Arc};
+
+/// Why the log did not do what it was asked. Cheap to clone: one failure answers every waiter.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    /// Another process owns the data directory.
+    #[error("the data directory {path} is in use by another process: ask that one, or stop it first")]
+    Locked {
+        /// The directory.
+        path: String,
+    },
+    /// What is on disk is not what was once synced.
+    #[error(
+        "the message log is damaged: {report}. Nothing was changed; restore the file from a copy, or ask for help before you start again"
+    )]
+    Damaged {
+        /// Which file, where, and what was found.
+        report: String,
+    },
+    /// The unsealing key does not open this log.
+    #[error("the unsealing key does not fit the message log in {path}: check [keys] in the configuration")]
+    WrongKey {
+        /// The directory.
+        path: String,
+    },
+    /// The log belongs to another server, or the mode changed.
+    #[error(
+        "the message log in {path} was begun by {found}, this node is {wanted}: each server needs a data directory of its own"
+    )]
+    OtherServer {
+        /// The directory.
+        path: String,
+        /// Who began it.
+        found: String,
+        /// Who opens it.
+        wanted: String,
+    },
+    /// The disk has less free space than the reserve. Nothing was written; the log goes on when there is space again.
+    #[error(
+        "the disk of the message log is full: {free} bytes are free in {path}, {reserve} are kept in reserve; free some space"
+    )]
+    Full {
+        /// The directory.
+        path: String,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that must be.
+        reserve: u64,
+    },
+    /// An entry larger than any record may be.
+    #[error("an entry of {size} bytes does not fit a record of the message log, which holds {limit}")]
+    TooLarge {
+        /// Its bytes.
+        size: usize,
+        /// The most there may be.
+        limit: usize,
+    },
+    /// A write or sync failed. The process takes no more entries and must end; the next start repairs what is left.
+    #[error("the message log failed and takes no more entries: {report}. The node must be restarted")]
+    Failed {
+        /// What failed.
+        report: String,
+    },
+    /// The log was told to stop.
+    #[error("the message log is stopped")]
+    Closed,
+    /// There is no such entry.
+    #[error("the message log has no entry {number}")]
+    NotFound {
+        /// The number asked for.
+        number: u64,
+    },
+    /// An entry that stands for no message, or for none that waits for an answer.
+    #[error("entry {number} is {found}, not {wanted}")]
+    Unsuited {
+        /// The number asked for.
+        number: u64,
+        /// What it is.
+        found: String,
+        /// What would do.
+        wanted: &'static str,
+    },
+    /// A part that was forgotten as its retention class says.
+    #[error("the {part} of entry {number} is deleted: its key is gone")]
+    Forgotten {
+        /// The number asked for.
+        number: u64,
+        /// Which part.
+        part: &'static str,
+    },
+    /// A file could not be read or prepared; nothing that was promised is at stake.
+    #[error("{action} {path}: {error}")]
+    Io {
+        /// What was tried, as "could not …".
+        action: &'static str,
+        /// Which file.
+        path: String,
+        /// What the system said.
+        error: Arc<io::Error>,
+    },
+}
+
+impl LogError {
+    /// The name of this error in logs, metrics and JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Locked { .. } => "log_locked",
+            Self::Damaged { .. } => "log_damaged",
+            Self::WrongKey { .. } => "log_wrong_key",
+            Self::OtherServer { .. } => "log_other_server",
+            Self::Full { .. } => "log_full",
+            Self::TooLarge { .. } => "log_entry_too_large",
+            Self::Failed { .. } => "log_failed",
+            Self::Closed => "log_closed",
+            Self::NotFound { .. } => "log_entry_not_found",
+            Self::Unsuited { .. } => "log_entry_unsuited",
+            Self::Forgotten { .. } => "log_content_deleted",
+            Self::Io { .. } => "log_io",
+        }
+    }
+
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Io {
+            action,
+            path: path.display().to_string(),
+            error: Arc::new(error),
+        }
+    }
+
+    pub(crate) fn damaged(path: &Path, what: impl std::fmt::Display) -> Self {
+        Self::Damaged {
+            report: format!("{}: {what}", path.display()),
+        }
+    }
+
+    pub(crate) fn failed(action: &str, path: &Path, error: &io::Error) -> Self {
+        Self::Failed {
+            report: format!("{action} {}: {error}", path.display()),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The formats of the message log on disk, version 1, and the names of its files. They are frozen: a reader of this
+//! version must read every log ever written, and a change is a new version beside the old one. All integers are
+//! big-endian; *CRC* is CRC-32C; *sealed* is described under [Blobs](#blobs). Layouts that are proven to outsiders (leaf,
+//! commitment, part list) belong to [`kontor_protocol::log`]; this page says how they are kept.
+//!
+//! # Files in the data directory
+//!
+//! | Name | What | Loss or change of it costs |
+//! |---|---|---|
+//! | `lock` | held with `flock` by the one owner, holds its process id | nothing |
+//! | `control.sock` | where commands ask the running owner (0600) | nothing |
+//! | `log/identity` | id of the log, server, test bit, proof of the unsealing key | the log does not open |
+//! | `log/segments/NUMBER.seg` | records from entry NUMBER (20 digits) on | evidence; noticed by checksum or gap |
+//! | `log/segments/spare.seg` | zeros, the next segment | nothing; made again |
+//! | `log/leaves/NUMBER.leaf` | leaves of a sealed segment, kept for ever | made again while the segment is there |
+//! | `log/keys/CLASS.RETENTION.YYYYMM.key` | a key tree, sealed by the unsealing key | the blobs it opens: this is how they are forgotten |
+//! | `log/content/ID` | a large body, sealed by a key of its own | that body |
+//! | `log/spool/ID` | a large body whose entry is not written yet, or was just written | a body without entry is removed at start |
+//! | any name ending in `.new` | a draft before its rename | nothing; removed at start |
+//!
+//! # Segment
+//!
+//! A file of fixed length, zero-filled and synced before it gets its name, so that appending changes no metadata. The
+//! first is 4 MiB, the others 64 MiB; one record that would not fit makes a longer one.
+//!
+//! | Offset | Bytes | Header of the segment, [`SEGMENT_HEADER`] bytes |
+//! |---|---|---|
+//! | 0 | 8 | `KONTSEG1` |
+//! | 8 | 4 | format version, 1 |
+//! | 12 | 4 | 0 |
+//! | 16 | 32 | log id |
+//! | 48 | 8 | number of the first entry |
+//! | 56 | 8 | length of the file |
+//! | 64 | 444 | 0 |
+//! | 508 | 4 | CRC of the 508 bytes before |
+//!
+//! Records follow without gap, each at a multiple of 8:
+//!
+//! | Offset | Bytes | Header of a record, [`RECORD_HEADER`] bytes |
+//! |---|---|---|
+//! | 0 | 4 | `KREC` |
+//! | 4 | 1 | kind: 1 entry, 2 shared document, 3 open exchanges, 4 seal, 5 mark |
+//! | 5 | 4 | state of each blob: 0 never was, 1 there, 2 removed by purge, 3 there and names a content file |
+//! | 9 | 3 | 0 |
+//! | 12 | 4 | length of the record: header, blobs, zeros up to the next multiple of 8 |
+//! | 16 | 8 | entry: its number; shared document: the offset it was first written at, which is its name in this segment; others: the number of the next entry |
+//! | 24 | 8 | entry: the number it answers or closes; 2^64−1 for none. Book-keeping of open exchanges, dropped by purge |
+//! | 32 | 8 | offset of the first record of the same round |
+//! | 40 | 16 | length of each blob |
+//! | 56 | 16 | CRC of each blob |
+//! | 72 | 4 | 0 |
+//! | 76 | 4 | CRC of the 76 bytes before |
+//!
+//! The blobs of an *entry* stand in this order: leaf (in clear), evidence, head, body (each sealed). A *shared document* has
+//! its sealed bytes as evidence blob. *Open exchanges* is the first record of each segment: its leaf blob lists the
+//! exchanges that had no answer when the segment began, as (number 8, leaf length 4, leaf). A *seal* ends a segment that is
+//! followed by another. A *mark* says at a clean stop that everything before it was synced.
+//!
+//! **Round.** What waits is numbered, written with one call, synced, and only then answered. The offset of the round's
+//! first record stands in each of its records, and a round begins only after the one before was synced. So when recovery
+//! meets a bad record in the last segment it can tell a torn round, which nobody was promised, from damage to synced
+//! records: after damage some valid record belongs to a round that began later. A torn round is cut, and the rest of the
+//! segment is zeroed before the next write. A bad checksum anywhere else stops the start.
+//!
+//! # Blobs
+//!
+//! A sealed blob is: AES-256-GCM ciphertext and tag ‖ nonce (12, random) ‖ version 1 (1 byte). The key of an entry's blob comes from
+//! the key tree of its class; associated data is log id (32) ‖ number (8) ‖ class (1: 1 head, 2 body, 3 evidence) ‖ period (4, the
+//! year times 100 plus the month, UTC). A shared document is sealed by a random key of its own; its associated data is log
+//! id (32) ‖ first number of the segment (8) ‖ its name (8) ‖ class 4.
+//!
+//! Inside, after decryption, each begins with its version, 1 (1 byte):
+//! - **Head:** length 4 and query id, length 4 and request id, then the bytes of the message.
+//! - **Body:** 1 and the bytes, or 2, file id (16), key (32), length (8), bytes per chunk (4).
+//! - **Shared document:** length 4 and signature document, then the chain result, empty for none.
+//! - **Evidence:** fields, each tag (1), length (4), value, in ascending order of tags; unknown ones are skipped.
+//!   1 salt (32); 2 the part list of the commitment; 3 instant in milliseconds (8);
+//!   4 shared document: first number of its segment (8), its name (8), length of its record (4), key (32), SHA-512 of the
+//!   signature document (64); 5 hash chain; 6 number answered or closed (8); 7 fault code; 8 time-stamp token; 9 numbers
+//!   covered (8 each).
+//!
+//! A shared document has the digest and position in every evidence blob that cites it and is readable through any of
+//! them; when the last is forgotten, nobody has its key.
+//!
+//! # Key file
+//!
+//! Text as [`kontor_pki::sealed`] writes it, under the label `kontor/log/key/1`, log id and file name. Inside: version 1 (1), class (1),
+//! length 1 and retention class, period (4), number of the first entry (8), count (4), then for each known node of the tree
+//! its depth (1), the path to it (4, as a number of that many bits), its key (32). At first there is one: the root at depth
+//! 0. The entry `number − first` is the leaf at depth 32 with that path, most significant bit first; child = HMAC-SHA-256(parent,
+//! one byte 0 or 1). Blob key = HKDF-SHA-256(leaf, no salt, `kontor/log/blob/1` ‖ class). Forgetting an entry
+//! replaces the node above it by the siblings along its path.
+//!
+//! # Content file
+//!
+//! `KONTCON1`, version 1 (4), bytes per chunk (4), file id (16): 32 bytes, which are the associated data of every chunk. Then chunks of
+//! 65,536 bytes with their tag of 16; the last is shorter, or full, and never missing. Nonce = 7 zero bytes ‖ index of the
+//! chunk (4) ‖ 1 for the last, else 0. Each file has a key of its own.
+//!
+//! # Leaf file
+//!
+//! `KONTLEF1`, version 1 (4), 0 (4), log id (32), number of the first leaf (8), count (8), CRC of these 64 bytes (4), 0 (4); then for each leaf
+//! length (4), CRC (4), bytes.
+
+use std::path::{Path, PathBuf};
+
+/// Bytes of the header of a segment: one sector.
+pub(crate) const SEGMENT_HEADER: usize = 512;
+/// Bytes of the header of a record.
+pub(crate) const RECORD_HEADER: usize = 80;
+/// Bytes of the header of a leaf file.
+pub(crate) const LEAF_FILE_HEADER: usize = 72;
+/// Bytes of the header of a content file.
+pub(crate) const CONTENT_HEADER: usize = 32;
+/// Plain bytes in a chunk of a content file.
+pub(crate) const CHUNK: usize = 64 * 1024;
+/// Bytes that AES-256-GCM adds.
+pub(crate) const TAG: usize = 16;
+/// Bytes that sealing adds to a blob.
+pub(crate) const SEAL_OVERHEAD: usize = TAG + 12 + 1;
+/// The largest record that is written or believed: a message of 16 MiB with what belongs to it.
+pub(crate) const RECORD_LIMIT: usize = 20 * 1024 * 1024;
+
+pub(crate) const SEGMENT_MAGIC: &[u8; 8] = b"KONTSEG1";
+pub(crate) const RECORD_MAGIC: &[u8; 4] = b"KREC";
+pub(crate) const LEAF_FILE_MAGIC: &[u8; 8] = b"KONTLEF1";
+pub(crate) const CONTENT_MAGIC: &[u8; 8] = b"KONTCON1";
+/// Version of every format on this page.
+pub(crate) const VERSION: u32 = 1;
+
+/// Where the files of a log lie.
+#[derive(Debug, Clone)]
+pub(crate) struct Layout {
+    data: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(data: &Path) -> Self {
+        Self { data: data.into() }
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.data.join("lock")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.data.join("control.sock")
+    }
+
+    pub(crate) fn root(&self) -> PathBuf {
+        self.data.join("log")
+    }
+
+    pub(crate) fn identity(&self) -> PathBuf {
+        self.root().join("identity")
+    }
+
+    pub(crate) fn segments(&self) -> PathBuf {
+        self.root().join("segments")
+    }
+
+    pub(crate) fn segment(&self, first: u64) -> PathBuf {
+        self.segments().join(format!("{first:020}.seg"))
+    }
+
+    pub(crate) fn spare(&self) -> PathBuf {
+        self.segments().join("spare.seg")
+    }
+
+    pub(crate) fn leaves(&self) -> PathBuf {
+        self.root().join("leaves")
+    }
+
+    pub(crate) fn leaf_file(&self, first: u64) -> PathBuf {
+        self.leaves().join(format!("{first:020}.leaf"))
+    }
+
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.root().join("keys")
+    }
+
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.root().join("spool")
+    }
+
+    pub(crate) fn content(&self) -> PathBuf {
+        self.root().join("content")
+    }
+
+    /// Every directory, parents first.
+    pub(crate) fn directories(&self) -> [PathBuf; 7] {
+        [
+            self.data.clone(),
+            self.root(),
+            self.segments(),
+            self.leaves(),
+            self.keys(),
+            self.spool(),
+            self.content(),
+        ]
+    }
+}
+
+/// The number in the name of a segment or leaf file.
+pub(crate) fn number_in_name(name: &str, extension: &str) -> Option<u64> {
+    let digits = name.strip_suffix(extension)?;
+    (digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+/// CRC-32C, which carries every checksum of the log.
+pub(crate) fn crc(bytes: &[u8]) -> u32 {
+    crc_fast::crc32_iscsi(bytes)
+}
+
+/// Reads fixed pieces from the front of bytes that came from disk; never past their end.
+pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Cursor<'a> {
+    pub(crate) fn take(&mut self, length: usize) -> Option<&'a [u8]> {
+        let (piece, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        Some(piece)
+    }
+
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    /// A piece with its length (4 bytes) before it.
+    pub(crate) fn counted(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.u32()?).ok()?;
+        self.take(length)
+    }
+}
+
+/// A length as the formats write it. No record reaches 4 GiB, see [`RECORD_LIMIT`].
+pub(crate) fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("lengths in a record are bounded by RECORD_LIMIT")
+}

@@ -1,0 +1,289 @@
+//! Key files: written and synced before the first blob rests on them, sealed by the node's unsealing key, rewritten when an
+//! entry is forgotten.
+
+use std::{path::PathBuf, sync::Arc};
+
+use kontor_pki::{crypto::AeadKey, sealed::MasterKey};
+use zeroize::Zeroizing;
+
+use super::{BlobClass, DEPTH, KeyTree, Node, blob_key};
+use crate::{
+    disk::{self, Disk},
+    messagelog::{
+        error::LogError,
+        format::{Cursor, Layout, length},
+    },
+};
+
+/// A tree of many forgotten entries is large; no honest one reaches this.
+const FILE_LIMIT: usize = 64 * 1024 * 1024;
+/// Trees kept open: three classes in a few retention classes, around the end of a month.
+const OPEN_TREES: usize = 24;
+
+/// Which tree a key comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeyName {
+    pub(crate) class: BlobClass,
+    pub(crate) retention: String,
+    /// The year times 100 plus the month, UTC.
+    pub(crate) period: u32,
+}
+
+impl KeyName {
+    fn file(&self) -> String {
+        format!("{}.{}.{:06}.key", self.class.name(), self.retention, self.period)
+    }
+}
+
+/// The trees of a log, opened when they are needed.
+pub(crate) struct KeyRing {
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    master: Arc<MasterKey>,
+    log: [u8; 32],
+    trees: Vec<(KeyName, KeyTree)>,
+}
+
+impl KeyRing {
+    pub(crate) fn new(disk: Arc<dyn Disk>, layout: Layout, master: Arc<MasterKey>, log: [u8; 32]) -> Self {
+        Self {
+            disk,
+            layout,
+            master,
+            log,
+            trees: Vec::new(),
+        }
+    }
+
+    fn path(&self, name: &KeyName) -> PathBuf {
+        self.layout.keys().join(name.file())
+    }
+
+    fn label(&self, name: &KeyName) -> String {
+        use std::fmt::Write as _;
+        let mut label = String::from("kontor/log/key/1 ");
+        for byte in self.log {
+            let _ = write!(label, "{byte:02x}");
+        }
+        label + " " + &name.file()
+    }
+
+    fn keep(&mut self, name: &KeyName, tree: KeyTree) -> &mut KeyTree {
+        if self.trees.len() >= OPEN_TREES {
+            self.trees.remove(0);
+        }
+        self.trees.push((name.clone(), tree));
+        &mut self.trees.last_mut().expect("one was just pushed").1
+    }
+
+    fn position(&self, name: &KeyName) -> Option<usize> {
+        self.trees.iter().position(|(held, _)| held == name)
+    }
+
+    fn load(&self, name: &KeyName) -> Result<Option<KeyTree>, LogError> {
+        let path = self.path(name);
+        let sealed = match disk::read_all(&*self.disk, &path, FILE_LIMIT) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.map_err(LogError::io("could not read", &path))?,
+        };
+        let opened = self.master.open(&self.label(name), &sealed);
+        let opened =
+            opened.map_err(|_| LogError::damaged(&path, "it does not open with the unsealing key"))?;
+        let tree = KeyTree::parse(&opened, name);
+        tree.map(Some)
+            .ok_or_else(|| LogError::damaged(&path, "its content is malformed"))
+    }
+
+    fn store(&self, name: &KeyName, tree: &KeyTree) -> std::io::Result<()> {
+        let sealed = self.master.seal(&self.label(name), &tree.encode(name));
+        let sealed = sealed.expect("log id and file name make one short line");
+        disk::replace(&*self.disk, &self.path(name), &sealed)
+    }
+
+    /// The key for a blob that is about to be written; makes the tree, synced, when it is the first of its name.
+    pub(crate) fn for_writing(&mut self, name: &KeyName, number: u64) -> Result<AeadKey, LogError> {
+        let tree = match self.position(name) {
+            Some(index) => &mut self.trees[index].1,
+            None => {
+                let tree = match self.load(name)? {
+                    Some(tree) => tree,
+                    None => {
+                        let tree = KeyTree::generate(number);
+                        self.store(name, &tree)
+                            .map_err(LogError::io("could not write", &self.path(name)))?;
+                        tree
+                    }
+                };
+                self.keep(name, tree)
+            }
+        };
+        let key = tree.entry_key(number).ok_or_else(|| {
+            LogError::damaged(
+                &self.layout.keys().join(name.file()),
+                "it does not reach the next entry",
+            )
+        })?;
+        Ok(blob_key(&key, name.class))
+    }
+
+    /// The key for a blob that was written; `None` when it is forgotten.
+    pub(crate) fn for_reading(&mut self, name: &KeyName, number: u64) -> Result<Option<AeadKey>, LogError> {
+        let tree = match self.position(name) {
+            Some(index) => &mut self.trees[index].1,
+            None => match self.load(name)? {
+                Some(tree) => self.keep(name, tree),
+                None => return Ok(None),
+            },
+        };
+        Ok(tree.entry_key(number).map(|key| blob_key(&key, name.class)))
+    }
+
+    /// Forgets the key of one blob for good: the file is written new, synced and renamed, and the bytes of the old one are
+    /// overwritten. Purge is built on this.
+    #[cfg(test)]
+    pub(crate) fn forget(&mut self, name: &KeyName, number: u64) -> Result<bool, LogError> {
+        let path = self.path(name);
+        let Some(mut tree) = self.load(name)? else {
+            return Ok(false);
+        };
+        let known = tree.forget(number);
+        let failed = || LogError::io("could not rewrite", &path);
+        let old = self.disk.open(&path).map_err(failed())?;
+        self.store(name, &tree).map_err(failed())?;
+        let size = usize::try_from(old.len().map_err(failed())?).unwrap_or(FILE_LIMIT);
+        old.write_at(0, &vec![0; size])
+            .and_then(|()| old.sync_data())
+            .map_err(failed())?;
+        self.trees.retain(|(held, _)| held != name);
+        Ok(known)
+    }
+}
+
+impl KeyTree {
+    fn encode(&self, name: &KeyName) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(vec![1, name.class.code()]);
+        bytes.push(u8::try_from(name.retention.len()).expect("a retention class is short"));
+        bytes.extend_from_slice(name.retention.as_bytes());
+        bytes.extend_from_slice(&name.period.to_be_bytes());
+        bytes.extend_from_slice(&self.first.to_be_bytes());
+        bytes.extend_from_slice(&length(self.nodes.len()).to_be_bytes());
+        for node in &self.nodes {
+            bytes.push(node.depth);
+            bytes.extend_from_slice(&node.path.to_be_bytes());
+            bytes.extend_from_slice(&*node.key);
+        }
+        bytes
+    }
+
+    fn parse(bytes: &[u8], name: &KeyName) -> Option<Self> {
+        let mut cursor = Cursor(bytes);
+        let head = (cursor.u8()?, cursor.u8()?, usize::from(cursor.u8()?));
+        let retention = cursor.take(head.2)?;
+        let (period, first) = (cursor.u32()?, cursor.u64()?);
+        let named = (1, name.class.code(), name.retention.as_bytes(), name.period);
+        if (head.0, head.1, retention, period) != named {
+            return None;
+        }
+        let count = cursor.u32()?;
+        let (mut nodes, mut covered) = (Vec::new(), 0);
+        for _ in 0..count {
+            let (depth, path, key) = (cursor.u8()?, cursor.u32()?, Zeroizing::new(cursor.array()?));
+            if depth > DEPTH || u64::from(path) >> depth != 0 {
+                return None;
+            }
+            let node = Node { depth, path, key };
+            // In order and apart from each other, which look-ups rely on.
+            let (start, end) = node.span();
+            if start < covered {
+                return None;
+            }
+            covered = end;
+            nodes.push(node);
+        }
+        cursor.0.is_empty().then_some(Self {
+            first,
+            nodes,
+            walked: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn name() -> KeyName {
+        KeyName {
+            class: BlobClass::Head,
+            retention: "case".into(),
+            period: 203001,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_tree_survives_a_round_trip(first in 0..1_u64 << 40, forgotten in proptest::collection::vec(0..100_u64, 0..20)) {
+            let mut tree = KeyTree::generate(first);
+            for number in &forgotten {
+                tree.forget(first + number);
+            }
+            let mut read = KeyTree::parse(&tree.encode(&name()), &name()).unwrap();
+            for number in 0..100 {
+                prop_assert_eq!(read.entry_key(first + number), tree.entry_key(first + number));
+                prop_assert_eq!(read.entry_key(first + number).is_none(), forgotten.contains(&number));
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_refused_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), repair: bool) {
+            let mut content = KeyTree::generate(1).encode(&name()).to_vec();
+            if repair {
+                content.truncate(19);
+            } else {
+                content.clear();
+            }
+            content.extend_from_slice(&bytes);
+            if let Some(mut tree) = KeyTree::parse(&content, &name()) {
+                tree.entry_key(7);
+                tree.forget(8);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_class_or_month_is_refused() {
+        let bytes = KeyTree::generate(1).encode(&name());
+        assert!(
+            KeyTree::parse(
+                &bytes,
+                &KeyName {
+                    class: BlobClass::Body,
+                    ..name()
+                }
+            )
+            .is_none()
+        );
+        assert!(
+            KeyTree::parse(
+                &bytes,
+                &KeyName {
+                    period: 203002,
+                    ..name()
+                }
+            )
+            .is_none()
+        );
+        assert!(
+            KeyTree::parse(
+                &bytes,
+                &KeyName {
+                    retention: "days".into(),
+                    ..name()
+                }
+            )
+            .is_none()
+        );
+    }
+}

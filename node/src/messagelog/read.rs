@@ -1,0 +1,351 @@
+//! Reading entries back: by number, by query id, and the tokens that cover one. Reads what is synced only, beside the
+//! running writer or without one, and checks each byte it hands out. A part whose key is gone is an answer of its own.
+
+use std::ops::ControlFlow;
+
+use kontor_pki::crypto::AeadKey;
+use kontor_protocol::log::Leaf;
+use zeroize::Zeroizing;
+
+use super::{
+    blob::{Body, Evidence, Head, Shared, SharedPlace},
+    content::{ChunkReader, ContentStore},
+    error::LogError,
+    identity::Home,
+    keytree::{BlobClass, KeyName, KeyRing, associated_data, open},
+    leaf,
+    record::{BODY, BlobState, EVIDENCE, HEAD, LEAF, RecordHeader, RecordKind},
+    round::shared_data,
+    segment::{self, Segment},
+};
+
+/// A blob in clear, wiped when it is dropped.
+pub(crate) type Opened = Zeroizing<Vec<u8>>;
+
+/// Reads one log. Blocking; each user has its own.
+pub(crate) struct Reader {
+    home: Home,
+    content: ContentStore,
+    keys: KeyRing,
+    /// How many entries are synced.
+    entries: u64,
+    /// First numbers of the segments, in order.
+    segments: Vec<u64>,
+}
+
+/// An entry as it lies in its segment.
+pub(crate) struct StoredEntry {
+    pub(crate) number: u64,
+    header: RecordHeader,
+    bytes: Vec<u8>,
+}
+
+impl StoredEntry {
+    pub(crate) fn leaf_bytes(&self) -> &[u8] {
+        &self.bytes[self.header.blob(LEAF)]
+    }
+}
+
+/// The body of an entry.
+pub(crate) enum StoredBody {
+    /// The message has none.
+    None,
+    Inline(Opened),
+    Content(ChunkReader, u64),
+}
+
+impl Reader {
+    pub(crate) fn new(
+        home: Home,
+        content: ContentStore,
+        keys: KeyRing,
+        entries: u64,
+        mut segments: Vec<u64>,
+    ) -> Self {
+        // The writer may have begun one more since the entries were counted.
+        segments.retain(|first| *first < entries);
+        Self {
+            home,
+            content,
+            keys,
+            entries,
+            segments,
+        }
+    }
+
+    pub(crate) fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    #[cfg(test)]
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    fn segment(&self, first: u64) -> Result<Segment, LogError> {
+        Segment::open(&*self.home.disk, &self.home.layout, &self.home.id, first)
+    }
+
+    fn segment_of(&self, number: u64) -> Result<u64, LogError> {
+        let after = self.segments.partition_point(|first| *first <= number);
+        let found = after
+            .checked_sub(1)
+            .and_then(|index| self.segments.get(index).copied());
+        found
+            .filter(|_| number < self.entries)
+            .ok_or(LogError::NotFound { number })
+    }
+
+    /// One entry.
+    pub(crate) fn entry(&self, number: u64) -> Result<StoredEntry, LogError> {
+        let segment = self.segment(self.segment_of(number)?)?;
+        let mut found = None;
+        segment.walk(&mut |offset, header| {
+            let here = header.kind == RecordKind::Entry && header.number == number;
+            found = here.then_some(offset);
+            here
+        })?;
+        let missing = || LogError::damaged(&segment.path, format_args!("entry {number} is not in it"));
+        let (header, bytes) = segment.record(found.ok_or_else(missing)?)?;
+        Ok(StoredEntry {
+            number,
+            header,
+            bytes,
+        })
+    }
+
+    /// The leaf of an entry.
+    pub(crate) fn leaf(&self, entry: &StoredEntry) -> Result<Leaf, LogError> {
+        Leaf::parse(entry.leaf_bytes()).map_err(|_| self.changed(entry.number, "leaf"))
+    }
+
+    fn key(&mut self, entry: &StoredEntry, class: BlobClass) -> Result<Option<(AeadKey, u32)>, LogError> {
+        let Some((period, retention)) = leaf::key_of(&self.leaf(entry)?, class) else {
+            return Ok(None);
+        };
+        let key = self.keys.for_reading(
+            &KeyName {
+                class,
+                retention,
+                period,
+            },
+            entry.number,
+        )?;
+        Ok(key.map(|key| (key, period)))
+    }
+
+    /// Opens one blob; `None` when the entry has none, or its key or bytes are gone by purpose (then `Forgotten`).
+    fn blob(
+        &mut self,
+        entry: &StoredEntry,
+        place: usize,
+        class: BlobClass,
+    ) -> Result<Option<Opened>, LogError> {
+        let (number, part) = (entry.number, class.name());
+        match entry.header.states[place] {
+            BlobState::Absent => return Ok(None),
+            BlobState::Removed => return Err(LogError::Forgotten { number, part }),
+            BlobState::There | BlobState::ContentFile => {}
+        }
+        let (key, period) = self
+            .key(entry, class)?
+            .ok_or(LogError::Forgotten { number, part })?;
+        let associated = associated_data(&self.home.id, number, class, period);
+        let opened = open(&key, &associated, &entry.bytes[entry.header.blob(place)]);
+        opened.map(Some).map_err(|_| self.changed(number, part))
+    }
+
+    fn changed(&self, number: u64, part: &str) -> LogError {
+        let path = self
+            .segment_of(number)
+            .map(|first| self.home.layout.segment(first));
+        let path = path.unwrap_or_else(|_| self.home.layout.segments());
+        LogError::damaged(&path, format_args!("the {part} of entry {number} was changed"))
+    }
+
+    /// The head of an entry that has one.
+    pub(crate) fn head(&mut self, entry: &StoredEntry) -> Result<Option<Opened>, LogError> {
+        let opened = self.blob(entry, HEAD, BlobClass::Head)?;
+        match &opened {
+            Some(head) if Head::parse(head).is_none() => Err(self.changed(entry.number, "head")),
+            _ => Ok(opened),
+        }
+    }
+
+    /// The evidence of an entry.
+    pub(crate) fn evidence(&mut self, entry: &StoredEntry) -> Result<Opened, LogError> {
+        let opened = self.blob(entry, EVIDENCE, BlobClass::Evidence)?;
+        let opened = opened.ok_or_else(|| self.changed(entry.number, "evidence"))?;
+        match Evidence::parse(&opened) {
+            Some(_) => Ok(opened),
+            None => Err(self.changed(entry.number, "evidence")),
+        }
+    }
+
+    /// The body of an entry; a large one is read chunk by chunk.
+    pub(crate) fn body(&mut self, entry: &StoredEntry) -> Result<StoredBody, LogError> {
+        let Some(mut opened) = self.blob(entry, BODY, BlobClass::Body)? else {
+            return Ok(StoredBody::None);
+        };
+        let inline = match Body::parse(&opened) {
+            Some(Body::Inline(bytes)) => opened.len() - bytes.len(),
+            Some(Body::Content { id, key, length }) => {
+                return Ok(StoredBody::Content(self.content.open(id, &key, length)?, length));
+            }
+            None => return Err(self.changed(entry.number, "body")),
+        };
+        opened.drain(..inline);
+        Ok(StoredBody::Inline(opened))
+    }
+
+    /// The signature document and chain result that an entry's evidence cites.
+    pub(crate) fn shared(&self, number: u64, place: &SharedPlace) -> Result<Opened, LogError> {
+        let segment = self.segment(place.segment)?;
+        let is_it = |header: &RecordHeader| header.kind == RecordKind::Shared && header.number == place.name;
+        let mut found = None;
+        // Where it was first written, unless a purge moved it.
+        if !segment.record(place.name).is_ok_and(|(header, _)| is_it(&header)) {
+            segment.walk(&mut |offset, header| {
+                found = is_it(header).then_some(offset);
+                found.is_some()
+            })?;
+        } else {
+            found = Some(place.name);
+        }
+        let lost = || self.changed(number, "signature document");
+        let (header, bytes) = segment.record(found.ok_or_else(lost)?)?;
+        let associated = shared_data(&self.home.id, place.segment, place.name);
+        let opened = open(
+            &AeadKey::new(&place.key),
+            &associated,
+            &bytes[header.blob(EVIDENCE)],
+        );
+        let opened = opened.map_err(|_| lost())?;
+        let read = Shared::parse(&opened).ok_or_else(lost)?;
+        if kontor_pki::crypto::sha512(read.document) != place.digest {
+            return Err(lost());
+        }
+        Ok(opened)
+    }
+
+    /// Gives every synced entry from `from` on to `visit`, in order, until it breaks.
+    pub(crate) fn scan(
+        &mut self,
+        from: u64,
+        visit: &mut dyn FnMut(&mut Self, &StoredEntry) -> Result<ControlFlow<()>, LogError>,
+    ) -> Result<(), LogError> {
+        if from >= self.entries {
+            return Ok(());
+        }
+        let (first, entries) = (self.segment_of(from)?, self.entries);
+        let segments: Vec<_> = self
+            .segments
+            .iter()
+            .copied()
+            .filter(|segment| *segment >= first)
+            .collect();
+        for (index, first) in segments.iter().enumerate() {
+            let segment = self.segment(*first)?;
+            let until = segments.get(index + 1).copied().unwrap_or(entries).min(entries);
+            let (mut broke, mut next) = (false, *first);
+            segment.scan(&mut |record| {
+                let number = record.header.number;
+                if broke || record.header.kind != RecordKind::Entry || number >= until {
+                    return Ok(());
+                }
+                next = number + 1;
+                if number >= from {
+                    let entry = StoredEntry {
+                        number,
+                        header: record.header.clone(),
+                        bytes: record.bytes().to_vec(),
+                    };
+                    broke = visit(self, &entry)?.is_break();
+                }
+                Ok(())
+            })?;
+            if broke {
+                return Ok(());
+            }
+            if next != until {
+                return Err(LogError::damaged(
+                    &segment.path,
+                    format_args!("no sound record of entry {next}"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers of the messages with a query id, found by reading every head there is. `progress` hears how many entries
+    /// were read.
+    pub(crate) fn find(
+        &mut self,
+        query_id: &str,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Vec<u64>, LogError> {
+        let mut found = Vec::new();
+        self.scan(0, &mut |reader, entry| {
+            match reader.head(entry) {
+                Ok(Some(head)) if Head::parse(&head).is_some_and(|head| head.query_id == query_id) => {
+                    found.push(entry.number);
+                }
+                // What is deleted cannot be found by what it said.
+                Ok(_) | Err(LogError::Forgotten { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            progress(entry.number + 1);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// The token of the first time-stamp entry that covers an entry.
+    pub(crate) fn token(&mut self, number: u64) -> Result<Option<Vec<u8>>, LogError> {
+        for stamp in self.timestamps_after(number)? {
+            let entry = self.entry(stamp)?;
+            let opened = match self.evidence(&entry) {
+                Err(LogError::Forgotten { .. }) => continue,
+                opened => opened?,
+            };
+            if let Some(Evidence {
+                token: Some(token),
+                covered,
+                ..
+            }) = Evidence::parse(&opened)
+                && covered.contains(&number)
+            {
+                return Ok(Some(token.to_vec()));
+            }
+        }
+        Ok(None)
+    }
+
+    fn timestamps_after(&mut self, number: u64) -> Result<Vec<u64>, LogError> {
+        let (first, mut stamps) = (self.segment_of(number)?, Vec::new());
+        let mut open_from = first;
+        // Sealed segments by their leaf files, which are small; the rest record by record.
+        for segment in self.segments.iter().copied().filter(|segment| *segment >= first) {
+            let leaves =
+                match segment::read_leaves(&*self.home.disk, &self.home.layout, &self.home.id, segment) {
+                    Err(LogError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => break,
+                    leaves => leaves?,
+                };
+            open_from = segment + leaves.len() as u64;
+            stamps.extend(
+                (segment..)
+                    .zip(&leaves)
+                    .filter(|(_, leaf)| leaf::is_timestamp(leaf))
+                    .map(|(at, _)| at),
+            );
+        }
+        self.scan(open_from.max(number), &mut |_, entry| {
+            if leaf::is_timestamp(entry.leaf_bytes()) {
+                stamps.push(entry.number);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        stamps.retain(|stamp| *stamp > number);
+        Ok(stamps)
+    }
+}
