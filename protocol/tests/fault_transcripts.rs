@@ -5,7 +5,10 @@
     reason = "a recorded file that is not as described must fail the test"
 )]
 
-#[expect(dead_code, reason = "errors to information systems need no messages between servers")]
+#[expect(
+    dead_code,
+    reason = "errors to information systems need no messages between servers"
+)]
 mod transcript;
 
 use kontor_protocol::fault::rest::{ERROR_HEADER, ErrorFormat, body, error_header, status};

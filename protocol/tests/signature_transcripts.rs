@@ -2,37 +2,25 @@
 //!
 //! Where the recorded verdict and ours differ on purpose, the recording says so (`refuse (java accepts)`).
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+mod transcript;
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use kontor_pki::crypto::sha512;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::fault::FaultCode;
 use kontor_protocol::hash_chain::PartDigest;
 use kontor_protocol::id::MemberId;
 use kontor_protocol::signature::{SignatureDocument, insert_timestamp};
-use kontor_protocol::transport::{Direction, Event, MessageKind, MessageReader};
+use kontor_protocol::transport::{Direction, Event, MessageKind, TransportHead};
 use kontor_protocol::trust::TrustSet;
 use kontor_protocol::verify::{DocumentVerdict, VerifyError, verify_document};
-use serde_json::Value;
 
-/// The folder of recorded files; `None`, and loud, where this checkout has none.
-fn vectors() -> Option<PathBuf> {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/vectors/xroad"));
-    if !path.is_dir() {
-        eprintln!("SKIPPED: recorded signatures are not verified, needs ../shared");
-        return None;
-    }
-    Some(path.to_owned())
-}
+use transcript::{Case, bodies, cases, message, vectors};
 
 fn read(path: &Path) -> Vec<u8> {
     std::fs::read(path).expect("a recorded file can be read")
-}
-
-fn json(path: &Path) -> Value {
-    serde_json::from_slice(&read(path)).expect("a recorded file is JSON")
 }
 
 /// The global configuration below a folder, in the layout of wire 7.8.
@@ -62,111 +50,81 @@ fn trust_with(folder: &Path, from: &str, to: &str) -> TrustSet {
     TrustSet::from_files(files).expect("the recorded configuration can be read")
 }
 
-struct Case {
-    name: String,
-    folder: PathBuf,
-    facts: Value,
+fn recorded_trust(case: &Case) -> TrustSet {
+    let vectors = vectors().expect("the case was read from them");
+    trust(
+        &vectors
+            .join("trust")
+            .join(case.facts["trust"].as_str().unwrap_or_default()),
+    )
 }
 
-impl Case {
-    fn text(&self, field: &str) -> &str {
-        self.facts[field].as_str().unwrap_or_default()
-    }
-
-    fn expected(&self) -> &str {
-        self.facts["expected"]["verdict"].as_str().unwrap_or_default()
-    }
-
-    fn instant(&self) -> UnixTime {
-        // Recorded to the nanosecond.
-        let text = self.text("instant");
-        UnixTime::parse_rfc3339(text).unwrap_or_else(|_| panic!("{}: the instant {text}", self.name))
-    }
-
-    /// The member behind a client `DX/GOV/1001/PORTAL` or a service `DX/COM/2002/SVC|echo|v1`.
-    fn member(&self, field: &str) -> MemberId {
-        let mut parts = self.text(field).split(['/', '|']);
-        let mut next = || parts.next().unwrap_or_default();
-        MemberId::new(next(), next(), next()).unwrap_or_else(|_| panic!("{}: {field}", self.name))
-    }
+fn instant(case: &Case) -> UnixTime {
+    let text = case.facts["instant"].as_str().unwrap_or_default();
+    UnixTime::parse_rfc3339(text).unwrap_or_else(|_| panic!("{}: the instant {text}", case.name))
 }
 
-fn cases(vectors: &Path, family: &str) -> Vec<Case> {
-    let mut cases: Vec<_> = std::fs::read_dir(vectors.join("golden").join(family))
-        .expect("the family was recorded")
-        .map(|entry| entry.expect("a recorded folder can be read").path())
-        .map(|folder| Case {
-            name: format!(
-                "{family}/{}",
-                folder.file_name().unwrap_or_default().to_string_lossy()
-            ),
-            facts: json(&folder.join("case.json")),
-            folder,
-        })
-        .collect();
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
-    assert!(!cases.is_empty(), "{family}");
-    cases
+/// The member behind a client `DX/GOV/1001/PORTAL` or a service `DX/COM/2002/SVC|echo|v1`.
+fn member(case: &Case, field: &str) -> MemberId {
+    let mut parts = case.facts[field].as_str().unwrap_or_default().split(['/', '|']);
+    let mut next = || parts.next().unwrap_or_default();
+    MemberId::new(next(), next(), next()).unwrap_or_else(|_| panic!("{}: {field}", case.name))
 }
 
-/// What a message between servers consists of, as far as its signature is about it.
-#[derive(Default)]
-struct Message {
-    parts: Vec<PartDigest>,
-    message: Vec<u8>,
-    chain_result: Option<Vec<u8>>,
-    chain: Option<Vec<u8>>,
-    signature: Option<Vec<u8>>,
-}
+/// A message between servers, as far as its signature is about it.
+struct Signed(Vec<Event>);
 
-impl Message {
-    /// Takes a recorded HTTP message apart; `None` where there is none, or where it ends early.
-    fn recorded(path: &Path, direction: Direction) -> Option<Self> {
-        let http = std::fs::read(path).ok()?;
-        let end = http.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-        let head = String::from_utf8_lossy(&http[..end]).into_owned();
-        let header = |name: &str| {
-            head.lines()
-                .filter_map(|line| line.split_once(':'))
-                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+impl Signed {
+    /// Takes a recorded message apart; `None` where there is none, where it ends early, or has no signature.
+    fn recorded(case: &Case, file: &str, direction: Direction) -> Option<Self> {
+        let http = case.http(file)?;
+        let rest = match direction {
+            Direction::Request => {
+                TransportHead::request(http.word(0), http.pairs()).ok()?.kind() == MessageKind::Rest
+            }
+            Direction::Response => http
+                .body
+                .windows(20)
+                .any(|window| window == b"x-road-rest-response"),
         };
-        let value = |name: &str| header(name).map(|(_, value)| value.trim());
-        let body = if value("transfer-encoding").is_some() {
-            unchunked(&http[end..])?
-        } else {
-            http[end..].to_vec()
-        };
-        let kind = if value("x-road-message-type") == Some("REST") || contains(&body, b"x-road-rest-response")
-        {
+        let kind = if rest {
             MessageKind::Rest
         } else {
             MessageKind::Soap
         };
-        let mut reader = MessageReader::new(direction, value("content-type")?, kind).ok()?;
-        reader.feed(Bytes::from(body));
-        let mut message = Self::default();
-        let mut open = Vec::new();
-        while let Some(event) = reader.next().ok()? {
-            match event {
-                Event::Message(octets) => {
-                    message.parts.push(PartDigest::message(sha512(&octets)));
-                    message.message = octets.to_vec();
-                }
-                Event::BodyStart { .. } => open.clear(),
-                Event::Body(octets) => open.extend_from_slice(&octets),
-                Event::BodyEnd => {
-                    message
-                        .parts
-                        .push(PartDigest::attachment(message.parts.len(), sha512(&open)));
-                }
-                Event::ChainResult(octets) => message.chain_result = Some(octets.to_vec()),
-                Event::Chain(octets) => message.chain = Some(octets.to_vec()),
-                Event::Signature(octets) => message.signature = Some(octets.to_vec()),
-                Event::Ocsp(_) | Event::Fault(_) => {}
+        let (events, end) = http.events(direction, kind);
+        let signed = Self(events);
+        (http.whole && end.is_ok() && signed.signature().is_some()).then_some(signed)
+    }
+
+    fn signature(&self) -> Option<&[u8]> {
+        self.0.iter().find_map(|event| {
+            if let Event::Signature(octets) = event {
+                Some(&octets[..])
+            } else {
+                None
             }
-        }
-        reader.finish().ok()?;
-        message.signature.is_some().then_some(message)
+        })
+    }
+
+    fn chain_result(&self) -> Option<&[u8]> {
+        self.0.iter().find_map(|event| {
+            if let Event::ChainResult(octets) = event {
+                Some(&octets[..])
+            } else {
+                None
+            }
+        })
+    }
+
+    fn chain(&self) -> Option<&[u8]> {
+        self.0.iter().find_map(|event| {
+            if let Event::Chain(octets) = event {
+                Some(&octets[..])
+            } else {
+                None
+            }
+        })
     }
 
     fn verify(
@@ -175,91 +133,63 @@ impl Message {
         signer: &MemberId,
         at: UnixTime,
     ) -> Result<DocumentVerdict, VerifyError> {
-        let document = SignatureDocument::parse(self.signature.as_deref().unwrap_or_default())?;
+        let message = message(&self.0).expect("a signed message has a message part");
+        let attachments = bodies(&self.0);
+        let attachments = attachments.iter().enumerate();
+        let parts: Vec<_> = std::iter::once(PartDigest::message(sha512(message)))
+            .chain(attachments.map(|(at, body)| PartDigest::attachment(at + 1, sha512(body))))
+            .collect();
+        let document = SignatureDocument::parse(self.signature().unwrap_or_default())?;
         let verdict = verify_document(trust, &document, signer, at, &trust.ocsp_policy())?;
-        verdict.covers(&self.parts, self.chain_result.as_deref(), self.chain.as_deref())?;
-        assert_eq!(
-            verdict.covers_message(
-                &self.parts,
-                Some(&self.message),
-                self.chain_result.as_deref(),
-                self.chain.as_deref()
-            ),
-            Ok(())
-        );
+        verdict.covers(&parts, self.chain_result(), self.chain())?;
+        verdict.covers_message(&parts, Some(message), self.chain_result(), self.chain())?;
         Ok(verdict)
     }
 }
 
-fn contains(octets: &[u8], text: &[u8]) -> bool {
-    octets.windows(text.len()).any(|window| window == text)
+/// The cause that Java named; `None` where it said no more than that something went wrong.
+fn recorded_cause(case: &Case) -> Option<FaultCode> {
+    case.java_cause().filter(|code| *code != FaultCode::InternalError)
 }
 
-fn unchunked(mut octets: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let line = octets.windows(2).position(|window| window == b"\r\n")?;
-        let size = usize::from_str_radix(std::str::from_utf8(&octets[..line]).ok()?.trim(), 16).ok()?;
-        if size == 0 {
-            return Some(body);
-        }
-        body.extend_from_slice(octets.get(line + 2..line + 2 + size)?);
-        octets = octets.get(line + 2 + size + 2..)?;
-    }
-}
-
-/// The cause that Java named, in today's spelling; `None` where it said no more than that something went wrong.
-fn recorded_cause(case: &Case, codes: &Value) -> Option<FaultCode> {
-    let code = case.facts["java_7_3_2"]["fault_code"].as_str()?;
-    let last = code.rsplit('.').next()?;
-    let last = codes[last].as_str().unwrap_or(last);
-    let code = FaultCode::from_element(last).unwrap_or_else(|| panic!("{}: {last}", case.name));
-    (code != FaultCode::InternalError).then_some(code)
-}
-
-/// Judges one family and returns the causes of refusals where Java named none.
+/// Judges one family and returns verdicts and causes where Java named none, or where both are right; `None` without
+/// vectors.
 fn judge(family: &str, file: &str, direction: Direction, signer: &str) -> Option<BTreeMap<String, String>> {
-    let vectors = vectors()?;
-    let codes = json(&vectors.join("codes.json"));
-    let mut own_causes = BTreeMap::new();
+    vectors()?;
+    let mut own = BTreeMap::new();
     let mut failures = Vec::new();
-    for case in cases(&vectors, family) {
-        let trust = trust(&vectors.join("trust").join(case.text("trust")));
-        let message = Message::recorded(&case.folder.join(file), direction);
-        let message = message.unwrap_or_else(|| panic!("{}: the message cannot be taken apart", case.name));
-        let verdict = message.verify(&trust, &case.member(signer), case.instant());
+    for case in cases(family) {
+        let signed = Signed::recorded(&case, file, direction);
+        let signed = signed.unwrap_or_else(|| panic!("{}: the message cannot be taken apart", case.name));
+        let verdict = signed.verify(&recorded_trust(&case), &member(&case, signer), instant(&case));
         let cause = verdict.as_ref().err().map(|error| error.fault().cause());
+        let recorded = recorded_cause(&case);
         let fits = match case.expected() {
             "accept" | "ok" | "accept (7.6 and later)" => verdict.is_ok(),
-            "refuse" => {
-                cause.is_some()
-                    && recorded_cause(&case, &codes).is_none_or(|recorded| cause == Some(recorded))
-            }
+            "refuse" => cause.is_some() && (recorded.is_none() || cause == recorded),
             "refuse (java accepts)" => cause.is_some(),
             "either" => true,
             other => panic!("{}: unknown verdict {other}", case.name),
         };
         if !fits {
-            let recorded = case.facts["java_7_3_2"]["fault_code"]
-                .as_str()
-                .unwrap_or("accepted");
             let ours = verdict
                 .as_ref()
-                .map(|_| "accepted".to_owned())
-                .unwrap_or_else(|error| format!("{cause:?}: {error}"));
+                .map_or_else(ToString::to_string, |_| "accepted".to_owned());
             failures.push(format!(
-                "{} ({}): {recorded}, but ours is {ours}",
+                "{} ({}): {recorded:?}, but ours is {ours}",
                 case.name,
                 case.expected()
             ));
         }
-        if recorded_cause(&case, &codes).is_none() || case.expected() == "either" {
-            let name = case.name.split_once('/').map_or("", |(_, name)| name).to_owned();
-            own_causes.insert(name, cause.map_or("accepted", FaultCode::snake).to_owned());
+        if recorded.is_none() || case.expected() == "either" {
+            own.insert(
+                case.name.clone(),
+                cause.map_or("accepted", FaultCode::snake).to_owned(),
+            );
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    Some(own_causes)
+    Some(own)
 }
 
 /// What is ours to choose: causes where Java said only that something went wrong or accepted what we do not, and
@@ -274,12 +204,7 @@ fn assert_own(own: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
 
 #[test]
 fn crafted_requests_get_the_expected_verdict_and_cause() {
-    let Some(own) = judge(
-        "provider-signature",
-        "2-ss-request.http",
-        Direction::Request,
-        "client",
-    ) else {
+    let Some(own) = judge("provider-signature", "2-ss-request", Direction::Request, "client") else {
         return;
     };
     assert_own(
@@ -322,7 +247,7 @@ fn crafted_answers_get_the_expected_verdict_and_cause() {
     let signer = "service";
     let Some(own) = judge(
         "consumer-response-signature",
-        "5-ss-response.http",
+        "5-ss-response",
         Direction::Response,
         signer,
     ) else {
@@ -365,34 +290,40 @@ const WELL_SIGNED: [&str; 15] = [
 
 #[test]
 fn every_recorded_message_that_arrives_whole_verifies() {
-    let Some(vectors) = vectors() else { return };
     let mut refused = BTreeMap::new();
     let mut verified = 0;
-    for case in WELL_SIGNED.iter().flat_map(|family| cases(&vectors, family)) {
-        let trust = trust(&vectors.join("trust").join(case.text("trust")));
+    for (family, case) in WELL_SIGNED
+        .iter()
+        .flat_map(|family| cases(family).into_iter().map(move |case| (family, case)))
+    {
+        let trust = recorded_trust(&case);
         for (file, direction, signer) in [
-            ("2-ss-request.http", Direction::Request, "client"),
-            ("5-ss-response.http", Direction::Response, "service"),
+            ("2-ss-request", Direction::Request, "client"),
+            ("5-ss-response", Direction::Response, "service"),
         ] {
-            let message = Message::recorded(&case.folder.join(file), direction);
-            let recorded = case.folder.join(file).is_file();
-            assert!(
-                message.is_some() || !recorded || case.expected() != "ok",
-                "{} {file}",
-                case.name
-            );
-            let Some(message) = message else { continue };
-            match message.verify(&trust, &case.member(signer), case.instant()) {
+            let recorded = case.http(file).is_some();
+            let Some(signed) = Signed::recorded(&case, file, direction) else {
+                assert!(
+                    !recorded || case.expected() != "ok",
+                    "{family}/{} {file}",
+                    case.name
+                );
+                continue;
+            };
+            match signed.verify(&trust, &member(&case, signer), instant(&case)) {
                 Ok(verdict) => {
                     verified += 1;
-                    assert!(verdict.valid_until() >= case.instant(), "{}", case.name);
+                    assert!(verdict.valid_until() >= instant(&case), "{}", case.name);
                     assert!(verdict.signing_time().is_some(), "{}", case.name);
                 }
                 Err(error) => {
-                    refused.insert(case.name.clone(), error);
+                    refused.insert(format!("{family}/{}", case.name), error);
                 }
             }
         }
+    }
+    if vectors().is_none() {
+        return;
     }
     assert!(verified > 240, "only {verified} messages were verified");
     let refused: Vec<_> = refused.into_iter().collect();
@@ -413,13 +344,10 @@ fn every_recorded_message_that_arrives_whole_verifies() {
 
 #[test]
 fn a_recorded_signature_keeps_its_value_when_a_time_stamp_is_put_in() {
-    let Some(vectors) = vectors() else { return };
-    for case in cases(&vectors, "rest") {
-        let Some(message) = Message::recorded(&case.folder.join("2-ss-request.http"), Direction::Request)
-        else {
-            continue;
-        };
-        let document = message.signature.as_deref().unwrap_or_default();
+    for case in cases("rest") {
+        let (_, events) = case.http("2-ss-request").expect("there is a request").request();
+        let signed = Signed(events);
+        let document = signed.signature().unwrap_or_default();
         let stamped = insert_timestamp(document, b"token").expect("there is a place for the time-stamp");
         let read = SignatureDocument::parse(&stamped).expect("the document is still one");
         assert_eq!(read.timestamp(), Some(b"token".as_slice()));
