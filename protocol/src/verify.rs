@@ -11,6 +11,8 @@
 
 mod document;
 mod peer;
+#[cfg(test)]
+mod tests;
 
 pub use document::{DocumentVerdict, verify_document};
 pub use peer::{PeerRole, PeerVerdict, verify_peer};

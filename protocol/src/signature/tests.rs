@@ -118,11 +118,13 @@ fn verdict(document: &[u8]) -> Result<SignatureDocument, SignatureError> {
 
 #[test]
 fn what_is_written_is_read_with_every_kind_of_key() {
-    for algorithm in [
-        KeyAlgorithm::EcdsaP256,
-        KeyAlgorithm::EcdsaP384,
-        KeyAlgorithm::Rsa { bits: 2048 },
-    ] {
+    let mut kinds = vec![KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384];
+    if kontor_pki::crypto::PROVIDER == "aws-lc" {
+        kinds.push(KeyAlgorithm::Rsa { bits: 2048 });
+    } else {
+        eprintln!("SKIPPED: a signature with RSA is not written, this provider makes no such keys");
+    }
+    for algorithm in kinds {
         let signer = Signer::new(algorithm, "Test CA");
         for (object, uri, mime) in [
             (
