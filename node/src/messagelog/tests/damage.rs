@@ -1,10 +1,18 @@
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::bed::*;
 use crate::{
-    disk::{Disk, recording::RecordingDisk},
-    messagelog::LogError,
+    disk::{
+        Disk, read_all,
+        recording::{Crash, RecordingDisk},
+    },
+    messagelog::{LogError, MessageLog, OpenLog},
 };
+
+const FIRST: &str = "00000000000000000000.seg";
 
 fn path(dir: &str, name: &str) -> PathBuf {
     Path::new(DIR).join("log").join(dir).join(name)
@@ -20,32 +28,29 @@ async fn filled(entries: u64) -> RecordingDisk {
     disk
 }
 
-fn report(result: Result<crate::messagelog::MessageLog, LogError>) -> String {
+fn report(result: Result<MessageLog, LogError>) -> String {
     match result.map(drop).unwrap_err() {
         LogError::Damaged { report } => report,
         other => panic!("{other}"),
     }
 }
 
+/// Where the records of the first segment end.
+fn used(disk: &RecordingDisk) -> usize {
+    let content = read_all(disk, &path("segments", FIRST), 1 << 20).unwrap();
+    (content.iter().rposition(|byte| *byte != 0).unwrap() + 1).next_multiple_of(8)
+}
+
 #[tokio::test]
 async fn a_flipped_bit_in_any_synced_byte_stops_the_start_after_a_clean_stop() {
     let disk = filled(12).await;
-    let name = "00000000000000000000.seg";
-    let file = path("segments", name);
-    let before = {
-        let opened = disk.open(&file).unwrap();
-        let mut content = vec![0; 16 * 1024];
-        crate::disk::read_exact_at(&*opened, 0, &mut content).unwrap();
-        content
-    };
-    let end = before.iter().rposition(|byte| *byte != 0).unwrap() + 1;
     // The mark of the clean stop is the last record; a flipped bit in it is a torn write as far as anybody can tell.
-    let mark = end.next_multiple_of(8) - 80;
+    let mark = used(&disk) - 80;
     for at in (0..mark).step_by(97).chain([0, 511, 512, mark - 1]) {
-        let broken = disk.after_crash(disk.position(), crate::disk::recording::Crash::Process);
-        broken.flip_bit(&file, at, (at % 8) as u8);
+        let broken = disk.after_crash(disk.position(), Crash::Process);
+        broken.flip_bit(&path("segments", FIRST), at, (at % 8) as u8);
         let report = report(open(&broken));
-        assert!(report.contains(name), "{at}: {report}");
+        assert!(report.contains(FIRST), "{at}: {report}");
     }
 }
 
@@ -108,6 +113,44 @@ async fn a_read_of_a_changed_record_is_refused() {
     for id in 0..4 {
         log.append(request(id)).await.unwrap();
     }
-    disk.flip_bit(&path("segments", "00000000000000000000.seg"), 2500, 0);
+    disk.flip_bit(&path("segments", FIRST), 2500, 0);
     assert!(matches!(check(&log), Err(LogError::Damaged { .. })));
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_torn_round_does_not_come_back_after_the_next_one() {
+    let disk = RecordingDisk::default();
+    let waiting = crate::messagelog::LogSettings {
+        group_wait: Duration::from_millis(20),
+        ..settings()
+    };
+    let log = MessageLog::open(OpenLog {
+        settings: waiting,
+        ..opening(&disk, clock())
+    })
+    .unwrap();
+    log.append_timestamp("first".into(), vec![0]).await.unwrap();
+    let torn_at = used(&disk);
+    let (second, third) = (
+        log.append_timestamp("next 2".into(), vec![1]),
+        log.append_timestamp("next 3".into(), vec![2]),
+    );
+    let (second, third) = tokio::join!(second, third);
+    assert_eq!(
+        (second.unwrap().number, third.unwrap().number, log.stats().rounds),
+        (1, 2, 2)
+    );
+    let torn = disk.after_crash(disk.position(), Crash::Process);
+    torn.flip_bit(&path("segments", FIRST), torn_at + 90, 0);
+
+    let log = open(&torn).unwrap();
+    assert_eq!(check(&log).unwrap(), [Found::Token(vec![0])]);
+    // As long as the record that was lost: the one after it would follow without a gap.
+    log.append_timestamp("next 4".into(), vec![4]).await.unwrap();
+    let torn_again = torn.after_crash(torn.position(), Crash::Process);
+    let log = open(&torn_again).unwrap();
+    assert_eq!(
+        check(&log).unwrap(),
+        [Found::Token(vec![0]), Found::Token(vec![4])]
+    );
 }
