@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::body::OutBody;
 use crate::clock::SharedClock;
 use crate::globalconf::GlobalConf;
+use crate::messagelog::MessageLog;
 use crate::ocsp::OwnOcsp;
 use crate::shutdown::Shutdown;
 use crate::telemetry::{METRICS_CONTENT_TYPE, Metrics};
@@ -22,6 +23,8 @@ pub struct Health {
     pub trust: Arc<GlobalConf>,
     /// OCSP responses held.
     pub ocsp: OwnOcsp,
+    /// The message log.
+    pub log: MessageLog,
     /// The clock.
     pub clock: SharedClock,
     /// Whether the node is stopping.
@@ -64,7 +67,7 @@ impl Health {
 
     fn health(&self) -> Response<OutBody> {
         let now = self.clock.now();
-        let checks = vec![self.trust_check(now), self.ocsp_check(now)];
+        let checks = vec![self.trust_check(now), self.ocsp_check(now), self.log_check()];
         let ready = checks.iter().all(|c| c.ok) && !self.shutdown.is_stopping();
         let status = match (ready, self.shutdown.is_stopping()) {
             (true, _) => StatusCode::OK,
@@ -85,6 +88,18 @@ impl Health {
         };
         Check {
             name: "global_configuration",
+            ok,
+            text,
+        }
+    }
+
+    fn log_check(&self) -> Check {
+        let (ok, text) = match self.log.check() {
+            Ok(()) => (true, "takes entries".to_owned()),
+            Err(error) => (false, error.to_string()),
+        };
+        Check {
+            name: "message_log",
             ok,
             text,
         }

@@ -93,6 +93,11 @@ impl ClientRegistry {
         self.clients.get(id)
     }
 
+    /// Every service offered here.
+    pub fn services(&self) -> impl Iterator<Item = &Arc<Offered>> {
+        self.clients.values().flat_map(|client| client.services.values())
+    }
+
     /// Judges a request by the rights on the service it names (wire 2.10). Asked on the claimed client before a body
     /// is accepted, and on the verified signer before anything is used.
     pub fn permit(&self, trust: &TrustSet, request: &RestRequest) -> Result<&Arc<Offered>, Fault> {

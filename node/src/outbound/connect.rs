@@ -1,0 +1,159 @@
+//! Links to provider nodes: kept ones first, then fresh ones, each judged before a byte of a request is written.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kontor_pki::certificate::Certificate;
+use kontor_protocol::fault::{Fault, FaultCode};
+use kontor_protocol::id::ClientId;
+use kontor_protocol::trust::TrustSet;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::resolve::{self, Candidate};
+use crate::handles::Handles;
+use crate::link::{Link, Links};
+use crate::shutdown::Shutdown;
+
+/// Time to connect to the only address there is (wire 3.2).
+const CONNECT: Duration = Duration::from_secs(30);
+/// Time to connect where others may be tried.
+const CONNECT_ONE_OF: Duration = Duration::from_secs(5);
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// What was learnt of a provider node when the link was opened.
+#[derive(Debug)]
+pub(super) struct ProviderNode {
+    /// Where it is.
+    pub(super) address: SocketAddr,
+    /// What it presented, leaf first.
+    pub(super) certificates: Vec<Certificate>,
+}
+
+/// Opens and keeps links.
+pub(super) struct Connector {
+    links: Links<SocketAddr, ProviderNode>,
+    tls: TlsConnector,
+    shutdown: Shutdown,
+}
+
+impl Connector {
+    pub(super) fn new(tls: rustls::ClientConfig, shutdown: Shutdown) -> Self {
+        Self {
+            links: Links::default(),
+            tls: TlsConnector::from(Arc::new(tls)),
+            shutdown,
+        }
+    }
+
+    /// A judged link to one of the candidates; `fresh` passes over kept links.
+    pub(super) async fn link(
+        &self,
+        handles: &Handles,
+        trust: &TrustSet,
+        candidates: &[Candidate],
+        provider: &ClientId,
+        fresh: bool,
+    ) -> Result<Link<ProviderNode>, Fault> {
+        let mut last = None;
+        for candidate in candidates {
+            let addresses = match resolve::addresses(&candidate.host).await {
+                Ok(addresses) => addresses,
+                Err(fault) => {
+                    last = Some(fault);
+                    continue;
+                }
+            };
+            let alone = candidates.len() == 1 && addresses.len() == 1;
+            for address in addresses {
+                let kept = if fresh { None } else { self.links.take(&address) };
+                let opened = match kept {
+                    Some(link) => Ok(link),
+                    None => {
+                        self.open(address, if alone { CONNECT } else { CONNECT_ONE_OF })
+                            .await
+                    }
+                };
+                match self.judged(handles, trust, opened, provider).await {
+                    Ok(link) => return Ok(link),
+                    Err(fault) => last = Some(fault),
+                }
+            }
+        }
+        Err(last
+            .unwrap_or_else(|| Fault::new(FaultCode::NetworkError, "the provider's servers have no address")))
+    }
+
+    async fn judged(
+        &self,
+        handles: &Handles,
+        trust: &TrustSet,
+        opened: Result<Link<ProviderNode>, Fault>,
+        provider: &ClientId,
+    ) -> Result<Link<ProviderNode>, Fault> {
+        let link = opened?;
+        let node = link.peer.clone();
+        handles
+            .peers
+            .judge_provider(
+                trust,
+                &node.certificates,
+                node.address.ip(),
+                provider,
+                handles.now(),
+            )
+            .await?;
+        Ok(link)
+    }
+
+    async fn open(&self, address: SocketAddr, limit: Duration) -> Result<Link<ProviderNode>, Fault> {
+        let network = |reason: String| {
+            Fault::new(
+                FaultCode::NetworkError,
+                format!("the provider's server {address} cannot be reached: {reason}"),
+            )
+        };
+        let stream = tokio::time::timeout(limit, TcpStream::connect(address))
+            .await
+            .map_err(|_| network("no connection in time".into()))?
+            .map_err(|e| network(e.to_string()))?;
+        let _ = stream.set_nodelay(true);
+        let tls_failed = |reason: String| {
+            Fault::new(
+                FaultCode::SslAuthenticationFailed,
+                format!("TLS with the provider's server {address}: {reason}"),
+            )
+        };
+        let stream = tokio::time::timeout(
+            HANDSHAKE,
+            self.tls
+                .connect(ServerName::IpAddress(address.ip().into()), stream),
+        )
+        .await
+        .map_err(|_| tls_failed("the handshake took too long".into()))?
+        .map_err(|e| tls_failed(e.to_string()))?;
+        let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let certificates = presented
+            .iter()
+            .map(|der| Certificate::parse(der))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| tls_failed(format!("its certificate is unreadable: {e}")))?;
+        Link::open(
+            stream,
+            ProviderNode {
+                address,
+                certificates,
+            },
+            &self.shutdown,
+        )
+        .await
+        .map_err(|e| network(e.to_string()))
+    }
+
+    /// Keeps a link whose answer was read to its end.
+    pub(super) fn keep(&self, link: Link<ProviderNode>) {
+        self.links.keep(link.peer.address, link);
+    }
+}

@@ -1,0 +1,332 @@
+//! Configuration to running node: the only file that names concrete engines, and the order of start and stop.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::clock::{SharedClock, SystemClock};
+use crate::config::{Mode, NodeConfig};
+use crate::disk::SystemDisk;
+use crate::globalconf::{ConfigurationClient, GlobalConf, GlobalConfError};
+use crate::hand_out;
+use crate::handles::{ExchangeMetrics, Handles};
+use crate::health::Health;
+use crate::inbound::Inbound;
+use crate::inbound::provider::{Services, place};
+use crate::keystore::{self, Identity, KeyError};
+use crate::listen::{self, ListenError};
+use crate::messagelog::{LogError, LogSettings, MessageLog, OpenLog};
+use crate::ocsp::OwnOcsp;
+use crate::outbound::Outbound;
+use crate::peers::Peers;
+use crate::registry::ClientRegistry;
+use crate::shutdown::{Shutdown, signalled, stdin_closed};
+use crate::signer::{InFlight, Signer};
+use crate::telemetry::Metrics;
+use crate::tls;
+use crate::verdicts::Verdicts;
+
+/// Why a node does not start, or ended on its own.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Global configuration or its anchor.
+    #[error(transparent)]
+    GlobalConf(#[from] GlobalConfError),
+    /// A key or certificate.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A port.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The message log, at the start or while the node ran.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Signals or threads.
+    #[error("the system refused something the node needs: {0}")]
+    System(#[from] std::io::Error),
+    /// Test certificates in production.
+    #[error("{subject} is marked OU=TEST; mode = \"production\" refuses test certificates")]
+    TestCertificate {
+        /// Subject of the certificate.
+        subject: String,
+    },
+    /// TLS settings.
+    #[error("TLS cannot be set up: {0}; check key and certificate files")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Runs a node until it is told to stop or its log fails.
+pub fn run(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(serve(config, stop_on_eof));
+    // What still blocks (a read of a slow disk, for example) must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let shutdown = Shutdown::default();
+    let mut registry = Registry::default();
+    let keys = Keys::load(&config)?;
+    std::fs::create_dir_all(&config.data_dir)?;
+    let log = MessageLog::open(OpenLog {
+        dir: config.data_dir.join("log"),
+        disk: Arc::new(SystemDisk),
+        master: keys.master,
+        settings: LogSettings {
+            group_wait: config.group_wait,
+            ..LogSettings::default()
+        },
+        server: config.server.clone(),
+        test: config.mode == Mode::Test,
+        clock: clock.clone(),
+    })?;
+    registry.register_collector(Box::new(LogCollector(log.clone())));
+
+    let trust = Arc::new(GlobalConf::new(config.mode));
+    let configuration = ConfigurationClient::open(
+        trust.clone(),
+        &config.anchor,
+        config.server.owner().instance(),
+        &config.data_dir.join("globalconf"),
+        clock.clone(),
+        config.trust_refresh,
+    )?;
+    let ocsp = OwnOcsp::new(
+        &config.data_dir.join("ocsp"),
+        config.server.owner().instance(),
+        keys.authentication
+            .certificates
+            .iter()
+            .chain(keys.signing.iter().flat_map(|(_, i)| &i.certificates))
+            .cloned()
+            .collect(),
+    );
+    if let Some(held) = trust.held() {
+        ocsp.load(&held, clock.now());
+    }
+    let in_flight = InFlight::default();
+    let signer = Signer::start(keys.signing, &in_flight, &clock, &mut registry)?;
+    signer.refresh(&ocsp);
+
+    let provider = tls::provider();
+    let internal = keys.internal.as_ref();
+    let clients = ClientRegistry::new(&config.clients, internal.map(|i| i.leaf().clone()))?;
+    let mut service_tls = HashMap::new();
+    for offered in clients
+        .services()
+        .filter(|o| o.service.url.scheme_str() == Some("https"))
+    {
+        service_tls.insert(
+            place(offered),
+            tls::service_client(&provider, internal, offered.allowed.clone())?,
+        );
+    }
+    let services = Services::new(service_tls, shutdown.clone());
+    let outbound_tls = tls::federation_client(&provider, &keys.authentication, config.tls12, &trust)?;
+    let federation_tls = tls::federation_server(&provider, &keys.authentication, config.tls12, &trust)?;
+    let is_tls = internal
+        .map(|identity| tls::is_server(&provider, identity))
+        .transpose()?;
+    let handles = Arc::new(Handles {
+        server: config.server.clone(),
+        clock: clock.clone(),
+        trust: trust.clone(),
+        ocsp: ocsp.clone(),
+        registry: clients,
+        signer,
+        log: log.clone(),
+        inline_body: config.inline_body,
+        peers: Peers::default(),
+        verdicts: Verdicts::default(),
+        authentication: Arc::new(keys.authentication),
+        in_flight,
+        shutdown: shutdown.clone(),
+        exchanges: ExchangeMetrics::register(&mut registry),
+    });
+    let outbound = Outbound::new(handles.clone(), outbound_tls);
+    let inbound = Inbound::new(handles.clone(), services);
+    let health = Health {
+        trust: trust.clone(),
+        ocsp: ocsp.clone(),
+        log: log.clone(),
+        clock: clock.clone(),
+        shutdown: shutdown.clone(),
+        metrics: Metrics::new(registry),
+    };
+
+    // Every port is opened before any is served: a node that cannot have one must not have begun.
+    let listen = config.listen;
+    let is_http = bound("is_http", listen.is_http).await?;
+    let is_https = bound("is_https", listen.is_https).await?;
+    let federation = bound("federation", listen.federation).await?;
+    let hand_outs = bound("ocsp", listen.ocsp).await?;
+    let healths = bound("health", listen.health).await?;
+
+    shutdown.spawn(configuration.run(shutdown.clone()));
+    shutdown.spawn(
+        ocsp.clone()
+            .run(trust, clock, config.ocsp_refresh, shutdown.clone()),
+    );
+    shutdown.spawn(refresh_signer(handles, ocsp.clone(), shutdown.clone()));
+    if let Some(listener) = is_http {
+        let side = outbound.clone();
+        let answer = move |connection, request| side.clone().answer(connection, request);
+        shutdown.spawn(listen::serve("is_http", listener, None, shutdown.clone(), answer));
+    }
+    if let Some((listener, tls)) = is_https.zip(is_tls) {
+        let answer = move |connection, request| outbound.clone().answer(connection, request);
+        shutdown.spawn(listen::serve(
+            "is_https",
+            listener,
+            Some(Arc::new(tls)),
+            shutdown.clone(),
+            answer,
+        ));
+    }
+    if let Some(listener) = federation {
+        let answer = move |connection, request| inbound.clone().answer(connection, request);
+        shutdown.spawn(listen::serve(
+            "federation",
+            listener,
+            Some(Arc::new(federation_tls)),
+            shutdown.clone(),
+            answer,
+        ));
+    }
+    if let Some(listener) = hand_outs {
+        let answer = move |_, request| hand_out::answer(ocsp.clone(), request);
+        shutdown.spawn(listen::serve("ocsp", listener, None, shutdown.clone(), answer));
+    }
+    if let Some(listener) = healths {
+        let answer = move |_, request| health.clone().answer(request);
+        shutdown.spawn(listen::serve("health", listener, None, shutdown.clone(), answer));
+    }
+    tracing::info!(server = %config.server, "node started");
+
+    let failed = tokio::select! {
+        signal = signalled() => { signal?; None }
+        () = stdin_closed(), if stop_on_eof => None,
+        error = log.failed() => Some(error),
+    };
+    match &failed {
+        None => tracing::info!("stopping: no more is accepted, running exchanges are finished"),
+        Some(error) => tracing::error!(%error, "the message log failed; the node stops"),
+    }
+    if !shutdown.finish(config.stop_grace).await {
+        tracing::warn!("some exchanges did not end in time and were dropped");
+    }
+    log.shutdown().await;
+    failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+async fn bound(
+    name: &'static str,
+    address: Option<std::net::SocketAddr>,
+) -> Result<Option<tokio::net::TcpListener>, ListenError> {
+    match address {
+        Some(address) => listen::bind(name, address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Hands new OCSP responses to the signer, whose documents embed them.
+async fn refresh_signer(handles: Arc<Handles>, ocsp: OwnOcsp, shutdown: Shutdown) {
+    let mut changes = ocsp.changes();
+    loop {
+        tokio::select! {
+            () = shutdown.soft() => return,
+            changed = changes.changed() => if changed.is_err() { return },
+        }
+        handles.signer.refresh(&ocsp);
+    }
+}
+
+struct Keys {
+    master: kontor_pki::sealed::MasterKey,
+    authentication: Identity,
+    internal: Option<Identity>,
+    signing: Vec<(kontor_protocol::id::MemberId, Arc<Identity>)>,
+}
+
+impl Keys {
+    fn load(config: &NodeConfig) -> Result<Self, StartError> {
+        let master = keystore::master_key(&config.unseal, &config.authentication.key)?;
+        let load = |pair| {
+            let identity = keystore::load(pair, &master)?;
+            match identity.certificates.iter().find(|c| c.is_test()) {
+                Some(test) if config.mode == Mode::Production => Err(StartError::TestCertificate {
+                    subject: test.subject().to_string(),
+                }),
+                Some(_) | None => Ok(identity),
+            }
+        };
+        let authentication = load(&config.authentication)?;
+        let internal = config.internal_tls.as_ref().map(load).transpose()?;
+        let mut signing = Vec::new();
+        for member in &config.members {
+            signing.push((member.id.clone(), Arc::new(load(&member.sign)?)));
+        }
+        Ok(Self {
+            authentication,
+            internal,
+            signing,
+            master,
+        })
+    }
+}
+
+/// The message log's own counters, read when the metrics page is.
+#[derive(Debug)]
+struct LogCollector(MessageLog);
+
+impl Collector for LogCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let stats = self.0.stats();
+        let mut counter = |name: &str, help: &str, value: u64| {
+            let counter = ConstCounter::new(value);
+            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
+        };
+        counter(
+            "kontor_log_batches",
+            "Rounds of the message log, one sync each",
+            stats.rounds,
+        )?;
+        counter(
+            "kontor_log_batch_entries",
+            "Entries written by these rounds",
+            stats.appended,
+        )?;
+        counter("kontor_log_bytes", "Bytes written to segments", stats.bytes)?;
+        counter(
+            "kontor_log_sync_micros",
+            "Microseconds spent in writing and syncing",
+            stats.sync_micros,
+        )?;
+        counter(
+            "kontor_log_documents",
+            "Signature documents written",
+            stats.documents,
+        )?;
+        counter(
+            "kontor_log_refused_full",
+            "Entries refused because the disk was full",
+            stats.refused_full,
+        )?;
+        let gauge = ConstGauge::new(i64::try_from(stats.open_exchanges).unwrap_or(i64::MAX));
+        let open = "Requests recorded without an answer yet";
+        gauge.encode(encoder.encode_descriptor(
+            "kontor_log_open_exchanges",
+            open,
+            None,
+            gauge.metric_type(),
+        )?)
+    }
+}
