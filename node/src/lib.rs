@@ -36,3 +36,6 @@ pub mod receive;
 pub mod outbound;
 pub mod inbound;
 pub mod startup;
+pub mod authority;
+pub mod up;
+pub mod cli;

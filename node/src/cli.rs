@@ -1,0 +1,174 @@
+//! The command line: what each command is for, and the exit code it ends with.
+//!
+//! Owns parsing and help. Everything a command does is in the rooms below; only this room and its files print.
+
+mod authority;
+mod node;
+mod up;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::shutdown::{self, Shutdown};
+
+/// Wrong usage (sysexits `EX_USAGE`).
+const USAGE: u8 = 64;
+
+#[cfg(feature = "aws-lc")]
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (cryptography: aws-lc-rs)");
+#[cfg(not(feature = "aws-lc"))]
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (cryptography: ring)");
+
+const ABOUT: &str = "Signed, logged exchange between public bodies, compatible with X-Road 7";
+
+const LONG_ABOUT: &str = "\
+Kontor is a node of a federation of public bodies. Each body runs its own node; information systems talk only to \
+their own node over HTTP, and nodes exchange their messages over mutual TLS, signed by the member that sends, and \
+recorded on both sides before anything is released. The protocol is X-Road 7: a security server of X-Road can be \
+the other side.";
+
+const AFTER_HELP: &str = "\
+Begin with `kontor up`: a federation of three members on this machine, with test trust, samples and the commands \
+to try it. `kontor help COMMAND` says more about each command.
+
+Exit codes: 0 done, 1 failed, 64 wrong usage.";
+
+#[derive(Parser)]
+#[command(
+    name = "kontor",
+    version = VERSION,
+    about = ABOUT,
+    long_about = LONG_ABOUT,
+    after_help = AFTER_HELP,
+    arg_required_else_help = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the authority of a federation: global configuration, OCSP, time-stamps
+    #[command(subcommand)]
+    Authority(authority::Command),
+    /// Run a node
+    #[command(subcommand)]
+    Node(node::Command),
+    /// Run a whole federation on this machine: authority, three nodes, a sample service
+    #[command(long_about = up::LONG_ABOUT)]
+    Up(up::Up),
+}
+
+/// Runs the command of this process.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(refused) => {
+            // Help and version are "errors" of clap's; only real ones go to standard error.
+            let code = if refused.use_stderr() { USAGE } else { 0 };
+            let _ = refused.print();
+            return ExitCode::from(code);
+        }
+    };
+    let ended = match cli.command {
+        Command::Authority(command) => command.run(),
+        Command::Node(command) => command.run(),
+        Command::Up(up) => up.run(),
+    };
+    match ended {
+        Ok(code) => code,
+        Err(error) => {
+            let name = if std::io::stderr().is_terminal() {
+                "\u{1b}[1;31mkontor:\u{1b}[0m"
+            } else {
+                "kontor:"
+            };
+            let _ = writeln!(std::io::stderr(), "{name} {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints to standard output; a reader that closed it early is no mistake.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// Runs a command that needs few threads to its end.
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(work);
+    // A thread may hang in a read of standard input for as long as the other end is open.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Resolves on SIGTERM, on Ctrl-C and, for children of `kontor up`, when the parent is gone.
+async fn until_stopped(stop_on_eof: bool) -> anyhow::Result<()> {
+    tokio::select! {
+        signalled = shutdown::signalled() => signalled.map_err(anyhow::Error::from),
+        () = shutdown::stdin_closed(), if stop_on_eof => Ok(()),
+    }
+}
+
+/// Runs a service until it fails or is stopped, then gives what runs `grace` to end.
+async fn serve<F, E>(
+    serving: impl FnOnce(Shutdown) -> F,
+    stopped: impl Future<Output = anyhow::Result<()>>,
+    grace: Duration,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = Result<(), E>>,
+    anyhow::Error: From<E>,
+{
+    let shutdown = Shutdown::default();
+    let ended = tokio::select! {
+        ended = serving(shutdown.clone()) => ended.map_err(anyhow::Error::from),
+        stopped = stopped => stopped,
+    };
+    shutdown.finish(grace).await;
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_and_option_is_explained() {
+        fn check(command: &clap::Command) {
+            assert!(
+                command.is_hide_set() || command.get_about().is_some(),
+                "{} has no help",
+                command.get_name()
+            );
+            for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
+                assert!(
+                    argument.get_help().is_some(),
+                    "{} {} has no help",
+                    command.get_name(),
+                    argument.get_id()
+                );
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

@@ -1,0 +1,211 @@
+//! The configuration files that `kontor up` writes: complete, explained, and what a person would copy to go on.
+//!
+//! Written anew at every start, because the addresses may have changed.
+
+use std::fmt::Write as _;
+
+use super::layout::{INSTANCE, Layout, MEMBERS, Member, SERVICE, SUBSYSTEM};
+use super::prepare::PROFILE;
+
+const WRITTEN: &str = "\
+# Written by `kontor up` at every start; changes are lost. Copy the folder to begin a configuration of your own.
+";
+
+/// `node.toml` of a member.
+pub(super) fn node(layout: &Layout, index: usize, member: &Member) -> String {
+    let listen = |port| layout.node(index, port);
+    let mut text = format!(
+        r#"{WRITTEN}# {name}: every member, key and certificate here is fictional test data.
+format = 1
+mode = "test"
+
+[server]
+owner = "{owner}"
+code = "{server}"
+
+[data]
+dir = "data"
+
+[listen]
+is_http = "{is_http}"
+is_https = "{is_https}"
+federation = "{federation}"
+ocsp = "{ocsp}"
+health = "{health}"
+
+[keys]
+unseal_file = "unseal.key"
+
+[authentication]
+key = "keys/auth.key"
+certificate = "keys/auth.pem"
+
+[internal_tls]
+key = "keys/internal.key"
+certificate = "keys/internal.pem"
+
+[federation]
+tls12 = "gcm"
+
+[trust]
+anchor = "anchor.xml"
+refresh_seconds = 60
+
+[stop]
+grace_seconds = 5
+
+[[member]]
+id = "{owner}"
+sign_key = "keys/sign.key"
+sign_certificate = "keys/sign.pem"
+
+[[client]]
+id = "{client}"
+# Without TLS and without proof of who calls: on loopback only.
+is_authentication = "NOSSL"
+
+[[client.service]]
+code = "{SERVICE}"
+url = "{url}"
+timeout_seconds = 60
+"#,
+        name = member.name,
+        owner = member.id(),
+        server = member.server,
+        is_http = listen(8080),
+        is_https = listen(8443),
+        federation = listen(5500),
+        ocsp = listen(5577),
+        health = listen(9100),
+        client = member.client(),
+        url = layout.applications_url(member),
+    );
+    // The first municipality may hand in at the two others; nobody else may do anything.
+    if index != 0 {
+        let _ = write!(
+            text,
+            "\n[[client.service.right]]\nsubject = \"{}\"\nmethod = \"*\"\npath = \"**\"\n",
+            MEMBERS[0].client()
+        );
+    }
+    text
+}
+
+/// `authority.toml`.
+pub(super) fn authority(layout: &Layout) -> String {
+    let mut text = format!(
+        r#"{WRITTEN}# The authority of a fictional federation: test trust, refused by nodes in production mode.
+format = 1
+instance = "{INSTANCE}"
+
+[listen]
+http = "{address}"
+
+[keys]
+unseal_file = "unseal.key"
+
+[configuration]
+key = "keys/configuration.key"
+certificate = "keys/configuration.pem"
+refresh_seconds = 60
+expire_seconds = 600
+# A copy of what is published, for `kontor verify --trust`.
+trust_dir = "../trust"
+
+[ca]
+name = "Kontor Test CA (fiktiv)"
+certificate = "ca.pem"
+profile = "{profile}"
+# Every certificate that was issued; others are unknown to the OCSP responder.
+issued_dir = "issued"
+
+[ocsp]
+key = "keys/ocsp.key"
+certificate = "keys/ocsp.pem"
+freshness_seconds = 3600
+
+[tsa]
+name = "Kontor Test TSA (fiktiv)"
+key = "keys/tsa.key"
+certificate = "keys/tsa.pem"
+interval_seconds = 60
+
+[management]
+# The format wants one; nothing answers there yet.
+provider = "{management}"
+
+[[member_class]]
+code = "GOV"
+description = "Municipalities and other public authorities"
+
+[[member_class]]
+code = "COM"
+description = "Chambers and associations"
+"#,
+        address = layout.authority(),
+        profile = PROFILE.class_name(),
+        management = MEMBERS[0].client(),
+    );
+    for member in MEMBERS {
+        let _ = write!(
+            text,
+            "\n[[member]]\nid = \"{}\"\nname = \"{}\"\nsubsystems = [\"{SUBSYSTEM}\"]\n",
+            member.id(),
+            member.name
+        );
+    }
+    for (index, member) in MEMBERS.iter().enumerate() {
+        let _ = write!(
+            text,
+            "\n[[server]]\nowner = \"{}\"\ncode = \"{}\"\naddress = \"{}\"\n\
+             authentication_certificates = [\"../{}/keys/auth.pem\"]\nclients = [\"{}\"]\n",
+            member.id(),
+            member.server,
+            layout.node(index, 0).ip(),
+            member.code,
+            member.client()
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::authority::registry::Registry;
+    use crate::config::NodeConfig;
+
+    fn layout() -> Layout {
+        Layout {
+            dir: "/tmp/kontor".into(),
+            net: 9,
+        }
+    }
+
+    #[test]
+    fn every_file_that_is_written_can_be_read() {
+        for (index, member) in MEMBERS.iter().enumerate() {
+            let path = layout().node_config(member);
+            let config = NodeConfig::parse(&node(&layout(), index, member), &path).unwrap();
+            assert_eq!(config.server.to_string(), member.server_id());
+        }
+        let path = layout().authority_dir().join("authority.toml");
+        let registry = Registry::parse(&authority(&layout()), &path).unwrap();
+        assert_eq!(registry.servers.len(), 3);
+        assert_eq!(registry.public_address, "127.77.9.1:4080");
+    }
+
+    #[test]
+    fn only_the_first_municipality_has_rights_and_only_at_the_others() {
+        let rights = |index: usize| {
+            let text = node(&layout(), index, &MEMBERS[index]);
+            let config = NodeConfig::parse(&text, &layout().node_config(&MEMBERS[index])).unwrap();
+            config.clients[0].services[0].rights.clone()
+        };
+        assert!(rights(0).is_empty());
+        for index in [1, 2] {
+            assert_eq!(rights(index).len(), 1);
+            assert!(format!("{:?}", rights(index)[0].subject).contains(MEMBERS[0].code));
+        }
+    }
+}
