@@ -1,9 +1,10 @@
 //! Whether a message or a peer may be believed: the only way from received to verified (wire 3.3, 3.7, 4.7).
 //!
-//! Owns two verdicts, each a value with an end. [`DocumentVerdict`] is about a signature document and the same for all
+//! Owns verdicts that are values with an end. [`DocumentVerdict`] is about a signature document and the same for all
 //! messages of its batch: keep it under the digest of the document's octets, the expected signer and
 //! [`TrustSet::generation`](crate::trust::TrustSet::generation), until `valid_until`. What differs from message to
-//! message is [`DocumentVerdict::covers`]. [`PeerVerdict`] is about the certificates of a TLS peer and its client or
+//! message is [`DocumentVerdict::covers`]. [`SignerVerdict`] is the part of it that all documents of a signer share,
+//! until its OCSP response is renewed. [`PeerVerdict`] is about the certificates of a TLS peer and its client or
 //! service, to be judged per request, not per handshake.
 //!
 //! Closes what Java leaves open (wire 4.7): exactly the received parts must be covered, no more and no fewer.
@@ -14,7 +15,7 @@ mod peer;
 #[cfg(test)]
 mod tests;
 
-pub use document::{DocumentVerdict, verify_document};
+pub use document::{DocumentVerdict, SignerVerdict, verify_document, verify_signer};
 pub use peer::{PeerRole, PeerVerdict, verify_peer};
 
 use kontor_pki::certificate::Certificate;

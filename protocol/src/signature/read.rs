@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use kontor_pki::certificate::Certificate;
-use kontor_pki::crypto::{DigestAlgorithm, digest};
+use kontor_pki::crypto::{DigestAlgorithm, digest, sha256};
 use kontor_pki::signing::{SignatureAlgorithm, ecdsa_fixed_to_der, verify_signature};
 use kontor_pki::time::UnixTime;
 use roxmltree::{Document, Node};
@@ -137,6 +137,23 @@ impl SignatureDocument {
             ));
         }
         Ok(())
+    }
+
+    /// A digest of all that says who signed: certificate, further certificates, OCSP responses. Documents with the same
+    /// one differ only in what their signer states and signs.
+    #[must_use]
+    pub fn signer_key(&self) -> [u8; 32] {
+        let certificates = std::iter::once(&self.certificate).chain(&self.extra_certificates);
+        let pieces = certificates
+            .map(Certificate::der)
+            .chain(self.ocsp_values.iter().map(Vec::as_slice));
+        let mut content = Vec::with_capacity(4096);
+        content.extend_from_slice(&(self.extra_certificates.len() as u64).to_be_bytes());
+        for piece in pieces {
+            content.extend_from_slice(&(piece.len() as u64).to_be_bytes());
+            content.extend_from_slice(piece);
+        }
+        sha256(&content)
     }
 
     /// The references to parts of the message, in order; at least one, none twice.

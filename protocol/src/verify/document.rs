@@ -26,6 +26,18 @@ pub struct DocumentVerdict {
     valid_until: UnixTime,
 }
 
+/// The verdict about the certificate of a signature and its OCSP responses: the same for every document that carries
+/// them. Keep it under [`SignatureDocument::signer_key`], the expected signer and the generation of the trust set,
+/// until [`valid_until`](Self::valid_until); then a further document of that signer costs one signature check.
+#[derive(Clone, Debug)]
+pub struct SignerVerdict {
+    key: [u8; 32],
+    signer: MemberId,
+    issuer: Certificate,
+    ocsp_this_update: UnixTime,
+    valid_until: UnixTime,
+}
+
 /// Verifies all of a document that is the same for its whole batch: structure, signature value, signer, certificate
 /// path and OCSP at the instant `at`, by the configuration of the signer's instance.
 ///
@@ -38,6 +50,62 @@ pub fn verify_document(
     at: UnixTime,
     policy: &OcspPolicy,
 ) -> Result<DocumentVerdict, VerifyError> {
+    let anchor = check_signer(trust, document, signer)?;
+    // Before the path, as in Java: the first thing that is wrong names the fault.
+    document.check_value()?;
+    Ok(judge_signer(trust, document, signer, anchor, at, policy)?.of(document))
+}
+
+/// Verifies the certificate and the OCSP responses of a document, not its signature value: see [`SignerVerdict`].
+pub fn verify_signer(
+    trust: &TrustSet,
+    document: &SignatureDocument,
+    signer: &MemberId,
+    at: UnixTime,
+    policy: &OcspPolicy,
+) -> Result<SignerVerdict, VerifyError> {
+    let anchor = check_signer(trust, document, signer)?;
+    judge_signer(trust, document, signer, anchor, at, policy)
+}
+
+impl SignerVerdict {
+    /// Verifies a document that carries the certificate and responses of this verdict.
+    pub fn verify(&self, document: &SignatureDocument) -> Result<DocumentVerdict, VerifyError> {
+        if document.signer_key() != self.key {
+            return Err(VerifyError::Signer {
+                expected: self.signer.clone(),
+                reason: "the document has another certificate or other OCSP responses".to_owned(),
+            });
+        }
+        document.check_value()?;
+        Ok(self.of(document))
+    }
+
+    /// The last instant at which the verdict holds.
+    #[must_use]
+    pub const fn valid_until(&self) -> UnixTime {
+        self.valid_until
+    }
+
+    fn of(&self, document: &SignatureDocument) -> DocumentVerdict {
+        DocumentVerdict {
+            signer: self.signer.clone(),
+            certificate: document.certificate().clone(),
+            issuer: self.issuer.clone(),
+            references: document.references().to_vec(),
+            signing_time: document.signing_time(),
+            ocsp_this_update: self.ocsp_this_update,
+            valid_until: self.valid_until,
+        }
+    }
+}
+
+/// Whether the certificate is for signing and speaks for the expected member; gives the authority that issued it.
+fn check_signer<'a>(
+    trust: &'a TrustSet,
+    document: &SignatureDocument,
+    signer: &MemberId,
+) -> Result<&'a CaEntry, VerifyError> {
     let certificate = document.certificate();
     let instance = signer.instance();
     if !is_for_signing(certificate) {
@@ -53,10 +121,21 @@ pub fn verify_document(
     if anchor.authentication_only {
         return Err(VerifyError::AuthenticationOnly(anchor.name.clone()));
     }
-    check_signer(anchor, certificate, signer)?;
-    document.check_value()?;
+    check_subject(anchor, certificate, signer)?;
+    Ok(anchor)
+}
+
+/// Path and OCSP.
+fn judge_signer(
+    trust: &TrustSet,
+    document: &SignatureDocument,
+    signer: &MemberId,
+    anchor: &CaEntry,
+    at: UnixTime,
+    policy: &OcspPolicy,
+) -> Result<SignerVerdict, VerifyError> {
     let path = build_path(
-        certificate,
+        document.certificate(),
         document.extra_certificates(),
         &anchor.certificate,
         at,
@@ -66,25 +145,26 @@ pub fn verify_document(
         .iter()
         .map(|der| OcspResponse::parse(der))
         .collect::<Result<Vec<_>, _>>()?;
-    let (ocsp, valid_until) = judge_path(trust, instance, &path, anchor, &responses, policy, at).map_err(
-        |not_good| match not_good {
+    let (ocsp, valid_until) = judge_path(trust, signer.instance(), &path, anchor, &responses, policy, at)
+        .map_err(|not_good| match not_good {
             NotGood::Missing(subject) => VerifyError::OcspMissing(subject),
             NotGood::Refused(error) => VerifyError::Ocsp(error),
-        },
-    )?;
-    Ok(DocumentVerdict {
+        })?;
+    Ok(SignerVerdict {
+        key: document.signer_key(),
         signer: signer.clone(),
-        certificate: certificate.clone(),
         issuer: anchor.certificate.clone(),
-        references: document.references().to_vec(),
-        signing_time: document.signing_time(),
         ocsp_this_update: ocsp.this_update,
         valid_until,
     })
 }
 
 /// The certificate's subject must name the expected member, by the profile of the authority that issued it (wire 8.1).
-fn check_signer(anchor: &CaEntry, certificate: &Certificate, expected: &MemberId) -> Result<(), VerifyError> {
+fn check_subject(
+    anchor: &CaEntry,
+    certificate: &Certificate,
+    expected: &MemberId,
+) -> Result<(), VerifyError> {
     let refuse = |reason: String| VerifyError::Signer {
         expected: expected.clone(),
         reason,

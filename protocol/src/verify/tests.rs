@@ -269,6 +269,46 @@ fn a_good_signature_is_believed_until_its_first_end() {
 }
 
 #[test]
+fn a_signer_judged_once_vouches_for_its_further_documents_and_no_others() {
+    let world = &*WORLD;
+    let ocsp = world.root.good(&world.sign, NOW);
+    let policy = world.trust.ocsp_policy();
+    let first = document(&world.sign, &world.sign_key, std::slice::from_ref(&ocsp));
+    let signer = verify_signer(&world.trust, &first, &member("1001"), NOW, &policy).unwrap();
+    let whole = judge(&first, "1001", NOW).unwrap();
+    let info = SignerInfo::new(&world.sign, &ocsp, &[]);
+    let algorithm = world.sign_key.key_algorithm().message_algorithm();
+    let object = SignedObject::Message(sha512(b"second"));
+    let second = prepare(&info, object, algorithm, NOW)
+        .sign(&world.sign_key)
+        .unwrap();
+    let verdict = signer
+        .verify(&SignatureDocument::parse(&second).unwrap())
+        .unwrap();
+    assert_eq!(verdict.covers(&parts(b"second", &[]), None, None), Ok(()));
+    assert_eq!(verdict.valid_until(), whole.valid_until());
+    assert_eq!(signer.valid_until(), whole.valid_until());
+    assert_eq!(
+        (verdict.signer(), verdict.issuer()),
+        (whole.signer(), whole.issuer())
+    );
+    let later = document(
+        &world.sign,
+        &world.sign_key,
+        &[world.root.good(&world.sign, NOW + MINUTE)],
+    );
+    assert!(
+        matches!(signer.verify(&later), Err(VerifyError::Signer { .. })),
+        "another response"
+    );
+    let forged = document(&world.sign, &new_key(), &[ocsp]);
+    assert_eq!(
+        fault(signer.verify(&forged)),
+        "signature_verification.invalid_signature_value"
+    );
+}
+
+#[test]
 fn a_certificate_below_a_known_intermediate_needs_no_other() {
     let world = &*WORLD;
     let certificate =
