@@ -9,11 +9,12 @@
 
 pub mod clock;
 pub mod disk;
-pub mod messagelog;
 pub mod config;
 pub mod shutdown;
 pub mod telemetry;
 pub mod fetch;
+pub mod timestamper;
+pub mod messagelog;
 pub mod pace;
 pub mod body;
 pub mod head;

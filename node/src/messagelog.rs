@@ -25,14 +25,18 @@ mod recovery;
 mod read;
 mod housekeeper;
 mod sequencer;
+mod export;
+mod control;
 
 #[cfg(test)]
 mod tests;
 
 pub use content::{ContentFile, ContentReader, ContentWriter};
+pub use control::client::{Control, Selection, Told};
 pub use entry::{BatchSignature, EntryKind, LoggedBody, NewEntry, Receipt, Retention, RetentionPolicy};
 pub use error::LogError;
 pub use exchange::{ABANDONED, INTERRUPTED, OpenExchange};
+pub use export::{ExportError, Exported, Pieces, Written};
 pub use stats::LogStats;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -85,7 +89,7 @@ impl Default for LogSettings {
 
 /// What it takes to open a log.
 pub struct OpenLog {
-    /// The data directory. Its parent must exist.
+    /// The data directory of the node itself, whose parent must exist: `lock`, `control.sock` and `log/` are made in it.
     pub dir: PathBuf,
     /// The file layer.
     pub disk: Arc<dyn Disk>,

@@ -145,7 +145,9 @@ impl KeyTree {
         Some(key)
     }
 
-    /// Makes the key of one entry underivable and leaves all others as they are. Returns whether it was derivable.
+    /// Makes the key of one entry underivable and leaves all others as they are. Returns whether it was derivable. Purge
+    /// is built on this; so far it proves the format.
+    #[cfg(test)]
     pub(crate) fn forget(&mut self, number: u64) -> bool {
         let Some(index) = self.leaf_of(number).and_then(|leaf| self.node_above(leaf)) else {
             return false;

@@ -3,8 +3,11 @@
 
 use std::ops::ControlFlow;
 
-use kontor_pki::crypto::AeadKey;
-use kontor_protocol::log::Leaf;
+use kontor_pki::{crypto::AeadKey, time::UnixTime};
+use kontor_protocol::{
+    container::ChainFiles,
+    log::{EntryKind, Leaf, ListedPart, parse_parts},
+};
 use zeroize::Zeroizing;
 
 use super::{
@@ -18,6 +21,9 @@ use super::{
     round::shared_data,
     segment::{self, Segment},
 };
+
+/// What a scan calls for each entry.
+pub(crate) type Visit<'a> = dyn FnMut(&mut Reader, &StoredEntry) -> Result<ControlFlow<()>, LogError> + 'a;
 
 /// A blob in clear, wiped when it is dropped.
 pub(crate) type Opened = Zeroizing<Vec<u8>>;
@@ -44,6 +50,25 @@ impl StoredEntry {
     pub(crate) fn leaf_bytes(&self) -> &[u8] {
         &self.bytes[self.header.blob(LEAF)]
     }
+}
+
+/// Everything that was logged of one message.
+pub(crate) struct LoggedMessage {
+    pub(crate) number: u64,
+    pub(crate) leaf: Leaf,
+    pub(crate) leaf_bytes: Vec<u8>,
+    pub(crate) salt: [u8; 32],
+    pub(crate) parts: Vec<ListedPart>,
+    pub(crate) at: UnixTime,
+    pub(crate) query_id: String,
+    pub(crate) message: Vec<u8>,
+    /// The signature document as it was logged, without a token of ours.
+    pub(crate) document: Vec<u8>,
+    pub(crate) chain: Option<ChainFiles>,
+    /// A token that a later entry holds.
+    pub(crate) token: Option<Vec<u8>>,
+    /// The body, or why it cannot be had: it may be forgotten while the rest is not.
+    pub(crate) body: Result<StoredBody, LogError>,
 }
 
 /// The body of an entry.
@@ -229,11 +254,7 @@ impl Reader {
     }
 
     /// Gives every synced entry from `from` on to `visit`, in order, until it breaks.
-    pub(crate) fn scan(
-        &mut self,
-        from: u64,
-        visit: &mut dyn FnMut(&mut Self, &StoredEntry) -> Result<ControlFlow<()>, LogError>,
-    ) -> Result<(), LogError> {
+    pub(crate) fn scan(&mut self, from: u64, visit: &mut Visit<'_>) -> Result<(), LogError> {
         if from >= self.entries {
             return Ok(());
         }
@@ -298,6 +319,53 @@ impl Reader {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
+    }
+
+    /// One message with all that was logged of it.
+    pub(crate) fn message(&mut self, number: u64) -> Result<LoggedMessage, LogError> {
+        let entry = self.entry(number)?;
+        let leaf = self.leaf(&entry)?;
+        if !matches!(leaf.kind, EntryKind::Request | EntryKind::Response) {
+            let found = format!("a {}", leaf.kind.name());
+            return Err(LogError::Unsuited {
+                number,
+                found,
+                wanted: "a message",
+            });
+        }
+        let changed = |part| {
+            move || LogError::Damaged {
+                report: format!("the {part} of entry {number} does not read"),
+            }
+        };
+        let opened = self.evidence(&entry)?;
+        let evidence = Evidence::parse(&opened).ok_or_else(changed("evidence"))?;
+        let opened_head = self.head(&entry)?.ok_or_else(changed("head"))?;
+        let head = Head::parse(&opened_head).ok_or_else(changed("head"))?;
+        let place = evidence.shared.as_ref().ok_or_else(changed("evidence"))?;
+        let opened_shared = self.shared(number, place)?;
+        let shared = Shared::parse(&opened_shared).ok_or_else(changed("signature document"))?;
+        let chain = match (shared.chain_result, evidence.chain) {
+            (Some(result), Some(chain)) => Some(ChainFiles {
+                result: result.to_vec(),
+                chain: chain.to_vec(),
+            }),
+            _ => None,
+        };
+        Ok(LoggedMessage {
+            number,
+            leaf_bytes: entry.leaf_bytes().to_vec(),
+            leaf,
+            salt: evidence.salt,
+            parts: parse_parts(evidence.parts).map_err(|_| changed("evidence")())?,
+            at: UnixTime::from_millis(evidence.millis),
+            query_id: head.query_id.to_owned(),
+            message: head.message.to_vec(),
+            document: shared.document.to_vec(),
+            chain,
+            token: self.token(number)?,
+            body: self.body(&entry),
+        })
     }
 
     /// The token of the first time-stamp entry that covers an entry.

@@ -202,7 +202,7 @@ impl Round {
                 Body::Inline(bytes).write(&mut self.body);
                 (
                     BlobState::There,
-                    &*seal_body(
+                    seal_body(
                         body_key.as_ref(),
                         &bound(BlobClass::Body),
                         nonces[2],
@@ -227,7 +227,7 @@ impl Round {
                     nonces[2],
                     &mut self.body,
                 );
-                (BlobState::ContentFile, &*sealed)
+                (BlobState::ContentFile, sealed)
             }
         };
         let leaf = leaf::leaf(draft, slot, period).to_bytes();

@@ -1,0 +1,289 @@
+//! The control socket: commands ask the node that owns the log, because only one process may open it. Owns the protocol on
+//! `control.sock` and both of its ends: one JSON line asks, JSON lines answer, and a line that announces bytes is followed by
+//! exactly those. Whoever may open the socket (0600, in a directory of the owner) may read the log.
+//!
+//! ```text
+//! > {"op":"export","number":7}                     or "query_id":"…"; "unstamped":true leaves out time-stamps
+//! < {"progress":{"read":20000,"of":900000}}         while a query id is looked for
+//! < {"found":{"numbers":[7,8]}}
+//! < {"entry":{"number":7,"name":"…","at":…,"message":512,"signatures":7000,"chain_result":600,"chain":1500,
+//!    "companion":900,"body":70000,"notes":[]}}      then the bytes of each in this order; null for what is not there
+//! < {"error":{"number":8,"code":"…","text":"…"}}
+//! < {"done":{}}
+//! ```
+
+pub(super) mod client;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    io,
+    os::fd::AsRawFd,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::Semaphore,
+    time::timeout,
+};
+
+use super::{MessageLog, error::LogError, export::Exported};
+use crate::{shutdown::Shutdown, timestamper::Timestamper};
+
+/// The longest line of either side.
+const LINE: u64 = 64 * 1024;
+/// Commands answered at the same time: exports read much and can wait for each other.
+const COMMANDS: usize = 4;
+/// A command says at once what it wants, and takes what it asked for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a search says how far it is.
+const PROGRESS: Duration = Duration::from_millis(500);
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+enum Question {
+    /// Evidence of one entry, or of every message with a query id.
+    Export {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        query_id: Option<String>,
+        #[serde(default)]
+        unstamped: bool,
+    },
+}
+
+/// A line of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Progress {
+        read: u64,
+        of: u64,
+    },
+    Found {
+        numbers: Vec<u64>,
+    },
+    Entry(Announced),
+    Error {
+        number: Option<u64>,
+        code: String,
+        text: String,
+    },
+    Done {},
+}
+
+/// An entry whose bytes follow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Announced {
+    number: u64,
+    name: String,
+    /// Milliseconds since 1970.
+    at: i64,
+    message: u64,
+    signatures: u64,
+    chain_result: Option<u64>,
+    chain: Option<u64>,
+    companion: u64,
+    body: Option<u64>,
+    notes: Vec<String>,
+}
+
+/// A path that fits the address of a socket, whose bound is 108 bytes; long ones go through the open directory.
+struct Address {
+    path: PathBuf,
+    _dir: Option<std::fs::File>,
+}
+
+impl Address {
+    fn of(data_dir: &Path) -> io::Result<Self> {
+        let path = data_dir.join("control.sock");
+        if path.as_os_str().len() < 100 {
+            return Ok(Self { path, _dir: None });
+        }
+        let dir = std::fs::File::open(data_dir)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/control.sock", dir.as_raw_fd()));
+        Ok(Self {
+            path,
+            _dir: Some(dir),
+        })
+    }
+}
+
+impl MessageLog {
+    /// Listens on the control socket until the node stops. The lock is ours, so a socket that is there is of a process that
+    /// ended.
+    pub fn serve_control(&self, timestamper: Timestamper, shutdown: &Shutdown) -> Result<(), LogError> {
+        let path = self.home.layout.socket();
+        let bind = || {
+            let address = Address::of(self.home.layout.data())?;
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let listener = UnixListener::bind(&address.path)?;
+            // The directory is the owner's alone, so nobody could come in before this.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        let listener = bind().map_err(LogError::io("could not listen on", &path))?;
+        let (log, running) = (self.clone(), shutdown.clone());
+        shutdown.spawn(async move {
+            let places = Arc::new(Semaphore::new(COMMANDS));
+            loop {
+                let stream = tokio::select! {
+                    () = running.soft() => break,
+                    accepted = listener.accept() => match accepted {
+                        Ok((stream, _)) => stream,
+                        // Out of descriptors: the next command is as good as this one.
+                        Err(_) => {
+                            tokio::time::sleep(Duration::from_millis(100)).await;
+                            continue;
+                        }
+                    },
+                };
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                    break;
+                };
+                let (log, timestamper) = (log.clone(), timestamper.clone());
+                running.spawn(async move {
+                    if let Err(error) = answer(stream, &log, &timestamper).await {
+                        tracing::info!(%error, "a command on the control socket was not answered to its end");
+                    }
+                    drop(place);
+                });
+            }
+            let _ = std::fs::remove_file(&path);
+        });
+        Ok(())
+    }
+}
+
+async fn answer(stream: UnixStream, log: &MessageLog, timestamper: &Timestamper) -> io::Result<()> {
+    let (input, output) = stream.into_split();
+    let mut line = Vec::new();
+    let mut input = BufReader::new(input).take(LINE);
+    let read = timeout(PATIENCE, input.read_until(b'\n', &mut line)).await;
+    read.map_err(|_| io::ErrorKind::TimedOut)??;
+    let mut side = Side { output };
+    match serde_json::from_slice(&line) {
+        Ok(Question::Export {
+            number,
+            query_id,
+            unstamped,
+        }) => {
+            let timestamper = (!unstamped).then_some(timestamper);
+            let numbers = match (number, query_id) {
+                (Some(number), None) => vec![number],
+                (None, Some(query_id)) => match side.find(log, &query_id).await? {
+                    Ok(numbers) => numbers,
+                    Err(error) => return side.refuse(None, error.code(), &error).await,
+                },
+                _ => {
+                    return side
+                        .refuse(None, "malformed", &"an export names a number or a query id")
+                        .await;
+                }
+            };
+            side.say(&Answer::Found {
+                numbers: numbers.clone(),
+            })
+            .await?;
+            for number in numbers {
+                match log.export(number, timestamper).await {
+                    Ok(exported) => side.entry(exported).await?,
+                    Err(error) => side.refuse(Some(number), error.code(), &error).await?,
+                }
+            }
+        }
+        Err(error) => side.refuse(None, "malformed", &error).await?,
+    }
+    side.say(&Answer::Done {}).await
+}
+
+/// The answering end of one command.
+struct Side {
+    output: tokio::net::unix::OwnedWriteHalf,
+}
+
+impl Side {
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // A command that was stopped with Ctrl-Z must not hold its place for ever.
+        timeout(PATIENCE, self.output.write_all(bytes))
+            .await
+            .map_err(|_| io::ErrorKind::TimedOut)?
+    }
+
+    async fn say(&mut self, answer: &Answer) -> io::Result<()> {
+        let mut line = serde_json::to_vec(answer)?;
+        line.push(b'\n');
+        self.send(&line).await
+    }
+
+    async fn refuse(&mut self, number: Option<u64>, code: &str, text: &impl ToString) -> io::Result<()> {
+        self.say(&Answer::Error {
+            number,
+            code: code.into(),
+            text: text.to_string(),
+        })
+        .await
+    }
+
+    async fn find(&mut self, log: &MessageLog, query_id: &str) -> io::Result<Result<Vec<u64>, LogError>> {
+        let (progress, mut seen) = tokio::sync::watch::channel((0, 0));
+        let mut finding = Box::pin(log.find(query_id, move |read, of| _ = progress.send_replace((read, of))));
+        loop {
+            match timeout(PROGRESS, &mut finding).await {
+                Ok(found) => return Ok(found),
+                Err(_) => {
+                    let (read, of) = *seen.borrow_and_update();
+                    self.say(&Answer::Progress { read, of }).await?;
+                }
+            }
+        }
+    }
+
+    async fn entry(&mut self, exported: Exported) -> io::Result<()> {
+        let length = |bytes: &[u8]| bytes.len() as u64;
+        self.say(&Answer::Entry(Announced {
+            number: exported.number,
+            name: exported.name,
+            at: exported.at.millis(),
+            message: length(&exported.message),
+            signatures: length(&exported.signatures),
+            chain_result: exported.chain.as_ref().map(|chain| length(&chain.result)),
+            chain: exported.chain.as_ref().map(|chain| length(&chain.chain)),
+            companion: length(&exported.companion),
+            body: exported.body.as_ref().map(|(length, _)| *length),
+            notes: exported.notes,
+        }))
+        .await?;
+        self.send(&exported.message).await?;
+        self.send(&exported.signatures).await?;
+        if let Some(chain) = &exported.chain {
+            self.send(&chain.result).await?;
+            self.send(&chain.chain).await?;
+        }
+        self.send(&exported.companion).await?;
+        if let Some((_, mut pieces)) = exported.body {
+            loop {
+                let read = tokio::task::spawn_blocking(move || pieces().map(|piece| (piece, pieces))).await;
+                // A body that does not read ends the connection: the command sees that bytes are missing.
+                let (piece, rest) = read.map_err(io::Error::other)??;
+                pieces = rest;
+                match piece {
+                    Some(piece) => self.send(&piece).await?,
+                    None => break,
+                }
+            }
+        }
+        Ok(())
+    }
+}

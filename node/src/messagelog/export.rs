@@ -1,0 +1,317 @@
+//! Evidence for outsiders: one logged message as an ASiC-E container with its companion. Owns what goes into it and the
+//! names of the files; the layout is that of [`kontor_protocol::container`]. A message without a time-stamp is stamped
+//! first, and the token is an entry of its own, so that the next export finds it.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufWriter},
+    path::{Path, PathBuf},
+};
+
+use kontor_pki::time::UnixTime;
+use kontor_protocol::{
+    container::{ChainFiles, Companion, ContainerWriter, Evidence, WriteError},
+    log::EntryKind,
+    signature::{SignatureDocument, SignatureError, insert_timestamp},
+};
+
+use super::{
+    MessageLog,
+    error::LogError,
+    read::{LoggedMessage, StoredBody},
+};
+use crate::timestamper::{TimestampError, Timestamper};
+
+/// Longest query id in a file name (wire 6.8).
+const NAME: usize = 226;
+
+/// Why there is no container.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The log refused.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// No time-stamp could be had.
+    #[error("entry {number} cannot be time-stamped: {error}")]
+    Timestamp {
+        /// Which entry.
+        number: u64,
+        /// Why.
+        error: TimestampError,
+    },
+    /// A signature document that was logged and does not read.
+    #[error("the signature document of entry {number} has no place for a time-stamp: {error}")]
+    Signature {
+        /// Which entry.
+        number: u64,
+        /// Why.
+        error: SignatureError,
+    },
+    /// The files could not be written.
+    #[error("could not write {path}: {reason}")]
+    Output {
+        /// Which file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl ExportError {
+    /// The name of this error in logs and JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Log(error) => error.code(),
+            Self::Timestamp { error, .. } => error.code(),
+            Self::Signature { .. } => "export_signature",
+            Self::Output { .. } => "export_output",
+        }
+    }
+}
+
+/// Gives the next piece of a body, `None` after the last.
+pub type Pieces = Box<dyn FnMut() -> io::Result<Option<Vec<u8>>> + Send>;
+
+/// Everything that goes into the two files of one message.
+pub struct Exported {
+    /// Number of the entry.
+    pub number: u64,
+    /// Name of both files, without extension.
+    pub name: String,
+    /// When the message was logged.
+    pub at: UnixTime,
+    /// The signed message.
+    pub message: Vec<u8>,
+    /// The signature document, with the time-stamp unless none was asked for.
+    pub signatures: Vec<u8>,
+    /// The hash chain, for a message of a batch.
+    pub chain: Option<ChainFiles>,
+    /// The companion, as JSON.
+    pub companion: Vec<u8>,
+    /// Length and pieces of `attachment1`.
+    pub body: Option<(u64, Pieces)>,
+    /// What the reader of the evidence should know, for example that the body is deleted.
+    pub notes: Vec<String>,
+}
+
+/// The files of one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Number of the entry.
+    pub number: u64,
+    /// `NAME.asice`.
+    pub container: PathBuf,
+    /// `NAME.leaf.json`.
+    pub companion: PathBuf,
+    /// As in [`Exported`].
+    pub notes: Vec<String>,
+}
+
+impl MessageLog {
+    /// Numbers of the messages with a query id. Reads every head there is; `progress` hears how many entries were read and
+    /// of how many.
+    pub async fn find(
+        &self,
+        query_id: &str,
+        mut progress: impl FnMut(u64, u64) + Send + 'static,
+    ) -> Result<Vec<u64>, LogError> {
+        let (mut reader, query_id) = (self.reader(), query_id.to_owned());
+        let of = reader.entries();
+        let find = move || reader.find(&query_id, &mut |read| progress(read, of));
+        tokio::task::spawn_blocking(find)
+            .await
+            .map_err(|_| LogError::Closed)?
+    }
+
+    /// One message with all that proves it. Without a time-stamp so far it gets one from `timestamper`; `None` leaves it as
+    /// it is.
+    pub async fn export(
+        &self,
+        number: u64,
+        timestamper: Option<&Timestamper>,
+    ) -> Result<Exported, ExportError> {
+        let mut reader = self.reader();
+        let read = tokio::task::spawn_blocking(move || reader.message(number)).await;
+        let mut logged = read.map_err(|_| LogError::Closed)??;
+        if logged.token.is_none()
+            && let Some(timestamper) = timestamper
+        {
+            logged.token = self.stamp(&logged, timestamper).await?;
+        }
+        exported(logged)
+    }
+
+    /// Stamps the signature value (wire 5.2, single layout) and records the token. `None` when the document came with a
+    /// time-stamp in it.
+    async fn stamp(
+        &self,
+        logged: &LoggedMessage,
+        timestamper: &Timestamper,
+    ) -> Result<Option<Vec<u8>>, ExportError> {
+        let number = logged.number;
+        let document = SignatureDocument::parse(&logged.document);
+        let document = document.map_err(|error| ExportError::Signature { number, error })?;
+        if document.timestamp().is_some() {
+            return Ok(None);
+        }
+        let token = timestamper.stamp(document.signature_value()).await;
+        let token = token.map_err(|error| ExportError::Timestamp { number, error })?;
+        // A crash before this entry costs a token, which the next export asks for again.
+        self.append_timestamp(token.der().to_vec().into(), vec![number])
+            .await?;
+        Ok(Some(token.der().to_vec()))
+    }
+}
+
+fn exported(logged: LoggedMessage) -> Result<Exported, ExportError> {
+    let number = logged.number;
+    let signatures = match &logged.token {
+        Some(token) => insert_timestamp(&logged.document, token)
+            .map_err(|error| ExportError::Signature { number, error })?,
+        None => logged.document,
+    };
+    let side = if logged.leaf.kind == EntryKind::Response {
+        "response"
+    } else {
+        "request"
+    };
+    let mut notes = Vec::new();
+    let body = match logged.body {
+        Ok(StoredBody::None) => None,
+        Ok(StoredBody::Inline(bytes)) => {
+            let (length, mut bytes) = (bytes.len() as u64, Some(bytes.to_vec()));
+            Some((length, Box::new(move || Ok(bytes.take())) as Pieces))
+        }
+        Ok(StoredBody::Content(mut chunks, length)) => {
+            let next = move || chunks.next_chunk().map_err(io::Error::other);
+            Some((length, Box::new(next) as Pieces))
+        }
+        Err(forgotten @ LogError::Forgotten { .. }) => {
+            notes.push(forgotten.to_string());
+            None
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let companion = Companion {
+        leaf: logged.leaf_bytes,
+        salt: logged.salt,
+        parts: logged.parts,
+    };
+    Ok(Exported {
+        number,
+        name: format!("{}-{side}-{number}", sanitised(&logged.query_id)),
+        at: logged.at,
+        message: logged.message,
+        signatures,
+        chain: logged.chain,
+        companion: companion.to_json(),
+        body,
+        notes,
+    })
+}
+
+/// A query id as it may stand in a file name: what is not a letter, digit, `.`, `_` or `-` is percent-encoded.
+fn sanitised(query_id: &str) -> String {
+    let mut name = String::new();
+    for byte in query_id.bytes() {
+        let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        // A hidden file, or one that looks like an option, helps nobody.
+        let piece = match plain && !(name.is_empty() && matches!(byte, b'.' | b'-')) {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        };
+        if name.len() + piece.len() > NAME {
+            break;
+        }
+        name.push_str(&piece);
+    }
+    if name.is_empty() {
+        "without-id".into()
+    } else {
+        name
+    }
+}
+
+impl Exported {
+    /// Writes both files to a directory that exists. Each gets its name when it is complete; files of an earlier export are
+    /// replaced.
+    pub fn write(self, dir: &Path) -> Result<Written, ExportError> {
+        let container = dir.join(format!("{}.asice", self.name));
+        let companion = dir.join(format!("{}.leaf.json", self.name));
+        let failed = |path: &Path, reason: String| ExportError::Output {
+            path: path.display().to_string(),
+            reason,
+        };
+        let draft = dir.join(format!("{}.asice.part", self.name));
+        let written = write_container(
+            &draft,
+            &self.message,
+            &self.signatures,
+            self.chain.as_ref(),
+            self.at,
+            self.body,
+        )
+        .and_then(|()| Ok(fs::rename(&draft, &container)?));
+        if let Err(error) = written {
+            let _ = fs::remove_file(&draft);
+            return Err(failed(&container, error.to_string()));
+        }
+        fs::write(&companion, &self.companion).map_err(|error| failed(&companion, error.to_string()))?;
+        Ok(Written {
+            number: self.number,
+            container,
+            companion,
+            notes: self.notes,
+        })
+    }
+}
+
+fn write_container(
+    path: &Path,
+    message: &[u8],
+    signatures: &[u8],
+    chain: Option<&ChainFiles>,
+    at: UnixTime,
+    body: Option<(u64, Pieces)>,
+) -> Result<(), WriteError> {
+    let evidence = Evidence {
+        message,
+        signatures,
+        chain,
+        timestamp: None,
+        attachments: usize::from(body.is_some()),
+    };
+    let mut writer = ContainerWriter::new(BufWriter::new(File::create(path)?), &evidence, at)?;
+    if let Some((_, mut pieces)) = body {
+        writer.start_attachment()?;
+        while let Some(piece) = pieces()? {
+            writer.write(&piece)?;
+        }
+    }
+    let file = writer
+        .finish()?
+        .into_inner()
+        .map_err(|error| WriteError::Output(error.to_string()))?;
+    Ok(file.sync_all()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sanitised;
+
+    #[test]
+    fn a_query_id_becomes_a_file_name_that_stays_in_its_directory() {
+        for (query_id, name) in [
+            ("d5bd7d86-8c5e", "d5bd7d86-8c5e"),
+            ("a/b", "a%2Fb"),
+            ("../../etc/passwd", "%2E.%2F..%2Fetc%2Fpasswd"),
+            ("--out", "%2D-out"),
+            ("Größe 1", "Gr%C3%B6%C3%9Fe%201"),
+            ("a\0b\n", "a%00b%0A"),
+            ("", "without-id"),
+        ] {
+            assert_eq!(sanitised(query_id), name);
+        }
+        assert_eq!(sanitised(&"ü".repeat(300)).len(), 226 / 3 * 3);
+    }
+}

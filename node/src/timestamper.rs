@@ -1,0 +1,117 @@
+//! Time-stamps on demand: asks the configured authorities in turn and takes the first token that holds against the trust of
+//! the instance (wire 5.2, 5.3). Knows no log; what a token is for is the caller's affair.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use kontor_pki::{
+    crypto::sha512,
+    timestamp::{TimestampToken, parse_response, query},
+};
+use kontor_protocol::{limits, trust::TrustSet};
+
+use crate::fetch::{Bounds, post};
+
+/// Where the trust of the moment comes from.
+pub type TrustSource = Arc<dyn Fn() -> Option<Arc<TrustSet>> + Send + Sync>;
+
+/// As Java waits (wire 5.3); an answer is a token and little else.
+const BOUNDS: Bounds = Bounds {
+    connect: Duration::from_secs(20),
+    total: Duration::from_secs(60),
+    max_body: limits::TIMESTAMP + 1024,
+};
+
+/// Why there is no token.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum TimestampError {
+    /// No global configuration is held.
+    #[error(
+        "there is no global configuration yet, so no time-stamp authority can be trusted; wait for its download"
+    )]
+    NoTrust,
+    /// Neither configuration nor trust names an authority.
+    #[error("no time-stamp authority is configured and global configuration approves none")]
+    NoAuthority,
+    /// Every authority failed.
+    #[error("no time-stamp authority gave a valid token: {}", .0.join("; "))]
+    Refused(
+        /// One sentence for each.
+        Vec<String>,
+    ),
+}
+
+impl TimestampError {
+    /// The name of this error in logs and JSON.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoTrust => "timestamp_no_trust",
+            Self::NoAuthority => "timestamp_no_authority",
+            Self::Refused(_) => "timestamp_refused",
+        }
+    }
+}
+
+/// Asks for tokens.
+#[derive(Clone)]
+pub struct Timestamper {
+    urls: Vec<String>,
+    trust: TrustSource,
+}
+
+impl fmt::Debug for Timestamper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timestamper")
+            .field("urls", &self.urls)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Timestamper {
+    /// Uses these addresses in order; none means every approved authority of the own instance, in the order of its file.
+    pub fn new(urls: Vec<String>, trust: TrustSource) -> Self {
+        Self { urls, trust }
+    }
+
+    /// A token over data, with the authority's certificate in it, ready to be stored.
+    pub async fn stamp(&self, data: &[u8]) -> Result<TimestampToken, TimestampError> {
+        let trust = (self.trust)().ok_or(TimestampError::NoTrust)?;
+        let approved: Vec<_> = trust
+            .tsas()
+            .iter()
+            .map(|authority| authority.url.clone())
+            .collect();
+        let urls = if self.urls.is_empty() {
+            &approved
+        } else {
+            &self.urls
+        };
+        if urls.is_empty() {
+            return Err(TimestampError::NoAuthority);
+        }
+        let asked = Bytes::from(query(&sha512(data)));
+        let mut refusals = Vec::new();
+        for url in urls {
+            match ask(url, asked.clone(), data, &trust).await {
+                Ok(token) => return Ok(token),
+                Err(reason) => refusals.push(reason),
+            }
+        }
+        Err(TimestampError::Refused(refusals))
+    }
+}
+
+async fn ask(url: &str, query: Bytes, data: &[u8], trust: &TrustSet) -> Result<TimestampToken, String> {
+    let answer = post(url, "application/timestamp-query", query, &BOUNDS)
+        .await
+        .map_err(|error| error.to_string())?;
+    if answer.status != 200 {
+        return Err(format!("{url} answered with status {}", answer.status));
+    }
+    let token = parse_response(&answer.body).map_err(|error| format!("{url}: {error}"))?;
+    let signer = token
+        .verify(data, trust.tsa_certificates())
+        .map_err(|error| format!("{url}: {error}"))?;
+    // The query did not ask for the certificate (wire 5.3); whoever checks the token later needs it.
+    Ok(token.with_certificate(&signer))
+}
