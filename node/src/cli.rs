@@ -3,6 +3,7 @@
 //! Owns parsing and help. Everything a command does is in the rooms below; only this room and its files print.
 
 mod authority;
+mod log;
 mod node;
 mod up;
 
@@ -55,6 +56,9 @@ enum Command {
     /// Run the authority of a federation: global configuration, OCSP, time-stamps
     #[command(subcommand)]
     Authority(authority::Command),
+    /// Ask the message log of a node
+    #[command(subcommand)]
+    Log(log::Command),
     /// Run a node
     #[command(subcommand)]
     Node(node::Command),
@@ -76,6 +80,7 @@ pub fn run() -> ExitCode {
     };
     let ended = match cli.command {
         Command::Authority(command) => command.run(),
+        Command::Log(command) => command.run(),
         Command::Node(command) => command.run(),
         Command::Up(up) => up.run(),
     };

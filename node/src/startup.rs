@@ -29,6 +29,7 @@ use crate::registry::ClientRegistry;
 use crate::shutdown::{Shutdown, signalled, stdin_closed};
 use crate::signer::{InFlight, Signer};
 use crate::telemetry::Metrics;
+use crate::timestamper::Timestamper;
 use crate::tls;
 use crate::verdicts::Verdicts;
 
@@ -77,7 +78,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let keys = Keys::load(&config)?;
     std::fs::create_dir_all(&config.data_dir)?;
     let log = MessageLog::open(OpenLog {
-        dir: config.data_dir.join("log"),
+        dir: config.data_dir.clone(),
         disk: Arc::new(SystemDisk),
         master: keys.master,
         settings: LogSettings {
@@ -161,6 +162,10 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         shutdown: shutdown.clone(),
         metrics: Metrics::new(registry),
     };
+
+    let held = trust.clone();
+    let timestamper = Timestamper::new(config.timestamping_urls, Arc::new(move || held.held()));
+    log.serve_control(timestamper, &shutdown)?;
 
     // Every port is opened before any is served: a node that cannot have one must not have begun.
     let listen = config.listen;
