@@ -51,7 +51,7 @@ impl Health {
     /// Answers `GET /health` (200 ready, 500 a check failed, 503 stopping; wire 9.6) and `GET /metrics`.
     pub async fn answer(self, request: Request<Incoming>) -> Response<OutBody> {
         match (request.method(), request.uri().path()) {
-            (&Method::GET | &Method::HEAD, "/health") => self.health(),
+            (&Method::GET | &Method::HEAD, "/" | "/health") => self.health(),
             (&Method::GET, "/metrics") => respond(
                 StatusCode::OK,
                 METRICS_CONTENT_TYPE,

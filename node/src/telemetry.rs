@@ -17,6 +17,7 @@ pub fn start_logging(json: bool) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .with_target(false);
     // A second call (tests in one process) keeps the first subscriber.
     let _ = if json {

@@ -304,6 +304,8 @@ impl<'a> PublicKey<'a> {
         let key = outer.bit_string().ok()?;
         outer.end().ok()?;
         match algorithm.oid().ok()? {
+            // The hybrid forms 6 and 7 would let one key have two encodings (RFC 5480 does not allow them).
+            OID_EC_PUBLIC_KEY if matches!(key.first(), Some(6 | 7)) => None,
             OID_EC_PUBLIC_KEY => Some(Self::Ec(named_curve(algorithm.oid().ok()?)?, key)),
             OID_RSA_ENCRYPTION => Some(Self::Rsa(key)),
             _ => None,

@@ -154,9 +154,7 @@ fn declaration(text: &str) -> Result<usize, XmlError> {
         return Err(XmlError::Encoding("its declaration names another version"));
     }
     if let Some(encoding) = next("encoding")?
-        && !["utf-8", "utf8", "us-ascii"]
-            .iter()
-            .any(|known| encoding.eq_ignore_ascii_case(known))
+        && !names_these_octets(encoding, text)
     {
         return Err(XmlError::Encoding("its declaration names another encoding"));
     }
@@ -170,6 +168,17 @@ fn declaration(text: &str) -> Result<usize, XmlError> {
     } else {
         Err(malformed())
     }
+}
+
+/// Whether a document in the named encoding has these octets. Where all of them are ASCII, the encodings that extend
+/// ASCII agree.
+fn names_these_octets(encoding: &str, text: &str) -> bool {
+    let encoding = encoding.to_ascii_lowercase();
+    matches!(encoding.as_str(), "utf-8" | "utf8")
+        || text.is_ascii()
+            && (encoding == "us-ascii"
+                || encoding.starts_with("iso-8859-")
+                || encoding.starts_with("windows-125"))
 }
 
 /// Walks over the markup as the tree builder will: nothing is built, only counted and refused.

@@ -2,6 +2,11 @@
 //!
 //! Where the recorded verdict and ours differ on purpose, the recording says so (`refuse (java accepts)`).
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a recorded file that is not as described must fail the test"
+)]
+
 mod transcript;
 
 use std::collections::BTreeMap;
@@ -141,7 +146,6 @@ impl Signed {
             .collect();
         let document = SignatureDocument::parse(self.signature().unwrap_or_default())?;
         let verdict = verify_document(trust, &document, signer, at, &trust.ocsp_policy())?;
-        verdict.covers(&parts, self.chain_result(), self.chain())?;
         verdict.covers_message(&parts, Some(message), self.chain_result(), self.chain())?;
         Ok(verdict)
     }

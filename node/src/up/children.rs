@@ -65,6 +65,7 @@ impl Children {
         command
             .args(arguments)
             .arg("--stop-on-eof")
+            .env("NO_COLOR", "1")
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)

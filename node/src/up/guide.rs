@@ -88,17 +88,19 @@ fn shell(argument: &str) -> String {
     }
 }
 
-/// A command on several lines, one option a line.
+/// A command on one line, or on several with one option each.
 fn command(arguments: &[String]) -> String {
+    let words: Vec<_> = arguments.iter().map(|argument| shell(argument)).collect();
     let mut text = String::from("  ");
-    let mut previous_is_option = true;
-    for (at, argument) in arguments.iter().enumerate() {
-        let takes_value = argument == "-H" || argument == "-F";
-        if at > 0 {
-            text.push_str(if previous_is_option { " " } else { " \\\n    " });
-        }
-        text.push_str(&shell(argument));
-        previous_is_option = takes_value || (at < 2 && arguments.get(at + 1).is_some_and(|n| n.len() <= 3));
+    let lines = words.len() > 6;
+    for (at, word) in words.iter().enumerate() {
+        let value = at > 0 && ["-H", "-F"].contains(&words[at - 1].as_str());
+        text.push_str(match at {
+            0 => "",
+            _ if lines && !value && at > 2 => " \\\n    ",
+            _ => " ",
+        });
+        text.push_str(word);
     }
     text.push('\n');
     text

@@ -220,7 +220,11 @@ pub(crate) fn write_digest_identifier(digest: DigestAlgorithm, writer: &mut Writ
 
 /// Reads the AlgorithmIdentifier of a digest; the inner `None` where it names nothing of the list.
 pub(crate) fn read_digest_identifier(reader: &mut Reader<'_>) -> Result<Option<DigestAlgorithm>, DerError> {
-    let oid = reader.sequence()?.oid()?;
+    let mut identifier = reader.sequence()?;
+    let oid = identifier.oid()?;
+    // Parameters are absent or NULL (RFC 5754, 2); nothing else could be told from a changed byte.
+    identifier.optional(der::NULL)?;
+    identifier.end()?;
     Ok([
         DigestAlgorithm::Sha1,
         DigestAlgorithm::Sha224,

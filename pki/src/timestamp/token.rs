@@ -185,6 +185,13 @@ impl TimestampToken {
         let data = SignedData::read(whole)?;
         let info = Info::read(data.contents)?;
         let signer = Signer::read(data.signer)?;
+        if signer
+            .digest
+            .as_ref()
+            .is_ok_and(|digest| !data.digests.contains(digest))
+        {
+            return Err(TimestampError::Malformed("the signer's digest is not announced"));
+        }
         let certificates = match data.certificates {
             Some(set) => {
                 let mut list = set.contents();
@@ -325,6 +332,7 @@ impl fmt::Debug for TimestampToken {
 /// SignedData of CMS, cut into the pieces we need.
 struct SignedData<'a> {
     contents: &'a [u8],
+    digests: Vec<DigestAlgorithm>,
     certificates: Option<Element<'a>>,
     signer: Reader<'a>,
     before_certificates: &'a [u8],
@@ -341,8 +349,12 @@ impl<'a> SignedData<'a> {
         outer.end()?;
         let data = der::only(wrapped.value, der::SEQUENCE)?;
         let mut fields = data.contents();
-        fields.small_integer()?;
-        fields.expect(der::SET)?;
+        // Version, digests and revocation lists stand outside what is signed. They have to be what CMS wants, so that
+        // no change to them passes unseen.
+        if fields.small_integer()? != 3 {
+            return Err(TimestampError::Malformed("version of the signed data"));
+        }
+        let digests = read_digests(fields.expect(der::SET)?.contents())?;
         let mut encapsulated = fields.sequence()?;
         if encapsulated.oid()? != OID_TST_INFO {
             return Err(TimestampError::Malformed("contents are no time-stamp"));
@@ -352,7 +364,9 @@ impl<'a> SignedData<'a> {
         let before_certificates = &data.value[..data.value.len() - fields.rest().len()];
         let certificates = fields.optional(der::context(0))?;
         let after_certificates = fields.rest();
-        fields.optional(der::context(1))?;
+        if let Some(lists) = fields.optional(der::context(1))? {
+            check_revocation_lists(lists.contents())?;
+        }
         let mut signers = fields.expect(der::SET)?.contents();
         fields.end()?;
         let signer = signers.sequence()?;
@@ -361,12 +375,33 @@ impl<'a> SignedData<'a> {
             .map_err(|_| TimestampError::Malformed("more than one signer"))?;
         Ok(Self {
             contents,
+            digests,
             certificates,
             signer,
             before_certificates,
             after_certificates,
         })
     }
+}
+
+fn read_digests(mut set: Reader<'_>) -> Result<Vec<DigestAlgorithm>, TimestampError> {
+    let mut digests = Vec::new();
+    while !set.is_empty() {
+        let digest = read_digest_identifier(&mut set)?;
+        digests.push(digest.ok_or(TimestampError::Malformed("an unknown digest is announced"))?);
+    }
+    Ok(digests)
+}
+
+/// Revocation lists prove nothing here, but they must be some: a list of certificates under another tag is a change.
+fn check_revocation_lists(mut lists: Reader<'_>) -> Result<(), TimestampError> {
+    while !lists.is_empty() {
+        let first = lists.sequence()?.sequence()?.peek();
+        if !matches!(first, Some(der::INTEGER | der::SEQUENCE)) {
+            return Err(TimestampError::Malformed("no revocation list"));
+        }
+    }
+    Ok(())
 }
 
 /// TSTInfo of RFC 3161.
@@ -415,8 +450,11 @@ struct Signer<'a> {
 impl<'a> Signer<'a> {
     fn read(mut fields: Reader<'a>) -> Result<Self, TimestampError> {
         const KEY_ID: u8 = der::context_primitive(0);
-        fields.small_integer()?;
+        let version = fields.small_integer()?;
         let id = fields.any()?;
+        if version != if id.tag == KEY_ID { 3 } else { 1 } {
+            return Err(TimestampError::Malformed("version of the signer"));
+        }
         let id = match id.tag {
             der::SEQUENCE => {
                 let mut pair = id.contents();

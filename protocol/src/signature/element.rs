@@ -61,6 +61,16 @@ pub(super) fn only<'a, 'i>(
     maybe(node, namespace, name)?.ok_or(SignatureError::Misplaced(name))
 }
 
+pub(super) fn first<'a, 'i>(
+    node: Node<'a, 'i>,
+    namespace: &str,
+    name: &'static str,
+) -> Result<Node<'a, 'i>, SignatureError> {
+    node.children()
+        .find(|child| child.has_tag_name((namespace, name)))
+        .ok_or(SignatureError::Misplaced(name))
+}
+
 pub(super) fn all<'a, 'i>(
     node: Node<'a, 'i>,
     name: &'static str,

@@ -8,7 +8,7 @@ use kontor_pki::signing::{SignatureAlgorithm, ecdsa_fixed_to_der, verify_signatu
 use kontor_pki::time::UnixTime;
 use roxmltree::{Document, Node};
 
-use super::element::{all, attribute, base64, content, elements, literal, maybe, named, only};
+use super::element::{all, attribute, base64, content, elements, first, literal, maybe, named, only};
 use super::{DSIG, SIGNED_PROPERTIES_TYPE, SignatureError, XADES};
 use crate::c14n::{Method, canonicalize};
 use crate::limits;
@@ -22,11 +22,8 @@ pub(super) const BOUNDS: Bounds = Bounds {
     namespaces: 64,
 };
 
-/// Namespaces of the wrapper: of today, and of X-Road 6 (wire 12.2).
-const WRAPPERS: [&str; 2] = [
-    "http://uri.etsi.org/02918/v1.2.1#",
-    "http://uri.etsi.org/02918/v1.1.1#",
-];
+/// Namespaces of the wrapper begin so, in all versions of the standard (wire 12.2 has two).
+const WRAPPER: &str = "http://uri.etsi.org/02918/";
 
 /// A reference to a part of the message, hashed as raw octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,7 +80,8 @@ impl SignatureDocument {
         let signed_info = named(*signed_info, DSIG, "SignedInfo")?;
         let value = named(*value, DSIG, "SignatureValue")?;
         let key_info = named(*key_info, DSIG, "KeyInfo")?;
-        let certificate = only(only(key_info, DSIG, "X509Data")?, DSIG, "X509Certificate")?;
+        // The first is the signer's, whatever else KeyInfo says; the signed properties must name it.
+        let certificate = first(first(key_info, DSIG, "X509Data")?, DSIG, "X509Certificate")?;
         let certificate = read_certificate(certificate)?;
         let qualifying = qualifying_properties(signature, objects)?;
         let info = SignedInfo::read(signed_info)?;
@@ -278,8 +276,10 @@ impl SignedInfo {
             let uri = attribute(reference, "URI")?;
             let (form, stated) = read_reference(reference)?;
             if let Some(id) = uri.strip_prefix('#') {
-                let of_type = reference.attribute("Type") == Some(SIGNED_PROPERTIES_TYPE);
-                if !of_type || properties.is_some() {
+                let other_type = reference
+                    .attribute("Type")
+                    .is_some_and(|kind| kind != SIGNED_PROPERTIES_TYPE);
+                if other_type || properties.is_some() {
                     return Err(SignatureError::Malformed(
                         "a reference into the document too many",
                     ));
@@ -485,7 +485,7 @@ fn the_signature<'a, 'i>(tree: &'a Document<'i>) -> Result<Node<'a, 'i>, Signatu
             && root
                 .tag_name()
                 .namespace()
-                .is_some_and(|namespace| WRAPPERS.contains(&namespace));
+                .is_some_and(|namespace| namespace.starts_with(WRAPPER));
         if !known || elements(root)? != [signature] {
             return Err(SignatureError::Malformed(
                 "the signature does not stand alone in its wrapper",
@@ -518,15 +518,6 @@ fn qualifying_properties<'a, 'i>(
     {
         return Err(SignatureError::Malformed(
             "there is more than one set of properties",
-        ));
-    }
-    let target = attribute(qualifying, "Target")?;
-    if target
-        .strip_prefix('#')
-        .is_none_or(|id| signature.attribute("Id") != Some(id))
-    {
-        return Err(SignatureError::Malformed(
-            "the properties are about another signature",
         ));
     }
     Ok(qualifying)

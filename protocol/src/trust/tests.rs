@@ -178,3 +178,51 @@ proptest! {
         prop_assert_eq!(PartMetadata::from_json(&metadata.to_json()), Ok(metadata));
     }
 }
+
+#[test]
+fn of_two_authorities_with_one_name_the_right_one_is_found() {
+    use kontor_pki::authority::{CaParams, CertificateAuthority, Validity};
+    use kontor_pki::profile::Subject;
+    use kontor_pki::signing::{KeyAlgorithm, SigningKey as _, SoftwareKey};
+
+    use super::shared::{ApprovedCa, CaInfo};
+
+    let validity = Validity::days(UnixTime::from_secs(1_000_000_000), 365);
+    let params = CaParams {
+        name: "CA".to_owned(),
+        organization: "Fictional".to_owned(),
+        test: false,
+        key: KeyAlgorithm::EcdsaP256,
+        validity,
+    };
+    let authorities = [(); 2].map(|()| CertificateAuthority::generate(&params).unwrap());
+    let entry = |index: usize, name: &str, authentication_only| ApprovedCa {
+        name: name.to_owned(),
+        authentication_only,
+        top: CaInfo {
+            certificate: authorities[index].certificate().der().to_vec(),
+            ocsp: vec![],
+        },
+        intermediates: vec![],
+        profile_class: kontor_pki::profile::CertificateProfile::Ejbca.class_name(),
+    };
+    let set = TrustSet::new(
+        "DE",
+        vec![config("DE", |shared| {
+            shared.authorities = vec![
+                entry(0, "old", false),
+                entry(1, "for TLS", true),
+                entry(1, "new", false),
+            ];
+        })],
+    )
+    .unwrap();
+    for (authority, name) in authorities.iter().zip(["old", "new"]) {
+        let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let subject = Subject::common_name("leaf");
+        let leaf = authority
+            .issue_signing(key.public_key(), subject, validity)
+            .unwrap();
+        assert_eq!(set.issuer_of("DE", &leaf).unwrap().name, name);
+    }
+}

@@ -208,6 +208,9 @@ impl DocumentVerdict {
         chain_result: Option<&[u8]>,
         chain: Option<&[u8]>,
     ) -> Result<(), VerifyError> {
+        if parts.iter().all(|part| part.name != MESSAGE) {
+            return Err(VerifyError::NotReceived(MESSAGE.to_owned()));
+        }
         if let Some(reference) = self
             .references
             .iter()
@@ -234,15 +237,15 @@ impl DocumentVerdict {
             let reference = reference
                 .filter(|_| !parts[..at].iter().any(|before| before.name == part.name))
                 .ok_or_else(|| VerifyError::NotCovered(part.name.to_string()))?;
-            match message {
-                Some(octets) if part.name == MESSAGE => data_fits(reference, octets)?,
-                _ if reference.algorithm != DigestAlgorithm::Sha512 => {
-                    return Err(VerifyError::OtherAlgorithm(reference.uri.clone()));
-                }
-                _ if reference.digest != part.digest => {
+            if reference.algorithm == DigestAlgorithm::Sha512 {
+                if reference.digest != part.digest {
                     return Err(VerifyError::OtherDigest(reference.uri.clone()));
                 }
-                _ => {}
+            } else {
+                let octets = message
+                    .filter(|_| part.name == MESSAGE)
+                    .ok_or_else(|| VerifyError::OtherAlgorithm(reference.uri.clone()))?;
+                data_fits(reference, octets)?;
             }
         }
         match self

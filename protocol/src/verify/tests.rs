@@ -1,6 +1,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kontor_pki::authority::{
     CaParams, CertificateAuthority, Leaf, OcspAnswer, OcspResponder, Usage, Validity,
 };
@@ -8,7 +10,7 @@ use kontor_pki::certificate::Attribute;
 use kontor_pki::crypto::sha512;
 use kontor_pki::ocsp::{CertId, CertStatus};
 use kontor_pki::profile::{CertificateProfile, Subject};
-use kontor_pki::signing::{KeyAlgorithm, SigningKey as _, SoftwareKey};
+use kontor_pki::signing::{KeyAlgorithm, SigningKey as _, SoftwareKey, ecdsa_der_to_fixed};
 
 use super::*;
 use crate::hash_chain::{Batch, PartDigest, build_batch};
@@ -509,7 +511,7 @@ fn a_direct_signature_covers_the_message_and_nothing_more() {
     );
     assert_eq!(
         refusal(&with_body[1..], None, None),
-        VerifyError::NotCovered("/attachment1".to_owned())
+        VerifyError::NotReceived("/message.xml".to_owned())
     );
     assert_eq!(
         refusal(&[], None, None),
@@ -532,6 +534,40 @@ fn a_direct_signature_covers_the_message_and_nothing_more() {
             VerifyError::ChainNotReferenced
         );
     }
+}
+
+#[test]
+fn the_message_may_be_referenced_by_another_digest_where_its_octets_are_at_hand() {
+    let world = &*WORLD;
+    let info = SignerInfo::new(&world.sign, &world.root.good(&world.sign, NOW), &[]);
+    let sha256 = kontor_pki::crypto::sha256(b"message");
+    let algorithm = world.sign_key.key_algorithm().message_algorithm();
+    let template = prepare(&info, SignedObject::Message([0; 64]), algorithm, NOW);
+    let (from, to) = (STANDARD.encode([0; 64]), STANDARD.encode(sha256));
+    let change = |octets: &[u8]| {
+        String::from_utf8_lossy(octets)
+            .replacen(&from, &to, 1)
+            .replacen("2001/04/xmlenc#sha512", "2001/04/xmlenc#sha256", 1)
+            .into_bytes()
+    };
+    let signed = world
+        .sign_key
+        .sign(algorithm, &change(template.signed_info()))
+        .unwrap();
+    let document = change(&template.finish(&ecdsa_der_to_fixed(&signed, 32).unwrap()));
+    let verdict = judge(&SignatureDocument::parse(&document).unwrap(), "1001", NOW).unwrap();
+    let message = parts(b"message", &[]);
+    assert_eq!(
+        verdict.covers_message(&message, Some(b"message"), None, None),
+        Ok(())
+    );
+    let other = verdict.covers_message(&message, Some(b"another"), None, None);
+    assert_eq!(other, Err(VerifyError::OtherDigest("/message.xml".to_owned())));
+    let unknown = verdict.covers(&message, None, None);
+    assert_eq!(
+        unknown,
+        Err(VerifyError::OtherAlgorithm("/message.xml".to_owned()))
+    );
 }
 
 fn signed_batch(batch: &Batch) -> DocumentVerdict {

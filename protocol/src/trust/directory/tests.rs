@@ -1,4 +1,6 @@
+use kontor_pki::authority::{CaParams, CertificateAuthority, Validity};
 use kontor_pki::crypto::sha512;
+use kontor_pki::signing::KeyAlgorithm;
 use proptest::prelude::*;
 
 use super::*;
@@ -120,5 +122,104 @@ proptest! {
     ]), 0..30)) {
         let text = format!("Content-Type: multipart/related; boundary=out\r\n\r\n{}", pieces.concat());
         prop_assert!(verify(text.as_bytes(), &[], "DE", Relation::Own, now()).is_err());
+    }
+}
+
+fn signed(key: KeyAlgorithm) -> (Vec<u8>, Vec<u8>) {
+    let validity = Validity::days(now(), 1);
+    let params = CaParams {
+        name: "configuration".to_owned(),
+        organization: "Fictional".to_owned(),
+        test: true,
+        key,
+        validity,
+    };
+    let signer = CertificateAuthority::generate(&params).unwrap();
+    let draft = DirectoryDraft {
+        instance: "DE".to_owned(),
+        expires: now() + std::time::Duration::from_secs(600),
+        version: 3,
+        parts: vec![
+            PartDraft {
+                identifier: SHARED_PARAMETERS.to_owned(),
+                location: "/V3/1/shared-params.xml".to_owned(),
+                file_name: None,
+                digest: sha512(b"shared"),
+            },
+            PartDraft {
+                identifier: "FOO".to_owned(),
+                location: "/V3/1/foo".to_owned(),
+                file_name: Some("foo.xml".to_owned()),
+                digest: sha512(b"foo"),
+            },
+        ],
+    };
+    let certificate = signer.certificate().der().to_vec();
+    (draft.sign(&**signer.key(), &certificate).unwrap(), certificate)
+}
+
+#[test]
+fn what_is_signed_is_verified_until_it_expires() {
+    for key in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384] {
+        let (body, certificate) = signed(key);
+        let read = |now| {
+            verify(
+                &body,
+                std::slice::from_ref(&certificate),
+                "DE",
+                Relation::Own,
+                now,
+            )
+        };
+        let directory = read(now()).unwrap();
+        assert_eq!((directory.version(), directory.expires().secs()), (3, 1600));
+        let files: Vec<_> = directory
+            .parts()
+            .iter()
+            .map(|p| (p.file_name(), p.location()))
+            .collect();
+        assert_eq!(
+            files,
+            [
+                ("shared-params.xml", "/V3/1/shared-params.xml"),
+                ("foo.xml", "/V3/1/foo")
+            ]
+        );
+        assert_eq!(
+            directory.accept_part(&directory.parts()[1], b"foo"),
+            Ok(AcceptedPart::Unknown)
+        );
+        let refused = directory.accept_part(&directory.parts()[1], b"bar").unwrap_err();
+        assert_eq!(refused.code(), "part_digest");
+        assert_eq!(
+            read(UnixTime::from_secs(1600)).unwrap_err().code(),
+            "global_conf_outdated"
+        );
+        let code = |r: Result<_, DirectoryError>| r.map(|_: VerifiedDirectory| ()).unwrap_err().code();
+        let certificates = std::slice::from_ref(&certificate);
+        assert_eq!(
+            code(verify(&body, certificates, "FX", Relation::Own, now())),
+            "wrong_instance"
+        );
+        assert_eq!(
+            code(verify(&body, &[], "DE", Relation::Own, now())),
+            "cert_not_found"
+        );
+        let taken = verify(&body, certificates, "DE", Relation::Federated, now()).unwrap();
+        assert_eq!(taken.parts().len(), 1);
+    }
+}
+
+#[test]
+fn one_flipped_byte_never_changes_what_a_directory_says() {
+    let (body, certificate) = signed(KeyAlgorithm::EcdsaP256);
+    let certificates = [certificate];
+    let good = verify(&body, &certificates, "DE", Relation::Own, now()).unwrap();
+    for at in 0..body.len() {
+        let mut changed = body.clone();
+        changed[at] ^= [0x01, 0x20, 0xFF][at % 3];
+        if let Ok(read) = verify(&changed, &certificates, "DE", Relation::Own, now()) {
+            assert_eq!(read, good, "at {at}");
+        }
     }
 }

@@ -1,0 +1,260 @@
+//! `kontor up` as its user meets it: the real program in a directory of its own, judged from outside.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kontor_pki::crypto::sha256;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// Far more than it needs: the machine may be busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One federation at a time: another would take the addresses that are seen to become free.
+static ONE: Mutex<()> = Mutex::new(());
+
+struct Up {
+    dir: PathBuf,
+    process: Child,
+}
+
+impl Up {
+    fn start(dir: &Path) -> Self {
+        let process = Command::new(env!("CARGO_BIN_EXE_kontor"))
+            .args(["up", "--dir"])
+            .arg(dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            dir: dir.to_owned(),
+            process,
+        }
+    }
+
+    /// Waits for `federation.json`.
+    fn ready(&mut self) -> Value {
+        let file = self.dir.join("federation.json");
+        let started = Instant::now();
+        while !file.exists() {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                let (out, err) = self.output();
+                panic!("kontor up ended ({status}) before it was ready:\n{out}\n{err}");
+            }
+            assert!(started.elapsed() < PATIENCE, "kontor up is not ready");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+    }
+
+    /// What it printed; call after its end.
+    fn output(&mut self) -> (String, String) {
+        let (mut out, mut err) = (String::new(), String::new());
+        self.process
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut out)
+            .unwrap();
+        self.process
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut err)
+            .unwrap();
+        (out, err)
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        // Its children follow by the end of their pipes.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn curl_is_missing() -> bool {
+    let missing = Command::new("curl").arg("--version").output().is_err();
+    if missing {
+        eprintln!("SKIPPED: sending through `kontor up` needs curl");
+    }
+    missing
+}
+
+fn run(arguments: &Value) -> String {
+    let arguments: Vec<_> = arguments
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|a| a.as_str().unwrap())
+        .collect();
+    stdout(&Command::new(arguments[0]).args(&arguments[1..]).output().unwrap())
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Whether somebody still listens at an address such as `http://127.77.0.11:9100`.
+fn is_open(url: &Value) -> bool {
+    let address = url.as_str().unwrap().split_once("://").unwrap().1;
+    TcpStream::connect_timeout(&address.parse().unwrap(), Duration::from_millis(200)).is_ok()
+}
+
+fn all_end(federation: &Value) {
+    let started = Instant::now();
+    let nodes = federation["nodes"].as_array().unwrap();
+    let urls = nodes
+        .iter()
+        .map(|n| &n["listen"]["health"])
+        .chain([&federation["authority"]]);
+    for url in urls {
+        while is_open(url) {
+            assert!(
+                started.elapsed() < Duration::from_secs(10),
+                "{url} outlives kontor up"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Sends a sample and compares what is stored with what was sent, file by file.
+fn travels(sample: &Value) {
+    let sent = run(&sample["send"]);
+    assert!(sent.starts_with("HTTP/1.1 200 "), "{sent}");
+    assert!(
+        sent.to_ascii_lowercase().contains("\r\nx-road-request-hash: "),
+        "{sent}"
+    );
+    let shown: Value = serde_json::from_str(&run(&sample["show"])).unwrap();
+    assert_eq!(shown["count"], 1);
+    let stored = &shown["applications"][0];
+    let folder = Path::new(stored["folder"].as_str().unwrap());
+    let arguments = sample["send"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|a| a.as_str()?.split_once("=@"));
+    let files: Vec<_> = arguments
+        .map(|(_, rest)| rest.split(';').next().unwrap())
+        .collect();
+    let parts = stored["parts"].as_array().unwrap();
+    assert_eq!(parts.len(), files.len());
+    for (part, file) in parts.iter().zip(files) {
+        let sent = hex(&sha256(&std::fs::read(file).unwrap()));
+        let kept = hex(&sha256(
+            &std::fs::read(folder.join(part["file"].as_str().unwrap())).unwrap(),
+        ));
+        assert_eq!(kept, sent, "{file}");
+        assert_eq!(part["sha256"], kept.as_str());
+    }
+}
+
+/// Asks for the list of the receiving office through the chamber's node.
+fn as_the_chamber(federation: &Value) -> String {
+    let (first, chamber) = (&federation["nodes"][0], &federation["nodes"][2]);
+    let send = federation["samples"][0]["send"].as_array().unwrap();
+    let own = chamber["listen"]["is_http"].as_str().unwrap();
+    let url = send
+        .last()
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .replace(first["listen"]["is_http"].as_str().unwrap(), own);
+    let client = format!("X-Road-Client: {}/antrag", chamber["member"].as_str().unwrap());
+    run(&serde_json::json!(["curl", "-sS", "-i", "-H", client, url]))
+}
+
+#[test]
+fn applications_travel_and_everything_ends_with_up_however_it_ends() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = tempfile::tempdir().unwrap();
+    let mut up = Up::start(dir.path());
+    let federation = up.ready();
+    assert!(
+        Path::new(federation["trust"].as_str().unwrap())
+            .join("TEST/shared-params.xml")
+            .exists()
+    );
+    let samples = federation["samples"].as_array().unwrap();
+    assert_eq!(samples.len(), 4);
+    let curl = !curl_is_missing();
+    if curl {
+        samples.iter().for_each(travels);
+        // The same application once more is the same application.
+        travels(&samples[0]);
+        assert!(as_the_chamber(&federation).contains("access_denied"));
+    }
+    up.signal(Signal::KILL);
+    up.process.wait().unwrap();
+    all_end(&federation);
+
+    std::fs::remove_file(dir.path().join("federation.json")).unwrap();
+    let mut up = Up::start(dir.path());
+    let federation = up.ready();
+    if curl {
+        let shown = run(&federation["samples"][3]["show"]);
+        assert!(
+            shown.contains("\"count\": 1"),
+            "what was stored survives a restart: {shown}"
+        );
+    }
+    up.signal(Signal::TERM);
+    let status = up.process.wait().unwrap();
+    let (out, err) = up.output();
+    assert!(status.success(), "{status}\n{out}\n{err}");
+    assert!(out.contains("curl -sS -i"), "{out}");
+    all_end(&federation);
+}
+
+#[test]
+fn a_child_that_dies_is_named_with_the_end_of_its_log() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = tempfile::tempdir().unwrap();
+    let mut up = Up::start(dir.path());
+    let federation = up.ready();
+    let config = federation["nodes"][1]["config"].as_str().unwrap();
+    let victim = process_with(config).expect("the node runs");
+    kill_process(victim, Signal::KILL).unwrap();
+    let status = up.process.wait().unwrap();
+    let (_, err) = up.output();
+    assert_eq!(status.code(), Some(1), "{err}");
+    assert!(
+        err.contains("beispielsund-fiktiv") && err.contains("node started"),
+        "{err}"
+    );
+    all_end(&federation);
+}
+
+/// The process that has this argument.
+fn process_with(argument: &str) -> Option<Pid> {
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else {
+            continue;
+        };
+        let Ok(command) = std::fs::read(entry.path().join("cmdline")) else {
+            continue;
+        };
+        if command.split(|b| *b == 0).any(|a| a == argument.as_bytes()) {
+            return Pid::from_raw(pid);
+        }
+    }
+    None
+}
