@@ -86,13 +86,11 @@ async fn course(
 
     let draft = draft(handles, &trust, connection, &request, message_digest);
     let signer = request.client().member();
-    let batch = handles.verdicts.verify(
-        &trust,
-        &signature,
-        &draft.parts(body.as_ref()),
-        signer,
-        handles.now(),
-    )?;
+    let parts = draft.parts(body.as_ref());
+    let batch =
+        handles
+            .verdicts
+            .verify(&trust, &signature, request.bytes(), &parts, signer, handles.now())?;
     // Rights may have changed while a long body came in, and the signer is known only now.
     handles.registry.permit(&trust, &request)?;
     let signed = Signed {

@@ -255,9 +255,14 @@ fn verified(
             .map(|body| PartDigest::attachment(1, body.digest)),
     );
     let signer = request.service().provider().member();
-    let batch = handles
-        .verdicts
-        .verify(trust, &received.signature, &parts, signer, handles.now())?;
+    let batch = handles.verdicts.verify(
+        trust,
+        &received.signature,
+        &received.message,
+        &parts,
+        signer,
+        handles.now(),
+    )?;
     let response = RestResponse::parse(received.message.clone())?;
     response.check_answers(request, &request.request_hash(request_body))?;
     Ok((
