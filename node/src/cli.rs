@@ -6,6 +6,7 @@ mod authority;
 mod log;
 mod node;
 mod up;
+mod verify;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -35,7 +36,7 @@ const AFTER_HELP: &str = "\
 Begin with `kontor up`: a federation of three members on this machine, with test trust, samples and the commands \
 to try it. `kontor help COMMAND` says more about each command.
 
-Exit codes: 0 done, 1 failed, 64 wrong usage.";
+Exit codes: 0 done, 1 failed, 64 wrong usage; `kontor verify` has its own.";
 
 #[derive(Parser)]
 #[command(
@@ -65,6 +66,9 @@ enum Command {
     /// Run a whole federation on this machine: authority, three nodes, a sample service
     #[command(long_about = up::LONG_ABOUT)]
     Up(up::Up),
+    /// Check evidence containers offline: who signed what and when, and does it hold
+    #[command(long_about = verify::LONG_ABOUT)]
+    Verify(verify::Verify),
 }
 
 /// Runs the command of this process.
@@ -83,19 +87,35 @@ pub fn run() -> ExitCode {
         Command::Log(command) => command.run(),
         Command::Node(command) => command.run(),
         Command::Up(up) => up.run(),
+        Command::Verify(verify) => verify.run(),
     };
     match ended {
         Ok(code) => code,
         Err(error) => {
-            let name = if std::io::stderr().is_terminal() {
-                "\u{1b}[1;31mkontor:\u{1b}[0m"
-            } else {
-                "kontor:"
-            };
-            let _ = writeln!(std::io::stderr(), "{name} {error:#}");
+            complain(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn complain(error: &anyhow::Error) {
+    let name = if std::io::stderr().is_terminal() {
+        "\u{1b}[1;31mkontor:\u{1b}[0m"
+    } else {
+        "kontor:"
+    };
+    let _ = writeln!(std::io::stderr(), "{name} {error:#}");
+}
+
+/// Ends a command whose arguments name something that is not there or not of that kind.
+fn refuse(error: &anyhow::Error) -> anyhow::Result<ExitCode> {
+    complain(error);
+    Ok(ExitCode::from(USAGE))
+}
+
+/// Something worth knowing that is no part of the answer.
+fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
 }
 
 /// Prints to standard output; a reader that closed it early is no mistake.

@@ -68,26 +68,7 @@ struct Judge<'a> {
 
 impl<'a> Judge<'a> {
     fn new(question: &'a Question<'a>) -> Self {
-        let trust = question.trust;
-        let report = Report {
-            verdict: Verdict::Valid,
-            reasons: Vec::new(),
-            instant: None,
-            still_sound: None,
-            signer: None,
-            signer_name: None,
-            certificate: None,
-            ocsp_this_update: None,
-            signing_time: None,
-            time_stamp: None,
-            message: None,
-            parts: Vec::new(),
-            leaf: None,
-            test: trust.is_test(),
-            trust_instance: trust.own_instance().to_owned(),
-            trust_expires: trust.expires(),
-            notes: Vec::new(),
-        };
+        let report = Report::empty(question.trust);
         Self { question, report }
     }
 

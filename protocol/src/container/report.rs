@@ -9,6 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::subject::{MessageForm, MessageRole, Subject};
 use crate::id::MemberId;
+use crate::trust::TrustSet;
 
 /// The answer to "does it hold?". Ordered by what a list of files is judged by: the worst is last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -253,6 +254,39 @@ fn shown(text: &str) -> String {
 }
 
 impl Report {
+    /// A report of which nothing is known but the trust it would be judged by.
+    pub(super) fn empty(trust: &TrustSet) -> Self {
+        Self {
+            verdict: Verdict::Valid,
+            reasons: Vec::new(),
+            instant: None,
+            still_sound: None,
+            signer: None,
+            signer_name: None,
+            certificate: None,
+            ocsp_this_update: None,
+            signing_time: None,
+            time_stamp: None,
+            message: None,
+            parts: Vec::new(),
+            leaf: None,
+            test: trust.is_test(),
+            trust_instance: trust.own_instance().to_owned(),
+            trust_expires: trust.expires(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// A report about evidence that could not even be opened.
+    #[must_use]
+    pub fn refused(trust: &TrustSet, reason: Reason) -> Self {
+        Self {
+            verdict: reason.verdict,
+            reasons: vec![reason],
+            ..Self::empty(trust)
+        }
+    }
+
     /// The report in words, several lines, the verdict first.
     #[must_use]
     pub fn in_words(&self) -> String {
