@@ -103,10 +103,13 @@ pub fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A link and since when it is idle.
+type Idle<P> = (Instant, Link<P>);
+
 /// Idle links by place.
 #[derive(Debug)]
 pub struct Links<K, P> {
-    idle: Mutex<HashMap<K, Vec<(Instant, Link<P>)>>>,
+    idle: Mutex<HashMap<K, Vec<Idle<P>>>>,
 }
 
 impl<K, P> Default for Links<K, P> {

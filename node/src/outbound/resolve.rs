@@ -13,15 +13,15 @@ const LOOKUP: Duration = Duration::from_secs(10);
 
 /// A server that may be asked.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Candidate {
+pub(super) struct Candidate {
     /// The server.
-    pub server: ServerId,
+    pub(super) server: ServerId,
     /// Host name or address as global configuration gives it.
-    pub host: String,
+    pub(super) host: String,
 }
 
 /// The servers at which a provider is registered, in random order; one if the consumer named it.
-pub fn candidates(
+pub(super) fn candidates(
     trust: &TrustSet,
     provider: &ClientId,
     wanted: Option<&ServerId>,
@@ -81,7 +81,7 @@ pub fn candidates(
 }
 
 /// Addresses of a host, port 5500.
-pub async fn addresses(host: &str) -> Result<Vec<SocketAddr>, Fault> {
+pub(super) async fn addresses(host: &str) -> Result<Vec<SocketAddr>, Fault> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, PORT)]);
     }
