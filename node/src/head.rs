@@ -13,9 +13,9 @@ use http::{HeaderMap, request, response};
 use hyper::rt::{Read, ReadBufCursor, Write};
 
 /// Heads larger than this are not noted; hyper refuses them on its own.
-const MOST: usize = 64 * 1024;
+const MOST: usize = 256 * 1024;
 /// Header lines looked at.
-const LINES: usize = 512;
+const LINES: usize = 1024;
 
 /// Bytes of the next head on one connection.
 #[derive(Clone, Debug, Default)]

@@ -28,8 +28,10 @@ const CONNECTIONS: usize = 4096;
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Time for a request head, counted from its first byte or from the end of the last exchange.
 const HEAD: Duration = Duration::from_secs(60);
-/// What hyper may buffer of one head; faults of our own begin far below.
-const BUFFER: usize = 64 * 1024;
+/// What hyper may buffer of one head: twice what a REST message may have, so that our own faults come first.
+const BUFFER: usize = 256 * 1024;
+/// Header lines hyper takes, beyond those a REST message may have.
+const LINES: usize = 1024;
 
 /// What is known of the other end of a connection.
 #[derive(Debug)]
@@ -95,7 +97,7 @@ pub async fn serve<H, F>(
         shutdown.spawn(async move {
             let _permit = permit;
             if let Err(error) = connection(name, stream, peer, acceptor, &down, handler).await {
-                tracing::debug!(listener = name, client.addr = %peer, error, "connection ended");
+                tracing::info!(listener = name, client.addr = %peer, error, "a connection was given up");
             }
         });
     }
@@ -142,10 +144,7 @@ where
             let stream = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream))
                 .await
                 .map_err(|_| "TLS handshake took too long".to_owned())?
-                .inspect_err(|error| {
-                    tracing::info!(listener = name, client.addr = %peer, %error, "TLS handshake refused");
-                })
-                .map_err(|e| e.to_string())?;
+                .map_err(|e| format!("TLS handshake refused: {e}"))?;
             let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
             let certificates = presented
                 .iter()
@@ -193,7 +192,7 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(BUFFER)
-        .max_headers(512)
+        .max_headers(LINES)
         .half_close(true)
         .serve_connection(Tapped::new(stream, tap), service);
     tokio::pin!(serving);
