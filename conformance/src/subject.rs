@@ -142,7 +142,7 @@ impl NodeProcess {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the node ended at start with {status}: {}", tail(&run.log));
             }
-            let said = match http::get(run.health, "/").await {
+            let said = match http::get(run.health, "/health").await {
                 Ok(answer) if answer.status.is_success() => return Ok(()),
                 Ok(answer) => format!("{}: {}", answer.status, String::from_utf8_lossy(&answer.body)),
                 Err(error) => format!("{error:#}"),

@@ -200,7 +200,7 @@ async fn configuration_expired(world: &World) -> Result<()> {
         "the provider says {fault}"
     );
     ensure!(service.calls(&id).is_empty(), "the service was called");
-    let health = http::get(beta.health(), "/").await?;
+    let health = http::get(beta.health(), "/health").await?;
     ensure!(
         !health.status.is_success(),
         "the health check passes with an expired configuration (wire 7.9)"
