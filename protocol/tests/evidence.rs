@@ -528,7 +528,7 @@ fn a_companion_ties_a_container_to_its_leaf() {
     let companion = unstamped.companion(true);
     let report = ask(&stamped, &companion);
     assert_verdict(&report, Verdict::Valid, "");
-    let leaf = report.leaf.unwrap();
+    let leaf = report.leaf.as_ref().unwrap();
     assert!(leaf.belongs && leaf.number == 42 && leaf.kind == "request");
 
     let mut salted = companion.clone();
@@ -556,6 +556,7 @@ fn a_companion_ties_a_container_to_its_leaf() {
         Verdict::Invalid,
         "leaf_test_bit",
     );
+    assert!(report.in_words().contains("its companion fits: entry 42"));
     let question = Question {
         trust: &trust,
         at: None,

@@ -19,9 +19,9 @@ use super::read::{Container, ContainerError};
 use super::report::{
     CertificateFacts, Instant, InstantSource, LeafFacts, Reason, Report, StillSound, Verdict,
 };
-use super::subject::Subject;
+use super::subject::{MessageRole, Subject};
 use super::{Companion, MESSAGE};
-use crate::log::{Leaf, ListedPart, leaf_hash};
+use crate::log::{EntryKind, Leaf, ListedPart, leaf_hash};
 use crate::signature::SignatureDocument;
 use crate::trust::TrustSet;
 use crate::verify::{VerifyError, verify_document};
@@ -257,8 +257,12 @@ impl<'a> Judge<'a> {
     fn parties(&mut self, leaf: &Leaf, subject: &Subject) {
         let same_client = leaf.client.as_ref() == Some(&subject.client);
         let same_service = leaf.service.as_ref() == Some(&subject.service);
-        if !same_client || !same_service {
-            let text = "the leaf names another client or service than the message";
+        let kind = match subject.role {
+            MessageRole::Request => EntryKind::Request,
+            MessageRole::Response => EntryKind::Response,
+        };
+        if !same_client || !same_service || leaf.kind != kind {
+            let text = "the leaf is about another kind of message, client or service than the container";
             self.refuse(Verdict::Invalid, "leaf_other_parties", text);
         }
     }

@@ -358,10 +358,11 @@ impl Report {
             )?;
         }
         if let Some(leaf) = &self.leaf {
-            let state = if leaf.belongs { "is" } else { "is NOT" };
+            // Number and time are bound by the tree, not by the commitment: without a proof they are what a file says.
+            let state = if leaf.belongs { "fits" } else { "does NOT fit" };
             writeln!(
                 out,
-                "  it {state} entry {} of log {}, logged {}",
+                "  its companion {state}: entry {} of log {}, logged {} (inclusion in the log is not proven here)",
                 leaf.number, leaf.log, leaf.logged
             )?;
         }
