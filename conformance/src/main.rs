@@ -61,6 +61,9 @@ struct RunArguments {
     /// Only the cases that are part of the project's tests
     #[arg(long)]
     quick: bool,
+    /// Say only what went wrong
+    #[arg(long)]
+    quiet: bool,
     /// Only requirements whose id contains one of these
     only: Vec<String>,
 }
@@ -192,6 +195,7 @@ async fn cases(arguments: RunArguments) -> Result<ExitCode> {
     let selection = Selection {
         quick: arguments.quick,
         only: arguments.only,
+        quiet: arguments.quiet,
     };
     let report = suite::run(&subject, &selection, &gaps).await?;
     if let Some(path) = arguments.json {

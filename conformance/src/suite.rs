@@ -28,7 +28,7 @@ use crate::peer::Peer;
 use crate::peer::consumer::{Answered, Ask, Outgoing};
 use crate::peer::provider::Listening;
 use crate::plan::{INSTANCE, NodePlan, PeerPlan, ServicePlan};
-use crate::report::{Finding, Gaps, Report, say};
+use crate::report::{Finding, Gaps, Outcome, Report, say};
 use crate::requirement::Requirement;
 use crate::service::Service;
 use crate::subject::Subject;
@@ -87,6 +87,8 @@ pub struct Selection {
     pub quick: bool,
     /// Only requirements whose id contains one of these; all if empty.
     pub only: Vec<String>,
+    /// Says only what went wrong.
+    pub quiet: bool,
 }
 
 impl Selection {
@@ -100,7 +102,7 @@ impl Selection {
     }
 }
 
-/// Runs the selected cases against `subject`, printing each as it ends.
+/// Runs the selected cases against `subject`, saying each as it ends.
 pub async fn run(subject: &Subject, selection: &Selection, gaps: &Gaps) -> Result<Report> {
     let world = World::start(subject)
         .await
@@ -115,7 +117,10 @@ pub async fn run(subject: &Subject, selection: &Selection, gaps: &Gaps) -> Resul
                 Err(error) => Finding::Failed(error),
             },
         };
-        say(report.add(case.requirement, finding, begin.elapsed(), gaps));
+        let line = report.add(case.requirement, finding, begin.elapsed(), gaps);
+        if !selection.quiet || line.outcome != Outcome::Passed {
+            say(line);
+        }
     }
     say(report.summary());
     Ok(report)

@@ -384,15 +384,19 @@ async fn second(world: &World) -> Result<()> {
 
 async fn duplicate_id(world: &World) -> Result<()> {
     // No paper says which of the two it is.
-    redrafted(world, &["malformed_signature", "invalid_signature_value"], |signer, digest, ocsp| {
-        let mut document = signer.document(None, digest, &[ocsp]);
-        replace(
-            &mut document,
-            "Id=\"ocsp-response-1\"",
-            "Id=\"signed-properties\"",
-        )?;
-        Ok(document)
-    })
+    redrafted(
+        world,
+        &["malformed_signature", "invalid_signature_value"],
+        |signer, digest, ocsp| {
+            let mut document = signer.document(None, digest, &[ocsp]);
+            replace(
+                &mut document,
+                "Id=\"ocsp-response-1\"",
+                "Id=\"signed-properties\"",
+            )?;
+            Ok(document)
+        },
+    )
     .await
 }
 
