@@ -17,9 +17,10 @@ mod keytree;
 mod content;
 mod blob;
 mod entry;
-mod draft;
 mod leaf;
+mod draft;
 mod round;
+mod queue;
 mod exchange;
 mod recovery;
 mod read;
@@ -53,8 +54,10 @@ use exchange::Abandoned;
 use format::Layout;
 use identity::Home;
 use keytree::KeyRing;
+use leaf::Origin;
+use queue::Work;
 use read::Reader;
-use sequencer::{Published, Sequencer, Setup, Work};
+use sequencer::{Published, Sequencer, Setup};
 use status::Status;
 
 /// Entries that may wait for the writer; more wait for a place.
@@ -114,6 +117,7 @@ pub struct MessageLog {
     abandoned: Abandoned,
     content: ContentStore,
     policy: Arc<RetentionPolicy>,
+    origin: Origin,
     home: Home,
     master: Arc<MasterKey>,
 }
@@ -166,6 +170,7 @@ impl MessageLog {
             recovered.as_ref().map(|found| &found.segment),
         )?;
         let (published, abandoned) = (Published::default(), Abandoned::default());
+        let origin = Origin { log: home.id, test };
         let sequencer = Sequencer::start(
             Setup {
                 home: home.clone(),
@@ -176,7 +181,7 @@ impl MessageLog {
                 keys,
                 clock,
                 policy: settings.retention.clone(),
-                test,
+                origin,
                 first_segment_bytes: settings.first_segment_bytes,
                 segment_bytes: settings.segment_bytes,
                 group_wait: settings.group_wait,
@@ -206,6 +211,7 @@ impl MessageLog {
             abandoned,
             content,
             policy,
+            origin,
             home,
             master,
         })
@@ -214,7 +220,7 @@ impl MessageLog {
     /// Records a message. Resolves once its entry is on disk; dropping the future does not take it back. A response must cite
     /// its request, which must be open.
     pub async fn append(&self, entry: NewEntry) -> Result<Receipt, LogError> {
-        let draft = Box::new(Draft::message(entry, &self.policy));
+        let draft = Box::new(Draft::message(&self.origin, entry, &self.policy));
         self.send(|done| Work::Append(draft, done)).await
     }
 
@@ -245,7 +251,7 @@ impl MessageLog {
         token: Bytes,
         covered: Vec<u64>,
     ) -> Result<Receipt, LogError> {
-        let draft = Box::new(Draft::timestamp(token, covered, &self.policy));
+        let draft = Box::new(Draft::timestamp(&self.origin, token, covered, &self.policy));
         self.send(|done| Work::Append(draft, done)).await
     }
 

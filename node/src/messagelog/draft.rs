@@ -5,31 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kontor_pki::crypto::{random, sha512};
-use kontor_protocol::{
-    id::{ClientId, ServerId, ServiceId},
-    log::{Part, commitment, encode_parts},
+use kontor_protocol::log::{Leaf, Part, RetentionClass, commitment, encode_parts};
+
+use super::{
+    entry::{BatchSignature, LoggedBody, NewEntry, Retention, RetentionPolicy},
+    leaf::{self, Origin, Parties, Subject},
 };
-
-use super::entry::{BatchSignature, EntryKind, LoggedBody, NewEntry, Retention, RetentionPolicy};
-
-/// What an entry is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Subject {
-    Message(EntryKind),
-    /// An exchange ended without its answer.
-    FailureClosure,
-    /// A token for earlier entries.
-    Timestamp,
-}
-
-/// The parties of an entry, as they stand in its leaf.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Parties {
-    pub(crate) client: Option<ClientId>,
-    pub(crate) service: Option<ServiceId>,
-    pub(crate) client_server: Option<ServerId>,
-    pub(crate) provider_server: Option<ServerId>,
-}
 
 pub(crate) struct DraftHead {
     pub(crate) query_id: String,
@@ -39,14 +20,10 @@ pub(crate) struct DraftHead {
 
 /// See the module.
 pub(crate) struct Draft {
-    pub(crate) subject: Subject,
-    pub(crate) parties: Parties,
-    pub(crate) retention: Retention,
-    /// Bytes of message and body.
-    pub(crate) size: u64,
+    /// Complete but for number, second and period.
+    pub(crate) leaf: Leaf,
     pub(crate) salt: [u8; 32],
     pub(crate) parts: Vec<u8>,
-    pub(crate) commitment: [u8; 32],
     pub(crate) head: Option<DraftHead>,
     pub(crate) body: LoggedBody,
     pub(crate) signature: Option<Arc<BatchSignature>>,
@@ -58,17 +35,20 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    fn new(subject: Subject, parties: Parties, retention: Retention, parts: &[Part<'_>]) -> Self {
+    fn new(
+        origin: &Origin,
+        subject: Subject,
+        parties: Parties,
+        evidence: &RetentionClass,
+        parts: &[Part<'_>],
+    ) -> Self {
         let (salt, parts) = (random(), encode_parts(parts));
-        let commitment = commitment(&salt, &parts);
+        let mut leaf = leaf::unnumbered(origin, subject, parties, commitment(&salt, &parts));
+        leaf.retention.evidence = Some(evidence.clone());
         Self {
-            subject,
-            parties,
-            retention,
-            size: 0,
+            leaf,
             salt,
             parts,
-            commitment,
             head: None,
             body: LoggedBody::None,
             signature: None,
@@ -81,7 +61,7 @@ impl Draft {
     }
 
     /// A message of an exchange.
-    pub(crate) fn message(entry: NewEntry, policy: &RetentionPolicy) -> Self {
+    pub(crate) fn message(origin: &Origin, entry: NewEntry, policy: &RetentionPolicy) -> Self {
         let chain_digest = entry.chain.as_ref().map(|chain| sha512(chain));
         let message_length = entry.message.len() as u64;
         let body = match &entry.body {
@@ -89,11 +69,12 @@ impl Draft {
             LoggedBody::Inline(bytes, digest) => Some((bytes.len() as u64, digest)),
             LoggedBody::Content(file, digest) => Some((file.len(), digest)),
         };
-        let mut parts = vec![Part {
+        let mut parts = Vec::with_capacity(5);
+        parts.push(Part {
             name: "message.xml",
             length: message_length,
             digest: &entry.message_digest,
-        }];
+        });
         if let Some((length, digest)) = body {
             parts.push(Part {
                 name: "attachment1",
@@ -125,21 +106,23 @@ impl Draft {
             digest,
         });
         let size = message_length + body.map_or(0, |(length, _)| length);
-        let retention = policy.choose(&entry.service);
+        let Retention { head, body, evidence } = policy.choose(&entry.service);
         let parties = Parties {
             client: Some(entry.client),
             service: Some(entry.service),
             client_server: entry.client_server,
             provider_server: entry.provider_server,
         };
-        let draft = Self::new(Subject::Message(entry.kind), parties, retention, &parts);
+        let mut draft = Self::new(origin, Subject::Message(entry.kind), parties, &evidence, &parts);
+        draft.leaf.size_class = Leaf::size_class(size);
+        draft.leaf.retention.head = Some(head);
+        draft.leaf.retention.body = (!matches!(entry.body, LoggedBody::None)).then_some(body);
         let head = DraftHead {
             query_id: entry.query_id,
             request_id: entry.request_id,
             message: entry.message,
         };
         Self {
-            size,
             head: Some(head),
             body: entry.body,
             signature: Some(entry.signature),
@@ -151,6 +134,7 @@ impl Draft {
 
     /// The end of an exchange without an answer. It speaks of the same parties as the request.
     pub(crate) fn failure_closure(
+        origin: &Origin,
         request: u64,
         parties: Parties,
         fault: String,
@@ -162,7 +146,13 @@ impl Draft {
             length: fault.len() as u64,
             digest: &digest,
         }];
-        let draft = Self::new(Subject::FailureClosure, parties, policy.default.clone(), &parts);
+        let draft = Self::new(
+            origin,
+            Subject::FailureClosure,
+            parties,
+            &policy.default.evidence,
+            &parts,
+        );
         Self {
             answers: Some(request),
             fault: Some(fault),
@@ -171,7 +161,12 @@ impl Draft {
     }
 
     /// A token over earlier entries.
-    pub(crate) fn timestamp(token: Bytes, covered: Vec<u64>, policy: &RetentionPolicy) -> Self {
+    pub(crate) fn timestamp(
+        origin: &Origin,
+        token: Bytes,
+        covered: Vec<u64>,
+        policy: &RetentionPolicy,
+    ) -> Self {
         let numbers: Vec<u8> = covered.iter().flat_map(|number| number.to_be_bytes()).collect();
         let (token_digest, numbers_digest) = (sha512(&token), sha512(&numbers));
         let parts = [
@@ -186,12 +181,8 @@ impl Draft {
                 digest: &numbers_digest,
             },
         ];
-        let draft = Self::new(
-            Subject::Timestamp,
-            Parties::default(),
-            policy.default.clone(),
-            &parts,
-        );
+        let (subject, evidence) = (Subject::Timestamp, &policy.default.evidence);
+        let draft = Self::new(origin, subject, Parties::default(), evidence, &parts);
         Self {
             token: Some(token),
             covered,

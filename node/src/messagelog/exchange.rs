@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::{
     format::{Cursor, length},
-    sequencer::Work,
+    queue::Work,
 };
 
 /// Fault code of an exchange that the process did not live to finish.
@@ -49,7 +49,7 @@ impl Abandoned {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn push(&self, request: u64, fault: String) {
+    pub(crate) fn push(&self, request: u64, fault: String) {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

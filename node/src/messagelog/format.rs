@@ -79,6 +79,9 @@
 //!   signature document (64); 5 hash chain; 6 number answered or closed (8); 7 fault code; 8 time-stamp token; 9 numbers
 //!   covered (8 each).
 //!
+//! The part list of a message is the one of [`kontor_protocol::log`]. A failure closure lists `fault`, the fault code. A
+//! time-stamp lists `timestamp.tst`, the token, and `numbers`, as in field 9. So the leaf commits to them.
+//!
 //! A shared document has the digest and position in every evidence blob that cites it and is readable through any of
 //! them; when the last is forgotten, nobody has its key.
 //!
@@ -90,6 +93,18 @@
 //! 0. The entry `number − first` is the leaf at depth 32 with that path, most significant bit first; child = HMAC-SHA-256(parent,
 //! one byte 0 or 1). Blob key = HKDF-SHA-256(leaf, no salt, `kontor/log/blob/1` ‖ class). Forgetting an entry
 //! replaces the node above it by the siblings along its path.
+//!
+//! # What forgetting can and cannot do
+//!
+//! A key file is written new, synced and renamed, and the bytes of the old one are overwritten. That erases nothing on file
+//! systems that copy on write, nor on flash memory, which keep old blocks for a while. Whoever needs more gives `log/keys` a
+//! small device of its own, and keeps backups of it apart, to age out before the keys must be gone.
+//!
+//! Digests of parts are unsalted in X-Road's hash chains, and a chain of one message names digests of others in its batch.
+//! What blinds them is `x-road-request-id`, a random UUID inside the head: it stands in no leaf, no index, no evidence
+//! blob, and must not stand in operator logs that live longer than the head (90 days at most). That holds for messages of
+//! our making; those of others depend on their maker. Once head *and* evidence are forgotten nobody can confirm a guess;
+//! while only the head is, nobody can read it.
 //!
 //! # Content file
 //!

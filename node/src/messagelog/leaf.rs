@@ -1,14 +1,31 @@
 //! Leaves as the writer makes them and recovery reads them; the bytes are those of [`kontor_protocol::log`].
 
 use kontor_pki::time::UnixTime;
-use kontor_protocol::log::{self as proven, Direction, Leaf};
-
-use super::{
-    draft::{Draft, Parties, Subject},
-    entry::{EntryKind, LoggedBody},
-    keytree::BlobClass,
-    round::Slot,
+use kontor_protocol::{
+    id::{ClientId, ServerId, ServiceId},
+    log::{self as proven, Direction, Leaf, RetentionClass},
 };
+
+use super::{entry::EntryKind, keytree::BlobClass};
+
+/// What an entry is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Message(EntryKind),
+    /// An exchange ended without its answer.
+    FailureClosure,
+    /// A token for earlier entries.
+    Timestamp,
+}
+
+/// The parties of an entry, as they stand in its leaf.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Parties {
+    pub(crate) client: Option<ClientId>,
+    pub(crate) service: Option<ServiceId>,
+    pub(crate) client_server: Option<ServerId>,
+    pub(crate) provider_server: Option<ServerId>,
+}
 
 /// The key period of an instant: year times 100 plus month, UTC.
 pub(crate) fn period(now: UnixTime) -> u32 {
@@ -27,9 +44,16 @@ pub(crate) fn period(now: UnixTime) -> u32 {
     u32::try_from(year * 100 + month).unwrap_or(u32::MAX)
 }
 
-/// The leaf of a draft that got its number.
-pub(crate) fn leaf(draft: &Draft, slot: &Slot<'_>, period: u32) -> Leaf {
-    let (kind, direction) = match draft.subject {
+/// Whose leaves these are: the same for every entry of a log.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) log: [u8; 32],
+    pub(crate) test: bool,
+}
+
+/// The leaf of an entry that has no number yet; the writer sets number and time.
+pub(crate) fn unnumbered(origin: &Origin, subject: Subject, parties: Parties, commitment: [u8; 32]) -> Leaf {
+    let (kind, direction) = match subject {
         Subject::Message(EntryKind::RequestSent) => (proven::EntryKind::Request, Direction::Sent),
         Subject::Message(EntryKind::RequestReceived) => (proven::EntryKind::Request, Direction::Received),
         Subject::Message(EntryKind::ResponseSent) => (proven::EntryKind::Response, Direction::Sent),
@@ -37,30 +61,21 @@ pub(crate) fn leaf(draft: &Draft, slot: &Slot<'_>, period: u32) -> Leaf {
         Subject::FailureClosure => (proven::EntryKind::FailureClosure, Direction::None),
         Subject::Timestamp => (proven::EntryKind::TimeStamp, Direction::None),
     };
-    let parties = draft.parties.clone();
-    let retention = proven::Retention {
-        head: draft.head.as_ref().map(|_| draft.retention.head.clone()),
-        body: match draft.body {
-            LoggedBody::None => None,
-            LoggedBody::Inline(..) | LoggedBody::Content(..) => Some(draft.retention.body.clone()),
-        },
-        evidence: Some(draft.retention.evidence.clone()),
-    };
     Leaf {
         kind,
         direction,
-        test: slot.test,
-        size_class: Leaf::size_class(draft.size),
-        log_id: *slot.log,
-        number: slot.number,
-        second: Leaf::second_of(slot.now),
-        period,
+        test: origin.test,
+        size_class: 0,
+        log_id: origin.log,
+        number: 0,
+        second: 0,
+        period: 0,
         client: parties.client,
         service: parties.service,
         client_server: parties.client_server,
         provider_server: parties.provider_server,
-        retention,
-        commitment: draft.commitment,
+        retention: proven::Retention::default(),
+        commitment,
     }
 }
 
@@ -85,14 +100,14 @@ pub(crate) fn is_timestamp(leaf: &[u8]) -> bool {
 }
 
 /// Month and retention class under which the key of a blob is found.
-pub(crate) fn key_of(leaf: &Leaf, class: BlobClass) -> Option<(u32, String)> {
+pub(crate) fn key_of(leaf: &Leaf, class: BlobClass) -> Option<(u32, RetentionClass)> {
     let retention = match class {
         BlobClass::Head => &leaf.retention.head,
         BlobClass::Body => &leaf.retention.body,
         BlobClass::Evidence => &leaf.retention.evidence,
         BlobClass::Shared => return None,
     };
-    Some((leaf.period, retention.as_ref()?.as_str().to_owned()))
+    Some((leaf.period, retention.clone()?))
 }
 
 #[cfg(test)]

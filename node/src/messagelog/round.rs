@@ -7,7 +7,7 @@ use kontor_pki::{
     crypto::{self, AeadKey},
     time::UnixTime,
 };
-use kontor_protocol::log::{LEAF_LIMIT, RetentionClass};
+use kontor_protocol::log::{LEAF_LIMIT, Leaf, RetentionClass};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -79,7 +79,6 @@ pub(crate) struct Round {
 /// Where in the log a draft is placed.
 pub(crate) struct Slot<'a> {
     pub(crate) log: &'a [u8; 32],
-    pub(crate) test: bool,
     /// First number of the segment.
     pub(crate) segment: u64,
     /// Offset in the segment at which this round will be written.
@@ -126,33 +125,28 @@ impl Round {
     /// Turns a draft into a record of this round. Nothing of it is in the round when this fails.
     pub(crate) fn place(
         &mut self,
-        draft: &Draft,
+        draft: &mut Draft,
         slot: &Slot<'_>,
         keys: &mut KeyRing,
         documents: &mut Documents,
     ) -> Result<Vec<u8>, LogError> {
         let period = leaf::period(slot.now);
-        let mut key = |class, retention: &RetentionClass| {
-            let name = KeyName {
-                class,
-                retention: retention.as_str().into(),
-                period,
-            };
-            keys.for_writing(&name, slot.number)
-        };
-        // All keys first: making a key file is the one step that can fail.
-        let evidence_key = key(BlobClass::Evidence, &draft.retention.evidence)?;
-        let head_key = draft
-            .head
-            .as_ref()
-            .map(|_| key(BlobClass::Head, &draft.retention.head))
-            .transpose()?;
-        let body_key = match draft.body {
-            LoggedBody::None => None,
-            LoggedBody::Inline(..) | LoggedBody::Content(..) => {
-                Some(key(BlobClass::Body, &draft.retention.body)?)
+        let mut key = |class, retention: &Option<RetentionClass>| match retention {
+            None => Ok(None),
+            Some(retention) => {
+                let name = KeyName {
+                    class,
+                    retention: retention.clone(),
+                    period,
+                };
+                keys.for_writing(&name, slot.number).map(Some)
             }
         };
+        // All keys first: making a key file is the one step that can fail. The leaf names a class for each blob there is.
+        let retention = &draft.leaf.retention;
+        let evidence_key = key(BlobClass::Evidence, &retention.evidence)?.expect("every entry has evidence");
+        let head_key = key(BlobClass::Head, &retention.head)?;
+        let body_key = key(BlobClass::Body, &retention.body)?;
         let mut nonces = [[0; 12]; 3];
         crypto::fill_random(nonces.as_flattened_mut());
         let bound = |class| associated_data(slot.log, slot.number, class, period);
@@ -230,7 +224,10 @@ impl Round {
                 (BlobState::ContentFile, sealed)
             }
         };
-        let leaf = leaf::leaf(draft, slot, period).to_bytes();
+        draft.leaf.number = slot.number;
+        draft.leaf.second = Leaf::second_of(slot.now);
+        draft.leaf.period = period;
+        let leaf = draft.leaf.to_bytes();
         let place = RecordPlace {
             kind: RecordKind::Entry,
             number: slot.number,

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     content::ContentStore,
-    draft::{Draft, Subject},
+    draft::Draft,
     entry::{Receipt, RetentionPolicy},
     error::LogError,
     exchange::{Abandoned, INTERRUPTED, OpenRequests, encode_open},
@@ -20,7 +20,8 @@ use super::{
     housekeeper::Housekeeper,
     identity::Home,
     keytree::KeyRing,
-    leaf,
+    leaf::{self, Origin},
+    queue::Work,
     record::{BlobState, NO_BLOB, RecordKind, RecordPlace, append_record},
     recovery::Recovered,
     round::{Documents, Done, Round, Slot},
@@ -34,20 +35,6 @@ use crate::clock::SharedClock;
 const ROUND_BYTES: usize = 2 * 1024 * 1024;
 /// Entries taken from the queue at once.
 const ROUND_ENTRIES: usize = 1024;
-
-/// What is sent to the writer.
-pub(crate) enum Work {
-    Append(Box<Draft>, Done),
-    /// Ends an exchange that has no answer.
-    Close {
-        request: u64,
-        fault: String,
-        done: Done,
-    },
-    /// Exchanges were abandoned: look.
-    Wake,
-    Stop(oneshot::Sender<()>),
-}
 
 /// What the writer shares with readers.
 #[derive(Clone, Default)]
@@ -79,7 +66,7 @@ pub(crate) struct Setup {
     pub(crate) keys: KeyRing,
     pub(crate) clock: SharedClock,
     pub(crate) policy: RetentionPolicy,
-    pub(crate) test: bool,
+    pub(crate) origin: Origin,
     pub(crate) first_segment_bytes: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) group_wait: Duration,
@@ -238,7 +225,7 @@ impl Sequencer {
         for work in works.by_ref() {
             let taken = match work {
                 Work::Append(draft, done) => match &room {
-                    Ok(()) => self.add(&draft, Some(done)),
+                    Ok(()) => self.add(*draft, Some(done)),
                     Err(full) => {
                         Counters::add(&self.setup.published.counters.refused_full, 1);
                         answer(Some(done), Err(full.clone()));
@@ -265,7 +252,11 @@ impl Sequencer {
         }
         for (request, fault) in self.setup.abandoned.take() {
             if self.open.contains_key(&request) {
-                self.close(request, fault, None)?;
+                self.close(request, fault.clone(), None)?;
+            }
+            // Refused because the disk is full: the next round tries again.
+            if self.open.contains_key(&request) {
+                self.setup.abandoned.push(request, fault);
             }
         }
         self.commit()?;
@@ -282,8 +273,9 @@ impl Sequencer {
             let report = format!("the leaf of the open entry {request} does not read: {error}");
             self.setup.status.fail(LogError::Failed { report })
         })?;
+        let Setup { origin, policy, .. } = &self.setup;
         self.add(
-            &Draft::failure_closure(request, parties, fault, &self.setup.policy),
+            Draft::failure_closure(origin, request, parties, fault, policy),
             done,
         )
     }
@@ -301,8 +293,8 @@ impl Sequencer {
     }
 
     /// Numbers a draft and puts it into the round. A refusal answers the one who waits; an error is final.
-    fn add(&mut self, draft: &Draft, done: Option<Done>) -> Result<(), LogError> {
-        match self.try_add(draft) {
+    fn add(&mut self, mut draft: Draft, done: Option<Done>) -> Result<(), LogError> {
+        match self.try_add(&mut draft) {
             Ok(()) => {
                 self.round.waiting.push((self.next - 1, done));
                 if self.round.bytes.len() >= ROUND_BYTES {
@@ -318,7 +310,7 @@ impl Sequencer {
         }
     }
 
-    fn try_add(&mut self, draft: &Draft) -> Result<(), LogError> {
+    fn try_add(&mut self, draft: &mut Draft) -> Result<(), LogError> {
         if let Some(request) = draft.answers
             && !self.open.contains_key(&request)
         {
@@ -328,7 +320,6 @@ impl Sequencer {
         self.make_room(bound)?;
         let slot = Slot {
             log: &self.setup.home.id,
-            test: self.setup.test,
             segment: self.segment.first,
             start: self.offset,
             number: self.next,
@@ -347,7 +338,7 @@ impl Sequencer {
         if let Some(request) = draft.answers {
             self.open.remove(&request);
         }
-        if matches!(draft.subject, Subject::Message(kind) if kind.is_request()) {
+        if leaf::is_request(&draft.leaf) {
             self.open.insert(self.next, leaf);
         }
         self.next += 1;

@@ -4,6 +4,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use kontor_pki::{crypto::AeadKey, sealed::MasterKey};
+use kontor_protocol::log::RetentionClass;
 use zeroize::Zeroizing;
 
 use super::{BlobClass, DEPTH, KeyTree, Node, blob_key};
@@ -24,7 +25,7 @@ const OPEN_TREES: usize = 24;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KeyName {
     pub(crate) class: BlobClass,
-    pub(crate) retention: String,
+    pub(crate) retention: RetentionClass,
     /// The year times 100 plus the month, UTC.
     pub(crate) period: u32,
 }
@@ -162,8 +163,8 @@ impl KeyRing {
 impl KeyTree {
     fn encode(&self, name: &KeyName) -> Zeroizing<Vec<u8>> {
         let mut bytes = Zeroizing::new(vec![1, name.class.code()]);
-        bytes.push(u8::try_from(name.retention.len()).expect("a retention class is short"));
-        bytes.extend_from_slice(name.retention.as_bytes());
+        bytes.push(u8::try_from(name.retention.as_str().len()).expect("a retention class is short"));
+        bytes.extend_from_slice(name.retention.as_str().as_bytes());
         bytes.extend_from_slice(&name.period.to_be_bytes());
         bytes.extend_from_slice(&self.first.to_be_bytes());
         bytes.extend_from_slice(&length(self.nodes.len()).to_be_bytes());
@@ -180,7 +181,12 @@ impl KeyTree {
         let head = (cursor.u8()?, cursor.u8()?, usize::from(cursor.u8()?));
         let retention = cursor.take(head.2)?;
         let (period, first) = (cursor.u32()?, cursor.u64()?);
-        let named = (1, name.class.code(), name.retention.as_bytes(), name.period);
+        let named = (
+            1,
+            name.class.code(),
+            name.retention.as_str().as_bytes(),
+            name.period,
+        );
         if (head.0, head.1, retention, period) != named {
             return None;
         }
@@ -217,7 +223,7 @@ mod tests {
     fn name() -> KeyName {
         KeyName {
             class: BlobClass::Head,
-            retention: "case".into(),
+            retention: "case".parse().unwrap(),
             period: 203001,
         }
     }
@@ -279,7 +285,7 @@ mod tests {
             KeyTree::parse(
                 &bytes,
                 &KeyName {
-                    retention: "days".into(),
+                    retention: "days".parse().unwrap(),
                     ..name()
                 }
             )

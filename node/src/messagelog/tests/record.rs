@@ -210,7 +210,7 @@ async fn a_forgotten_blob_is_gone_and_its_neighbours_are_not() {
     let mut keys = KeyRing::new(Arc::new(disk.clone()), home.layout.clone(), master, home.id);
     let name = KeyName {
         class: BlobClass::Head,
-        retention: "case".into(),
+        retention: "case".parse().unwrap(),
         period: 203_001,
     };
     assert!(keys.forget(&name, 3).unwrap());
