@@ -46,6 +46,8 @@ struct State {
     directory: Directory,
     lifetime: Duration,
     faults: Faults,
+    /// Serial numbers of certificates that the responder calls revoked, and since when.
+    revoked: BTreeMap<Vec<u8>, UnixTime>,
     /// Authentication certificates by the code of their server.
     registered: BTreeMap<String, Certificate>,
     /// Every configuration file ever offered, by path: a node may ask for an older one a moment later.
@@ -169,6 +171,7 @@ impl Authority {
             directory,
             lifetime,
             faults: Faults::default(),
+            revoked: BTreeMap::new(),
             registered: BTreeMap::new(),
             offered: BTreeMap::new(),
             newest: None,
@@ -264,6 +267,14 @@ impl Authority {
         let mut state = self.inner.state();
         state.faults = faults;
         state.newest = None;
+    }
+
+    /// From now on the responder calls `certificate` revoked.
+    pub fn revoke(&self, certificate: &Certificate) {
+        self.inner
+            .state()
+            .revoked
+            .insert(certificate.serial().to_vec(), clock::now());
     }
 
     /// A signing certificate for the member with this code (profile Ejbca, wire 8.1).

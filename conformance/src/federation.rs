@@ -29,6 +29,7 @@ pub struct Builder {
     peers: Vec<PeerPlan>,
     groups: Vec<(String, Vec<(String, String)>)>,
     lifetime: Duration,
+    ocsp_freshness_seconds: u32,
     keep: bool,
 }
 
@@ -63,6 +64,7 @@ impl Federation {
             peers: Vec::new(),
             groups: Vec::new(),
             lifetime: Duration::from_secs(24 * 3600),
+            ocsp_freshness_seconds: 3600,
             keep: false,
         }
     }
@@ -156,6 +158,13 @@ impl Builder {
         self
     }
 
+    /// How old an OCSP response may be.
+    #[must_use]
+    pub fn ocsp_freshness(mut self, seconds: u32) -> Self {
+        self.ocsp_freshness_seconds = seconds;
+        self
+    }
+
     /// Leaves the directory behind, to look at it.
     #[must_use]
     pub fn keep(mut self, keep: bool) -> Self {
@@ -168,6 +177,7 @@ impl Builder {
         let mut dir = tempfile::Builder::new().prefix("kontor-conformance-").tempdir()?;
         dir.disable_cleanup(self.keep);
         let authority = Authority::start(&self.net, INSTANCE, self.lifetime).await?;
+        authority.change(|directory| directory.ocsp_freshness_seconds = self.ocsp_freshness_seconds);
         for (code, members) in &self.groups {
             authority.add_group(code, members);
         }

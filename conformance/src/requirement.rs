@@ -46,6 +46,9 @@ requirements! {
     CLIENT_TARGET_MALFORMED = "client.target-malformed", "wire 1.3", "a malformed service path is refused before anything is sent";
     CLIENT_HEADERS_BOUNDED = "client.headers-bounded", "wire trap 42", "headers beyond every bound are refused and the node stays";
     CLIENT_SOAP = "client.soap", "architecture 1.1", "a SOAP message gets a clear fault";
+    CLIENT_CLOSES_EARLY = "client.closes-early", "wire 10.2", "an information system that closes in mid-request leaves no call and a living node";
+    CLIENT_STALLS = "client.stalls", "architecture 6", "an information system that stalls is given up on";
+    CLIENT_ERROR_XML = "client.error-xml", "wire 2.8", "an error is XML for an information system that asks for XML";
     ROUTE_UNKNOWN_PROVIDER = "route.unknown-provider", "wire 3.2", "a provider that nobody serves is refused";
     ROUTE_UNREACHABLE = "route.unreachable", "wire 3.2, 10.2", "a provider whose server cannot be reached gives a network fault";
 
@@ -72,6 +75,8 @@ requirements! {
     TRANSPORT_AFTER_SIGNATURE = "transport.after-signature", "wire 3.6", "a part after the signature is refused";
     TRANSPORT_CUT = "transport.cut", "wire annex C", "a message without closing boundary is refused";
     TRANSPORT_LONG_HEADER = "transport.long-header", "wire 3.6, trap 42", "a part header beyond the line limit is refused";
+    TRANSPORT_BOUNDS = "transport.bounds", "wire trap 42", "parts beyond their bound are refused and do not grow the node";
+    TRANSPORT_IDLE = "transport.idle", "wire 3.11", "many connections that say nothing do not keep others out";
     TRANSPORT_FORBIDDEN_HEADER = "transport.forbidden-header", "wire 2.3, trap 9", "a REST part with a local header is refused";
     TRANSPORT_CLOSES_EARLY = "transport.closes-early", "wire 3.11, 10.2", "a consumer that closes in mid-message leaves no call and a living node";
     TRANSPORT_STALLS = "transport.stalls", "architecture 6", "a consumer that stalls is given up on";
@@ -110,6 +115,9 @@ requirements! {
     TRUST_AUTH_REVOKED = "trust.auth-revoked", "wire 3.7 step 6f", "a revoked authentication certificate is refused";
     TRUST_AUTH_OCSP_STALE = "trust.auth-ocsp-stale", "wire 8.5", "a stale OCSP response about the authentication certificate is refused";
     TRUST_AUTH_EXPIRED = "trust.auth-expired", "wire 3.7 step 6f", "an expired authentication certificate is refused";
+    TRUST_OCSP_RENEWED = "trust.ocsp-renewed", "wire 8.5", "OCSP responses are renewed before they are stale, without a failed exchange";
+    TRUST_OWN_SIGNER_REVOKED = "trust.own-signer-revoked", "wire 4.8 step 2", "a node whose signing certificate is revoked refuses to sign";
+    TRUST_PEER_REVOKED = "trust.peer-revoked", "performance 3", "a peer revoked in mid-life gets no more requests once its last good response is stale";
     TRUST_CONFIGURATION_EXPIRED = "trust.configuration-expired", "wire 7.9", "with an expired configuration both sides refuse everything";
     TRUST_CONFIGURATION_FORGED = "trust.configuration-forged", "wire 7.4, 7.9", "a forged configuration is not taken, the previous one stays";
     TRUST_REGISTRATION_REMOVED = "trust.registration-removed", "wire 7.6", "a client taken out of the configuration is refused at the next refresh";

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use kontor_pki::ocsp::CertStatus;
 use kontor_pki::signing::SigningKey;
 use tokio::net::TcpListener;
 
@@ -65,9 +66,14 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
 }
 
 fn ocsp(inner: &Inner, request: &[u8]) -> Answer {
-    let response = inner
-        .responder
-        .respond(request, clock::now(), &|id| inner.ca.status(id));
+    let response = inner.responder.respond(request, clock::now(), &|id| match inner
+        .state()
+        .revoked
+        .get(&id.serial)
+    {
+        Some(at) => CertStatus::Revoked { at: *at },
+        None => inner.ca.status(id),
+    });
     whole("application/ocsp-response", response)
 }
 

@@ -23,6 +23,9 @@ cases! {
     quick CLIENT_TARGET_MALFORMED => target_malformed;
     quick CLIENT_HEADERS_BOUNDED => headers_bounded;
     quick CLIENT_SOAP => soap;
+    quick CLIENT_CLOSES_EARLY => closes_early;
+    slow CLIENT_STALLS => stalls;
+    quick CLIENT_ERROR_XML => error_xml;
 }
 
 async fn with_client(world: &World, id: &str, client: Option<&str>) -> Result<Answer> {
@@ -213,6 +216,81 @@ async fn raw(target: SocketAddr, bytes: &[u8]) -> Result<Option<u16>> {
         Ok(_) => Some(std::str::from_utf8(&start[9..12])?.parse()?),
         Err(_) => None,
     })
+}
+
+/// The start of a request that promises more of a body than it sends.
+fn unfinished(world: &World, id: &str) -> Vec<u8> {
+    let mut bytes = format!(
+        "POST {} HTTP/1.1\r\nHost: x\r\nX-Road-Client: {}\r\nX-Road-Id: {id}\r\nContent-Length: 100000\r\n\r\n",
+        world.at_beta("intake", "/echo"),
+        world.alpha().client_id("antrag"),
+    )
+    .into_bytes();
+    bytes.extend_from_slice(&[b'x'; 50_000]);
+    bytes
+}
+
+async fn closes_early(world: &World) -> Result<()> {
+    let id = fresh("is-closes");
+    let bytes = unfinished(world, &id);
+    for end in [10, 100, bytes.len() - 49_999, bytes.len()] {
+        let mut stream = TcpStream::connect(world.alpha().is_http()).await?;
+        stream.write_all(&bytes[..end]).await?;
+        drop(stream);
+    }
+    is_served(
+        &world
+            .send("GET", &world.at_beta("intake", "/x"), &fresh("after-close"))
+            .await?,
+    )?;
+    world.never_called(&id)
+}
+
+async fn stalls(world: &World) -> Result<()> {
+    let id = fresh("is-stalls");
+    let mut stream = TcpStream::connect(world.alpha().is_http()).await?;
+    stream.write_all(&unfinished(world, &id)).await?;
+    let mut answer = Vec::new();
+    let read = timeout(
+        std::time::Duration::from_secs(50),
+        stream.read_to_end(&mut answer),
+    )
+    .await;
+    ensure!(read.is_ok(), "the node still waits after 50 s");
+    let said = String::from_utf8_lossy(&answer);
+    ensure!(
+        !said.starts_with("HTTP/1.1 200"),
+        "half a request was served: {said}"
+    );
+    world.never_called(&id)
+}
+
+async fn error_xml(world: &World) -> Result<()> {
+    for (accept, expected) in [
+        ("text/xml", "text/xml"),
+        ("application/xml", "application/xml"),
+        ("text/*", "text/xml"),
+    ] {
+        let id = fresh("error-xml");
+        let request = world
+            .alpha()
+            .request("GET", &world.at_beta("closed", "/x"), "antrag", &id)
+            .header("Accept", accept)
+            .body(Full::default())?;
+        let answer = world.alpha().call(request).await?;
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        let content_type = answer.header("content-type").unwrap_or_default();
+        ensure!(
+            content_type.starts_with(expected),
+            "Accept {accept}: content type {content_type}"
+        );
+        let code = answer.header("x-road-error").unwrap_or_default();
+        ensure!(
+            said.contains(&format!("<type>{code}</type>")) && said.contains("<error>"),
+            "Accept {accept}: {said}"
+        );
+    }
+    Ok(())
 }
 
 async fn soap(world: &World) -> Result<()> {

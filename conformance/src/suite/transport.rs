@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::{World, cases, fresh};
 use crate::peer::Cover;
 use crate::peer::consumer::{Link, connect};
+use crate::usage;
 use crate::wire::http::PATIENCE;
 use crate::wire::pace::Pace;
 use crate::wire::parts;
@@ -30,6 +31,8 @@ cases! {
     quick TRANSPORT_AFTER_SIGNATURE => after_signature;
     quick TRANSPORT_CUT => cut;
     quick TRANSPORT_LONG_HEADER => long_header;
+    quick TRANSPORT_BOUNDS => bounds;
+    quick TRANSPORT_IDLE => idle;
     quick TRANSPORT_FORBIDDEN_HEADER => forbidden_header;
     quick TRANSPORT_CLOSES_EARLY => closes_early;
     slow TRANSPORT_STALLS => stalls;
@@ -308,6 +311,56 @@ async fn long_header(world: &World) -> Result<()> {
         .beta_refuses(&outgoing, &id, &["mime_parsing_failed"])
         .await
         .map(drop)
+}
+
+async fn bounds(world: &World) -> Result<()> {
+    let beta = world.beta();
+    usage::reset_peak(beta.pid())?;
+    let before = usage::of(beta.pid())?.peak_kib;
+    let large = vec![b'x'; 32 << 20];
+    for part in [
+        parts::OCSP,
+        parts::REST_REQUEST,
+        parts::CHAIN_RESULT,
+        parts::CHAIN,
+        parts::SIGNATURE,
+    ] {
+        let id = fresh("bounds");
+        let mut outgoing = world.signed(&world.ask("POST", "intake", "/x", &id).body("x"))?;
+        outgoing.parts.bytes_mut(part).extend_from_slice(&large);
+        // The node may close before all of it is written.
+        if let Ok(answered) = outgoing.send(beta.federation()).await {
+            answered.fault().with_context(|| format!("{part} of 32 MiB"))?;
+        }
+        world.never_called(&id)?;
+    }
+    let id = fresh("many");
+    let mut outgoing = world.signed(&world.ask("POST", "intake", "/x", &id).body("x"))?;
+    let one = outgoing.parts.0[0].clone();
+    outgoing.parts.0.splice(0..0, std::iter::repeat_n(one, 2000));
+    if let Ok(answered) = outgoing.send(beta.federation()).await {
+        answered.fault().context("2000 OCSP parts")?;
+    }
+    world.never_called(&id)?;
+    let grown = usage::of(beta.pid())?.peak_kib.saturating_sub(before) >> 10;
+    ensure!(grown < 16, "the node grew by {grown} MiB");
+    lives(world).await
+}
+
+async fn idle(world: &World) -> Result<()> {
+    let node = world.beta().federation();
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(tokio::net::TcpStream::connect(node).await?);
+    }
+    for _ in 0..50 {
+        silent.push(tokio::net::TcpStream::connect(world.alpha().is_http()).await?);
+    }
+    lives(world).await?;
+    let answer = world
+        .send("GET", &world.at_beta("intake", "/x"), &fresh("beside-idle"))
+        .await?;
+    super::is_served(&answer)
 }
 
 async fn forbidden_header(world: &World) -> Result<()> {

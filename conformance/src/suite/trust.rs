@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use http_body_util::Full;
+use kontor_pki::certificate::Certificate;
 use kontor_pki::crypto::sha1;
 use tokio::time::sleep;
 
@@ -24,6 +25,9 @@ cases! {
     quick TRUST_AUTH_REVOKED => auth_revoked;
     quick TRUST_AUTH_OCSP_STALE => auth_ocsp_stale;
     quick TRUST_AUTH_EXPIRED => auth_expired;
+    slow TRUST_OCSP_RENEWED => ocsp_renewed;
+    slow TRUST_OWN_SIGNER_REVOKED => own_signer_revoked;
+    slow TRUST_PEER_REVOKED => peer_revoked;
     quick TRUST_CONFIGURATION_EXPIRED => configuration_expired;
     slow TRUST_CONFIGURATION_FORGED => configuration_forged;
     slow TRUST_REGISTRATION_REMOVED => registration_removed;
@@ -125,10 +129,16 @@ async fn auth_expired(world: &World) -> Result<()> {
 fn small(net: &Net, service: &Service) -> crate::federation::Builder {
     let id = |member: &str, subsystem: &str| format!("{INSTANCE}/GOV/{member}/{subsystem}");
     Federation::builder(net)
-        .node(NodePlan::new("alpha", "1001").client("antrag").trust_refresh(1))
+        .node(
+            NodePlan::new("alpha", "1001")
+                .client("antrag")
+                .trust_refresh(1)
+                .ocsp_refresh(1),
+        )
         .node(
             NodePlan::new("beta", "1002")
                 .trust_refresh(1)
+                .ocsp_refresh(1)
                 .client("antrag")
                 .service(
                     ServicePlan::new("intake", service.address(), "/base")
@@ -161,6 +171,73 @@ async fn until<T>(limit: Duration, mut attempt: impl AsyncFnMut() -> Result<T>) 
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
+}
+
+/// Two nodes that ask for OCSP each second and believe a response for four.
+async fn short_lived(world: &World, net: &Net, service: &Service) -> Result<Federation> {
+    small(net, service)
+        .ocsp_freshness(4)
+        .start(world.federation.subject())
+        .await
+}
+
+async fn ocsp_renewed(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = short_lived(world, &net, &service).await?;
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(12) {
+        is_served(&call(&federation, &fresh("renewed")).await?)
+            .with_context(|| format!("{} ms after the start", begin.elapsed().as_millis()))?;
+        sleep(Duration::from_millis(100)).await;
+    }
+    Ok(())
+}
+
+async fn own_signer_revoked(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = short_lived(world, &net, &service).await?;
+    is_served(&call(&federation, &fresh("before")).await?)?;
+    let pem = std::fs::read_to_string(federation.node("alpha").dir().join("keys/sign.pem"))?;
+    federation.authority().revoke(&Certificate::parse_pem(&pem)?);
+    let causes = ["cannot_create_signature"];
+    until(Duration::from_secs(10), async || {
+        is_refused(&call(&federation, &fresh("revoking")).await?, &causes)
+    })
+    .await?;
+    let id = fresh("revoked");
+    is_refused(&call(&federation, &id).await?, &causes)?;
+    ensure!(service.calls(&id).is_empty(), "the service was called");
+    Ok(())
+}
+
+async fn peer_revoked(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = short_lived(world, &net, &service).await?;
+    is_served(&call(&federation, &fresh("before")).await?)?;
+    federation
+        .authority()
+        .revoke(&federation.authority().registered("ss-beta")?);
+    let refused = async |id: &str| -> Result<()> {
+        let answer = call(&federation, id).await?;
+        let code = answer.header("x-road-error").unwrap_or_default();
+        ensure!(
+            code.contains("ssl_authentication_failed"),
+            "status {}, error {code:?}",
+            answer.status
+        );
+        Ok(())
+    };
+    until(Duration::from_secs(12), async || {
+        refused(&fresh("revoking")).await
+    })
+    .await?;
+    let id = fresh("revoked");
+    refused(&id).await?;
+    ensure!(service.calls(&id).is_empty(), "the service was called");
+    Ok(())
 }
 
 async fn configuration_expired(world: &World) -> Result<()> {
