@@ -135,8 +135,8 @@ fn all_end(federation: &Value) {
     }
 }
 
-/// Sends a sample and compares what is stored with what was sent, file by file.
-fn travels(sample: &Value) {
+/// Sends a sample and compares what is stored with what was sent, file by file. Returns the message id.
+fn travels(sample: &Value) -> String {
     let sent = run(&sample["send"]);
     assert!(sent.starts_with("HTTP/1.1 200 "), "{sent}");
     assert!(
@@ -165,6 +165,9 @@ fn travels(sample: &Value) {
         assert_eq!(kept, sent, "{file}");
         assert_eq!(part["sha256"], kept.as_str());
     }
+    let head = sent.to_ascii_lowercase();
+    let at = head.find("\r\nx-road-id: ").unwrap() + "\r\nx-road-id: ".len();
+    sent[at..].split("\r\n").next().unwrap().to_owned()
 }
 
 /// Asks for the list of the receiving office through the chamber's node.
@@ -182,6 +185,56 @@ fn as_the_chamber(federation: &Value) -> String {
     run(&serde_json::json!(["curl", "-sS", "-i", "-H", client, url]))
 }
 
+fn kontor(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kontor"))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// Exports the evidence of one exchange from a node; request and response, in this order.
+fn export(node: &Value, query_id: &str, out: &Path) -> Vec<PathBuf> {
+    let config = node["config"].as_str().unwrap();
+    let (out_text, query) = (out.to_str().unwrap(), ["--query-id", query_id]);
+    stdout(&kontor(&[
+        "log", "export", "--config", config, query[0], query[1], "--out", out_text,
+    ]));
+    let mut found: Vec<_> = std::fs::read_dir(out)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    found.retain(|path| path.extension().is_some_and(|e| e == "asice"));
+    found.sort();
+    assert_eq!(found.len(), 2, "{found:?}");
+    found
+}
+
+/// Evidence of both nodes, checked against the authority's own copy of the configuration.
+fn evidence_holds(federation: &Value, query_id: &str, dir: &Path) {
+    let trust = federation["trust"].as_str().unwrap();
+    let nodes = federation["nodes"].as_array().unwrap();
+    let mut containers = Vec::new();
+    for node in &nodes[..2] {
+        containers.extend(export(
+            node,
+            query_id,
+            &dir.join(node["server"].as_str().unwrap().replace('/', "-")),
+        ));
+    }
+    let mut arguments = vec!["verify", "--trust", trust];
+    arguments.extend(containers.iter().map(|path| path.to_str().unwrap()));
+    let judged = kontor(&arguments);
+    assert_eq!(judged.status.code(), Some(0), "{judged:?}");
+
+    let damaged = dir.join("damaged.asice");
+    let mut bytes = std::fs::read(&containers[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&damaged, bytes).unwrap();
+    let judged = kontor(&["verify", "--trust", trust, damaged.to_str().unwrap()]);
+    assert_eq!(judged.status.code(), Some(1), "{judged:?}");
+}
+
 #[test]
 fn applications_travel_and_everything_ends_with_up_however_it_ends() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -197,7 +250,14 @@ fn applications_travel_and_everything_ends_with_up_however_it_ends() {
     assert_eq!(samples.len(), 4);
     let curl = !curl_is_missing();
     if curl {
-        samples.iter().for_each(travels);
+        for sample in samples {
+            let query_id = travels(sample);
+            evidence_holds(
+                &federation,
+                &query_id,
+                &dir.path().join("evidence").join(&query_id),
+            );
+        }
         // The same application once more is the same application.
         travels(&samples[0]);
         assert!(as_the_chamber(&federation).contains("access_denied"));
