@@ -25,11 +25,12 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use tokio::io::AsyncReadExt;
 
 use self::form::{Event, FormError, FormReader};
-use self::store::{Application, IntakeError, Store, holds};
+use self::store::{Application, IntakeError, Store, Vorgang, holds};
 use crate::body::OutBody;
 use crate::clock::SharedClock;
 use crate::listen::{self, ListenError};
@@ -165,8 +166,18 @@ where
                 bytes,
                 "application stored"
             );
-            let told = json!({"transactionId": application.transaction_id, "vorgang": application.vorgang});
-            answer(StatusCode::OK, &told)
+            let Application {
+                transaction_id,
+                vorgang,
+                ..
+            } = application;
+            answer(
+                StatusCode::OK,
+                &Told {
+                    transaction_id,
+                    vorgang,
+                },
+            )
         }
         Err(error) => {
             let status = match &error {
@@ -223,6 +234,29 @@ where
     Ok(incoming)
 }
 
+/// The answer of the intake.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    transaction_id: String,
+    vorgang: Vorgang,
+}
+
+/// Applications with their number before the cut at [`LIST`].
+#[derive(Serialize)]
+struct Listed<'a> {
+    count: usize,
+    applications: Vec<Shown<'a>>,
+}
+
+/// An application and where its files lie.
+#[derive(Serialize)]
+struct Shown<'a> {
+    folder: PathBuf,
+    #[serde(flatten)]
+    application: &'a Application,
+}
+
 async fn find(store: &Store, id: &str) -> Option<Application> {
     store
         .list()
@@ -244,12 +278,11 @@ async fn list(store: &Store, wanted: Option<&str>) -> Response<OutBody> {
     )
 }
 
-fn shown(store: &Store, application: &Application) -> Value {
-    let mut value = json!(application);
-    if let Some(object) = value.as_object_mut() {
-        object.insert("folder".into(), json!(store.folder(application)));
+fn shown<'a>(store: &Store, application: &'a Application) -> Shown<'a> {
+    Shown {
+        folder: store.folder(application),
+        application,
     }
-    value
 }
 
 async fn download(
@@ -318,9 +351,8 @@ fn problem(status: StatusCode, detail: &str) -> Response<OutBody> {
     answer(status, &json!({"status": status.as_u16(), "detail": detail}))
 }
 
-fn answer(status: StatusCode, value: &Value) -> Response<OutBody> {
-    let mut text = format!("{value:#}");
-    text.push('\n');
+fn answer(status: StatusCode, value: &impl Serialize) -> Response<OutBody> {
+    let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
     let mut response = Response::new(OutBody::from(Bytes::from(text)));
     *response.status_mut() = status;
     response

@@ -1,6 +1,7 @@
 //! The intake as a form service sees it.
 
 use http_body_util::Full;
+use serde_json::Value;
 
 use super::*;
 use crate::clock::ManualClock;
