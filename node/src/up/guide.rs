@@ -202,7 +202,7 @@ pub(super) fn text(layout: &Layout, samples: &[Sample], kontor: &Path, query_id:
         line("Export the evidence of both nodes and check it offline, trusting neither:");
         line("");
         for member in [sender, receiver] {
-            let out = layout.dir.join("evidence").join(member.code);
+            let out = layout.dir.join("evidence").join(query_id).join(member.code);
             line(&format!(
                 "  {kontor} log export --config {} --query-id {query_id} --out {}",
                 path(&layout.node_config(member)),
@@ -211,7 +211,7 @@ pub(super) fn text(layout: &Layout, samples: &[Sample], kontor: &Path, query_id:
         }
         line(&format!(
             "  {kontor} verify {}/*/*.asice --trust {}",
-            path(&layout.dir.join("evidence")),
+            path(&layout.dir.join("evidence").join(query_id)),
             path(&layout.trust_dir())
         ));
         line("");
