@@ -1,5 +1,7 @@
 //! `kontor up` as its user meets it: the real program in a directory of its own, judged from outside.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot run the program has failed")]
+
 use std::io::Read;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};

@@ -274,7 +274,10 @@ async fn list(store: &Store, wanted: Option<&str>) -> Response<OutBody> {
     let shown: Vec<_> = matching.iter().take(LIST).map(|a| shown(store, a)).collect();
     answer(
         StatusCode::OK,
-        &json!({"count": matching.len(), "applications": shown}),
+        &Listed {
+            count: matching.len(),
+            applications: shown,
+        },
     )
 }
 
