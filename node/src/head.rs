@@ -4,6 +4,7 @@
 //! bytes of a head while hyper reads them; [`Head::request`] and [`Head::response`] take them from there and fall
 //! back to hyper's view where both do not tell the same.
 
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -14,8 +15,8 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 
 /// Heads larger than this are not noted; hyper refuses them on its own.
 const MOST: usize = 256 * 1024;
-/// Header lines looked at.
-const LINES: usize = 1024;
+/// Header lines looked at: the first number is enough for nearly every head, the second for all that hyper takes.
+const LINES: [usize; 2] = [32, 256];
 
 /// Bytes of the next head on one connection.
 #[derive(Clone, Debug, Default)]
@@ -80,9 +81,9 @@ impl<T: tokio::io::AsyncRead + Unpin> Read for Tapped<T> {
     ) -> Poll<std::io::Result<()>> {
         // A buffer of our own keeps this free of unsafe code; its copy is what a head costs, and a body 64 KiB at
         // a time goes through the same small copy.
-        let mut space = [0u8; 16 * 1024];
+        let mut space = [const { MaybeUninit::uninit() }; 16 * 1024];
         let most = space.len().min(cursor.remaining());
-        let mut buffer = tokio::io::ReadBuf::new(&mut space[..most]);
+        let mut buffer = tokio::io::ReadBuf::uninit(&mut space[..most]);
         std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         self.tap.note(buffer.filled());
         cursor.put_slice(buffer.filled());
@@ -133,17 +134,23 @@ impl Head {
     /// The head of a request.
     pub fn request(tap: &Tap, parts: &request::Parts) -> Self {
         let noted = Bytes::from(tap.take());
-        let mut lines = [httparse::EMPTY_HEADER; LINES];
-        let mut parsed = httparse::Request::new(&mut lines);
-        if parsed.parse(&noted).is_ok_and(|s| s.is_complete()) && parsed.method == Some(parts.method.as_str())
-        {
-            let lines = copied(&noted, parsed.headers);
-            if same(&lines, &parts.headers) {
-                return Self {
-                    first: parsed.path.unwrap_or_default().as_bytes().to_vec(),
-                    lines,
-                };
+        for most in LINES {
+            let mut lines = vec![httparse::EMPTY_HEADER; most];
+            let mut parsed = httparse::Request::new(&mut lines);
+            match parsed.parse(&noted) {
+                Err(httparse::Error::TooManyHeaders) => continue,
+                Ok(status) if status.is_complete() && parsed.method == Some(parts.method.as_str()) => {
+                    let lines = copied(&noted, parsed.headers);
+                    if same(&lines, &parts.headers) {
+                        return Self {
+                            first: parsed.path.unwrap_or_default().as_bytes().to_vec(),
+                            lines,
+                        };
+                    }
+                }
+                Ok(_) | Err(_) => {}
             }
+            break;
         }
         let target = parts.uri.path_and_query().map_or("/", |p| p.as_str());
         Self {
@@ -164,13 +171,20 @@ impl Head {
                 .as_bytes()
                 .to_vec(),
         };
-        let mut lines = [httparse::EMPTY_HEADER; LINES];
-        let mut parsed = httparse::Response::new(&mut lines);
-        if parsed.parse(&noted).is_ok_and(|s| s.is_complete()) && parsed.code == Some(parts.status.as_u16()) {
-            let lines = copied(&noted, parsed.headers);
-            if same(&lines, &parts.headers) {
-                return Self { first, lines };
+        for most in LINES {
+            let mut lines = vec![httparse::EMPTY_HEADER; most];
+            let mut parsed = httparse::Response::new(&mut lines);
+            match parsed.parse(&noted) {
+                Err(httparse::Error::TooManyHeaders) => continue,
+                Ok(status) if status.is_complete() && parsed.code == Some(parts.status.as_u16()) => {
+                    let lines = copied(&noted, parsed.headers);
+                    if same(&lines, &parts.headers) {
+                        return Self { first, lines };
+                    }
+                }
+                Ok(_) | Err(_) => {}
             }
+            break;
         }
         Self {
             first,

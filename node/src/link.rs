@@ -54,7 +54,6 @@ impl<P> Link<P> {
         let tap = Tap::default();
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(64 * 1024)
-            .max_headers(512)
             .handshake(Tapped::new(stream, tap.clone()))
             .await?;
         shutdown.spawn(async move {

@@ -30,8 +30,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const HEAD: Duration = Duration::from_secs(60);
 /// What hyper may buffer of one head: twice what a REST message may have, so that our own faults come first.
 const BUFFER: usize = 256 * 1024;
-/// Header lines hyper takes, beyond those a REST message may have.
-const LINES: usize = 1024;
+/// Header lines of one head; hyper makes room for them before each.
+const LINES: usize = 256;
 
 /// What is known of the other end of a connection.
 #[derive(Debug)]
