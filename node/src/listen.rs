@@ -96,7 +96,7 @@ pub async fn serve<H, F>(
         let (acceptor, handler, down) = (acceptor.clone(), handler.clone(), shutdown.clone());
         shutdown.spawn(async move {
             let _permit = permit;
-            if let Err(error) = connection(name, stream, peer, acceptor, &down, handler).await {
+            if let Err(error) = connection(stream, peer, acceptor, &down, handler).await {
                 tracing::info!(listener = name, client.addr = %peer, error, "a connection was given up");
             }
         });
@@ -117,7 +117,6 @@ async fn accept(
 }
 
 async fn connection<H, F>(
-    name: &'static str,
     stream: TcpStream,
     peer: SocketAddr,
     acceptor: Option<TlsAcceptor>,
