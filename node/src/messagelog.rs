@@ -1,7 +1,7 @@
 //! The message log: every message of an exchange is an entry here, on disk, before anything is released. This file is the
 //! handle that others hold; the formats are in [`mod@format`], and are frozen.
 //!
-//! - One process owns a data directory, one thread writes ([`sequencer`]). `append` resolves once the entry is synced.
+//! - One process owns a data directory, one thread writes (`sequencer`). `append` resolves once the entry is synced.
 //! - An error of a write or a sync is final: every waiter gets it, [`MessageLog::failed`] resolves, the process must end.
 //! - Each request that was recorded gets exactly one further entry: its response, or a failure closure.
 //! - Nothing of a message and no key stands in an error, a log line or a metric.

@@ -103,13 +103,17 @@ struct Address {
 }
 
 impl Address {
-    fn of(data_dir: &Path) -> io::Result<Self> {
-        let path = data_dir.join("control.sock");
+    fn of(dir: &Path) -> io::Result<Self> {
+        Self::named(dir, "control.sock")
+    }
+
+    fn named(dir: &Path, name: &str) -> io::Result<Self> {
+        let path = dir.join(name);
         if path.as_os_str().len() < 100 {
             return Ok(Self { path, _dir: None });
         }
-        let dir = std::fs::File::open(data_dir)?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}/control.sock", dir.as_raw_fd()));
+        let dir = std::fs::File::open(dir)?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}/{name}", dir.as_raw_fd()));
         Ok(Self {
             path,
             _dir: Some(dir),
@@ -122,15 +126,18 @@ impl MessageLog {
     /// ended.
     pub fn serve_control(&self, timestamper: Timestamper, shutdown: &Shutdown) -> Result<(), LogError> {
         let path = self.home.layout.socket();
+        // Made where only the owner can come, and moved to its name when its mode is right: nobody connects in between.
+        let inner = self.home.layout.root();
+        let draft = inner.join("control.sock.new");
         let bind = || {
-            let address = Address::of(self.home.layout.data())?;
-            match std::fs::remove_file(&path) {
+            match std::fs::remove_file(&draft) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
+            let address = Address::named(&inner, "control.sock.new")?;
             let listener = UnixListener::bind(&address.path)?;
-            // The directory is the owner's alone, so nobody could come in before this.
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+            std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o600))?;
+            std::fs::rename(&draft, &path)?;
             Ok(listener)
         };
         let listener = bind().map_err(LogError::io("could not listen on", &path))?;

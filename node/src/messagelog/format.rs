@@ -7,7 +7,7 @@
 //!
 //! | Name | What | Loss or change of it costs |
 //! |---|---|---|
-//! | `lock` | held with `flock` by the one owner, holds its process id | nothing |
+//! | `lock` | empty; held with `flock` by the one owner | nothing |
 //! | `control.sock` | where commands ask the running owner (0600) | nothing |
 //! | `log/identity` | id of the log, server, test bit, proof of the unsealing key | the log does not open |
 //! | `log/segments/NUMBER.seg` | records from entry NUMBER (20 digits) on | evidence; noticed by checksum or gap |
@@ -23,7 +23,7 @@
 //! A file of fixed length, zero-filled and synced before it gets its name, so that appending changes no metadata. The
 //! first is 4 MiB, the others 64 MiB; one record that would not fit makes a longer one.
 //!
-//! | Offset | Bytes | Header of the segment, [`SEGMENT_HEADER`] bytes |
+//! | Offset | Bytes | Header of the segment, 512 bytes |
 //! |---|---|---|
 //! | 0 | 8 | `KONTSEG1` |
 //! | 8 | 4 | format version, 1 |
@@ -36,7 +36,7 @@
 //!
 //! Records follow without gap, each at a multiple of 8:
 //!
-//! | Offset | Bytes | Header of a record, [`RECORD_HEADER`] bytes |
+//! | Offset | Bytes | Header of a record, 80 bytes |
 //! |---|---|---|
 //! | 0 | 4 | `KREC` |
 //! | 4 | 1 | kind: 1 entry, 2 shared document, 3 open exchanges, 4 seal, 5 mark |
