@@ -46,7 +46,7 @@ async fn life(disk: &RecordingDisk) -> Promised {
     for run in 0..3_u64 {
         let log = MessageLog::open(opening(disk, clock.clone())).unwrap();
         let base = run * 1000;
-        for step in 0..14 {
+        for step in 0..20 {
             let id = base + 10 * step;
             let asked = log.append(request(id)).await.unwrap();
             promised.note(disk, asked, Found::Message(id));
