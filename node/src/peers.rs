@@ -4,18 +4,18 @@
 //! life of a connection.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use kontor_pki::certificate::Certificate;
 use kontor_pki::crypto::sha256;
 use kontor_pki::ocsp::OcspResponse;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::fault::{Fault, FaultCode};
+use kontor_protocol::hand_out;
 use kontor_protocol::id::ClientId;
-use kontor_protocol::multipart::{ContentType, Event, Reader};
 use kontor_protocol::trust::TrustSet;
 use kontor_protocol::verify::{PeerRole, verify_peer};
 
@@ -23,8 +23,6 @@ use crate::fetch::{Bounds, get};
 
 /// Verdicts kept; beyond that all are judged anew.
 const KEPT: usize = 4096;
-/// Port of the OCSP hand-out, fixed by X-Road.
-const HAND_OUT: u16 = 5577;
 const BOUNDS: Bounds = Bounds {
     connect: Duration::from_secs(20),
     total: Duration::from_secs(30),
@@ -76,7 +74,7 @@ impl Peers {
         {
             return Ok(());
         }
-        let responses = hand_out(address, presented).await?;
+        let responses = ask(address, presented).await?;
         self.judge(trust, presented, &responses, provider, PeerRole::Provider, now)?;
         let mut kept = self
             .handed_out
@@ -154,64 +152,15 @@ impl Peers {
 }
 
 /// Asks the OCSP hand-out of a provider for the certificates it presented (wire 3.4).
-async fn hand_out(address: IpAddr, presented: &[Certificate]) -> Result<Vec<Bytes>, Fault> {
-    let failed = |reason: String| {
+async fn ask(address: IpAddr, presented: &[Certificate]) -> Result<Vec<Bytes>, Fault> {
+    let place = SocketAddr::new(address, hand_out::PORT).to_string();
+    let url = format!("http://{place}/?{}", hand_out::query(presented));
+    let answer = get(&url, &BOUNDS).await.map_err(|e| {
         Fault::new(
             FaultCode::SslAuthenticationFailed,
-            format!("no OCSP responses from the provider's server: {reason}"),
+            format!("no OCSP responses from the provider's server: {e}"),
         )
-    };
-    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
-    let mut query: Vec<String> = presented
-        .iter()
-        .map(|c| format!("cert={}", hex(&c.sha1())))
-        .collect();
-    query.extend(
-        presented
-            .iter()
-            .map(|c| format!("cert_hash={}", hex(&c.sha256()))),
-    );
-    let host = match address {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => format!("[{v6}]"),
-    };
-    let url = format!("http://{host}:{HAND_OUT}/?{}", query.join("&"));
-    let answer = get(&url, &BOUNDS).await.map_err(|e| failed(e.to_string()))?;
-    if answer.status != 200 {
-        return Err(failed(format!(
-            "port 5577 of {host} answered with status {}",
-            answer.status
-        )));
-    }
-    let parts =
-        parts(&answer.content_type, answer.body).map_err(|e| failed(format!("port 5577 of {host}: {e}")))?;
-    if parts.len() != presented.len() {
-        return Err(failed(format!(
-            "port 5577 of {host} answered with {} responses for {} certificates",
-            parts.len(),
-            presented.len()
-        )));
-    }
-    Ok(parts)
-}
-
-/// The parts of a hand-out, as they are.
-fn parts(content_type: &str, body: Bytes) -> Result<Vec<Bytes>, String> {
-    let content_type = ContentType::parse(content_type).filter(|t| t.essence() == "multipart/related");
-    let boundary = content_type
-        .as_ref()
-        .and_then(|t| t.parameter("boundary"))
-        .ok_or("its answer is not multipart")?;
-    let mut reader = Reader::new(boundary).map_err(|e| e.to_string())?;
-    reader.feed(body);
-    let (mut parts, mut part) = (Vec::new(), BytesMut::new());
-    while let Some(event) = reader.next_event().map_err(|e| e.to_string())? {
-        match event {
-            Event::Data(data) => part.extend_from_slice(&data),
-            Event::PartEnd => parts.push(std::mem::take(&mut part).freeze()),
-            Event::End | Event::Headers(_) => {}
-        }
-    }
-    reader.finish().map_err(|e| e.to_string())?;
-    Ok(parts)
+    })?;
+    hand_out::read(answer.status, &answer.content_type, answer.body, presented.len())
+        .map_err(|e| e.fault(&place))
 }

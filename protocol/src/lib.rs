@@ -19,6 +19,7 @@ pub mod fault;
 pub mod rest;
 pub mod multipart;
 pub mod transport;
+pub mod hand_out;
 pub mod hash_chain;
 pub mod signature;
 pub mod trust;
