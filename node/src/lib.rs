@@ -40,3 +40,6 @@ pub mod startup;
 pub mod authority;
 pub mod up;
 pub mod cli;
+
+#[cfg(test)]
+mod recorded;

@@ -168,3 +168,73 @@ impl ClientRegistry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorded;
+
+    fn client(id: &str, is_authentication: IsAuthentication) -> Client {
+        Client {
+            id: id.parse().unwrap(),
+            is_authentication,
+            allow_plain: false,
+            is_certificates: Vec::new(),
+            services: Vec::new(),
+        }
+    }
+
+    fn connection(is_tls: bool) -> Connection {
+        Connection {
+            peer: ([127, 0, 0, 1], 4000).into(),
+            is_tls,
+            certificates: Vec::new(),
+            tap: crate::head::Tap::default(),
+        }
+    }
+
+    #[test]
+    fn recorded_information_systems_are_let_in_by_the_rule_of_their_client() {
+        let Some(root) = recorded::vectors() else { return };
+        // As the recorded consumer server was set up, where the messages show it.
+        let clients = [
+            client("DX/GOV/1001/PORTAL", IsAuthentication::NoSsl),
+            client("DX/GOV/1001/ARCHIV", IsAuthentication::SslAuth),
+        ];
+        let registry = ClientRegistry::new(&clients, None).unwrap();
+        let nobodys = ClientRegistry::default();
+        let request = recorded::request(&root, "rest/get-no-body");
+        assert!(
+            registry
+                .authenticate(request.client(), &connection(false))
+                .is_ok()
+        );
+        for (case, registry, is_tls) in [
+            ("rest-is-auth-http", &registry, false),
+            ("rest-is-auth-no-cert", &registry, true),
+            ("rest-unknown-client", &registry, false),
+            // A client that waits for its registration is not listed at all.
+            ("rest-client-saved", &nobodys, false),
+        ] {
+            let case = format!("consumer-refuses-is-request/{case}");
+            let request = recorded::request(&root, &case);
+            let refused = registry.authenticate(request.client(), &connection(is_tls));
+            assert_eq!(
+                refused.expect_err(&case).cause(),
+                recorded::cause(&root, &case),
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_recorded_request_for_a_provider_that_is_elsewhere_is_refused() {
+        let Some(root) = recorded::vectors() else { return };
+        let case = "provider-rest-message/unknown-provider";
+        let registry =
+            ClientRegistry::new(&[client("DX/COM/2002/SVC", IsAuthentication::NoSsl)], None).unwrap();
+        // Named by the request inside; what the reader makes of it is tested where it belongs.
+        let refused = registry.provider(&"DX/GOV/1001/PORTAL".parse().unwrap());
+        assert_eq!(refused.expect_err(case).cause(), recorded::cause(&root, case));
+    }
+}

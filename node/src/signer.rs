@@ -337,3 +337,25 @@ impl Work {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::recorded;
+
+    #[test]
+    fn a_member_without_a_key_is_refused_as_at_the_recorded_provider() {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let signer =
+            Signer::start(Vec::new(), &InFlight::default(), &clock, &mut Registry::default()).unwrap();
+        let refused = signer.check(&"DX/COM/2002".parse().unwrap()).unwrap_err();
+        assert_eq!(refused.cause(), FaultCode::CannotCreateSignature);
+        let Some(root) = recorded::vectors() else { return };
+        let case = "provider-fault-before/rest-no-signing-key";
+        assert_eq!(refused.cause(), recorded::cause(&root, case));
+        // Java finds out only after it has connected, and calls that an error of input; we ask before (wire 4.8).
+        let case = "consumer-refuses-is-request/rest-no-signing-key";
+        assert_eq!(recorded::cause(&root, case), FaultCode::IoError);
+    }
+}

@@ -104,3 +104,34 @@ fn unknown(provider: &ClientId, why: &str) -> Fault {
         format!("no security server is known for {provider}: {why}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recorded;
+
+    #[test]
+    fn recorded_requests_find_the_servers_of_their_provider_or_none() {
+        let Some(root) = recorded::vectors() else { return };
+        let trust = recorded::trust(&root);
+        let find = |case: &str| {
+            let request = recorded::request(&root, case);
+            let wanted = request.security_server()?;
+            let found = candidates(&trust, request.service().provider(), wanted.as_ref(), 1)?;
+            let servers: Vec<_> = found.iter().map(|one| one.server.to_string()).collect();
+            Ok::<_, Fault>(servers)
+        };
+        for (case, server) in [
+            ("rest/get-no-body", "DX/COM/2002/ss2"),
+            ("rest/get-target-server", "DX/COM/2002/ss2"),
+            ("rest/federated", "FX/GOV/9001/fxss"),
+        ] {
+            assert_eq!(find(case), Ok(vec![server.to_owned()]), "{case}");
+        }
+        for case in ["rest-unknown-provider", "rest-target-server-other"] {
+            let case = format!("consumer-refuses-is-request/{case}");
+            let refused = find(&case).expect_err(&case);
+            assert_eq!(refused.cause(), recorded::cause(&root, &case), "{case}");
+        }
+    }
+}
