@@ -112,6 +112,7 @@ fn information_systems_get_errors_as_from_java() {
         "consumer-response-framing",
         "consumer-response-signature",
         "consumer-tls-identity",
+        "metadata",
         "provider-fault-after",
         "provider-fault-before",
     ] {

@@ -457,6 +457,17 @@ fn a_signature_of_x_road_8_holds_together() {
     let trust = trust(&vectors.join(CONFIGURATIONS).join("globalconf_good2_v3"));
     let signer = MemberId::new("DEV", "COM", "4321").expect("a member");
     let at = UnixTime::parse_rfc3339("2024-07-09T07:38:53Z").expect("an instant");
-    let verdict = verify_document(&trust, &document, &signer, at, &trust.ocsp_policy()).map(|_| ());
-    assert_eq!(verdict, Ok(()));
+    let verdict = verify_document(&trust, &document, &signer, at, &trust.ocsp_policy()).expect("it is valid");
+    let message = read(&folder.join("message.xml"));
+    let covers = |attachment: &[u8]| {
+        let parts = [
+            PartDigest::message(sha512(&message)),
+            PartDigest::attachment(1, sha512(attachment)),
+        ];
+        verdict
+            .covers_message(&parts, Some(&message), None, None)
+            .map_err(|error| error.code())
+    };
+    assert_eq!(covers(&read(&folder.join("attachment1"))), Ok(()));
+    assert_eq!(covers(b"another"), Err(FaultCode::InvalidSignatureValue));
 }
