@@ -109,7 +109,7 @@ requirements! {
     SIGNATURE_CYCLE = "signature.cycle", "wire 4.5", "a chain that runs in a circle is refused";
     SIGNATURE_DEPTH = "signature.depth", "wire 4.5", "a chain deeper than the bound is refused";
 
-    TRUST_AUTH_UNREGISTERED = "trust.auth-unregistered", "wire 3.7 step 0", "a connection with an unregistered certificate gets no answer";
+    TRUST_AUTH_UNREGISTERED = "trust.auth-unregistered", "wire 3.7 step 0", "a connection without certificate or with an unregistered one gets no answer";
     TRUST_AUTH_NOT_OF_CLIENT = "trust.auth-not-of-client", "wire 3.7 step 6f", "a server that does not serve the client is refused";
     TRUST_AUTH_OCSP_MISSING = "trust.auth-ocsp-missing", "wire 3.7 step 6d", "a request without OCSP part is refused";
     TRUST_AUTH_REVOKED = "trust.auth-revoked", "wire 3.7 step 6f", "a revoked authentication certificate is refused";

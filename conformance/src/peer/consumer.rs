@@ -35,7 +35,8 @@ pub struct Outgoing {
     /// Bytes instead of the encoded parts.
     pub raw: Option<Vec<u8>>,
     pub pace: Pace,
-    pub identity: Identity,
+    /// What it presents; `None` shakes hands without a certificate.
+    pub identity: Option<Identity>,
     pub versions: Vec<&'static SupportedProtocolVersion>,
     /// What the request hash in the answer has to be.
     pub hash: String,
@@ -134,7 +135,7 @@ impl Ask {
             parts: all,
             raw: None,
             pace: Pace::AtOnce,
-            identity: peer.identity.clone(),
+            identity: Some(peer.identity.clone()),
             versions: vec![&rustls::version::TLS13],
             hash: request_hash(&message, self.body.as_deref()),
         })
@@ -151,7 +152,7 @@ impl Outgoing {
 
     /// Sends it on a connection of its own.
     pub async fn send(&self, node: SocketAddr) -> Result<Answered> {
-        Link::open(node, &self.identity, &self.versions)
+        Link::open(node, self.identity.as_ref(), &self.versions)
             .await?
             .send(self)
             .await
@@ -168,7 +169,7 @@ impl Link {
     /// Connects and shakes hands.
     pub async fn open(
         node: SocketAddr,
-        identity: &Identity,
+        identity: Option<&Identity>,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<Self> {
         let (sender, connection) = handshake(TokioIo::new(connect(node, identity, versions).await?)).await?;
@@ -217,14 +218,14 @@ impl Link {
 /// A TLS connection to a node's port 5500, for bytes that are no HTTP.
 pub async fn connect(
     node: SocketAddr,
-    identity: &Identity,
+    identity: Option<&Identity>,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Result<TlsStream<TcpStream>> {
     let stream = timeout(PATIENCE, TcpStream::connect(node))
         .await?
         .with_context(|| format!("connecting to {node}"))?;
     stream.set_nodelay(true)?;
-    let config = tls::client(Some(identity), versions)?;
+    let config = tls::client(identity, versions)?;
     let name = ServerName::IpAddress(node.ip().into());
     timeout(PATIENCE, TlsConnector::from(config).connect(name, stream))
         .await?

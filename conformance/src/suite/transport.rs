@@ -116,7 +116,7 @@ async fn batch(world: &World) -> Result<()> {
 async fn keep_alive(world: &World) -> Result<()> {
     let mut link = Link::open(
         world.beta().federation(),
-        &world.peer().identity,
+        Some(&world.peer().identity),
         &[&rustls::version::TLS13],
     )
     .await?;
@@ -440,7 +440,7 @@ async fn noise(world: &World) -> Result<()> {
         b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
         &[0; 4096],
     ] {
-        let mut stream = connect(node, &world.peer().identity, &[&rustls::version::TLS13]).await?;
+        let mut stream = connect(node, Some(&world.peer().identity), &[&rustls::version::TLS13]).await?;
         let _ = stream.write_all(noise).await;
         let _ = stream.shutdown().await;
         let mut answer = Vec::new();

@@ -38,7 +38,12 @@ cases! {
 async fn auth_unregistered(world: &World) -> Result<()> {
     let id = fresh("unregistered");
     let mut outgoing = world.signed(&world.ask("GET", "intake", "/x", &id))?;
-    outgoing.identity = world.foreign_is.clone();
+    outgoing.identity = None;
+    ensure!(
+        outgoing.send(world.beta().federation()).await.is_err(),
+        "a peer without certificate got an answer"
+    );
+    outgoing.identity = Some(world.foreign_is.clone());
     ensure!(
         outgoing.send(world.beta().federation()).await.is_err(),
         "a self-signed certificate got an answer"
@@ -48,7 +53,7 @@ async fn auth_unregistered(world: &World) -> Result<()> {
         .federation
         .authority()
         .authentication("ss-nobody", Validity::Now)?;
-    outgoing.identity = identity;
+    outgoing.identity = Some(identity);
     ensure!(
         outgoing.send(world.beta().federation()).await.is_err(),
         "an unregistered certificate got an answer"
@@ -61,7 +66,7 @@ async fn auth_not_of_client(world: &World) -> Result<()> {
     let id = fresh("not-of-client");
     let delta = world.federation.peer("delta");
     let mut outgoing = world.signed(&world.ask("GET", "intake", "/x", &id))?;
-    outgoing.identity = delta.identity.clone();
+    outgoing.identity = Some(delta.identity.clone());
     *outgoing.parts.bytes_mut(crate::wire::parts::OCSP) = world
         .federation
         .authority()
