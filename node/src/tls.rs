@@ -286,3 +286,31 @@ impl ServerCertVerifier for ServiceServer {
 
     handshake_signatures!();
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tls_1_2_is_ecdhe_with_gcm_and_nothing_else() {
+        let suites = provider().cipher_suites.clone();
+        let names: Vec<_> = suites
+            .iter()
+            .map(|suite| format!("{:?}", suite.suite()))
+            .collect();
+        // What recorded peers offered alone: taken, and DHE, which the Java servers speak, is not.
+        assert!(
+            names
+                .iter()
+                .any(|name| name == "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384")
+        );
+        for name in names {
+            assert!(
+                name.starts_with("TLS13_") || (name.starts_with("TLS_ECDHE_") && name.contains("_GCM_")),
+                "{name}"
+            );
+        }
+        assert_eq!(versions(Tls12::Off).len(), 1);
+        assert_eq!(versions(Tls12::Gcm).len(), 2);
+    }
+}
