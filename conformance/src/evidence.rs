@@ -5,6 +5,7 @@
 //! would have judged is said aloud, not passed over.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -35,8 +36,33 @@ pub async fn export(subject: &Subject, node: &Node, query_id: &str, out: &Path) 
     containers(out)
 }
 
-/// The same without judging how the command ended.
+/// Asserts that a node's log gives out request and response of an exchange, without asking for time-stamps: the cheap
+/// question where thousands are looked for.
+pub async fn is_present(subject: &Subject, node: &Node, query_id: &str, out: &Path) -> Result<()> {
+    let said = ask_export(subject, node, query_id, out, &["--unstamped"]).await?;
+    let found = containers(out)?.len();
+    ensure!(
+        said.code == Some(0) && found == 2,
+        "{} gives out {found} containers instead of request and response: {}{}",
+        node.name(),
+        said.out,
+        said.err
+    );
+    Ok(())
+}
+
+/// The same as [`export`] without judging how the command ended.
 pub async fn try_export(subject: &Subject, node: &Node, query_id: &str, out: &Path) -> Result<Said> {
+    ask_export(subject, node, query_id, out, &[]).await
+}
+
+async fn ask_export(
+    subject: &Subject,
+    node: &Node,
+    query_id: &str,
+    out: &Path,
+    more: &[&str],
+) -> Result<Said> {
     std::fs::create_dir_all(out)?;
     let config = node.config().as_os_str();
     let arguments = [
@@ -49,7 +75,9 @@ pub async fn try_export(subject: &Subject, node: &Node, query_id: &str, out: &Pa
         "--out".as_ref(),
         out.as_os_str(),
     ];
-    subject.run(arguments).await
+    subject
+        .run(arguments.into_iter().chain(more.iter().map(OsStr::new)))
+        .await
 }
 
 /// The containers in a directory, in order of their names.

@@ -1,5 +1,5 @@
-//! Real kills: node processes die by `kill -9` under load, start again, and every exchange that was acknowledged is looked
-//! for in both logs.
+//! Real kills: node processes die by `kill -9` under load, start again, and exchanges that were acknowledged are looked for
+//! in both logs, those of the last moment before the kill first.
 //!
 //! Owns the load (32 information systems, each exchange with a message id of its own) and the list of what was
 //! acknowledged; refuses to take a node's word for its log: evidence is exported and verified by other processes.
@@ -32,9 +32,11 @@ use crate::wire::http::Connection;
 pub struct KillPlan {
     pub times: usize,
     pub connections: usize,
-    /// Exchanges looked for after each kill: the last ones before it, which are the ones at risk, and as many of the rest
-    /// of the round as fit.
+    /// Acknowledged exchanges looked for in both logs after each kill: half of them the last before it, which are the ones
+    /// at risk, the others from all of the round.
     pub looked_for: usize,
+    /// How many of these have their evidence exported with time-stamps and verified.
+    pub verified: usize,
     /// Whether each kill is said aloud.
     pub aloud: bool,
 }
@@ -81,13 +83,17 @@ pub async fn run(subject: &Subject, plan: KillPlan) -> Result<KillReport> {
         report.slowest_restart_millis = report.slowest_restart_millis.max(begin.elapsed().as_millis());
         report.kills += victims.len();
         report.acknowledged += acknowledged.len();
-        let chosen = choose(&acknowledged, plan.looked_for);
-        let (found, missing) = look(&federation, &chosen, &out.path().join(turn.to_string())).await?;
+        let chosen = choose(&acknowledged, plan.looked_for.max(plan.verified));
+        let (to_verify, to_look_for) = chosen.split_at(plan.verified.min(chosen.len()));
+        let dir = out.path().join(turn.to_string());
+        let (verified, mut missing) = verify(&federation, to_verify, &dir).await;
+        missing.extend(look(&federation, to_look_for.to_vec(), &dir).await);
+        std::fs::remove_dir_all(&dir)?;
         report.looked_for += chosen.len();
-        report.containers_verified += found;
+        report.containers_verified += verified;
         if plan.aloud {
             say(format_args!(
-                "kill {turn:>3} of {victims:?}: {} acknowledged, {} looked for, {} missing",
+                "kill {turn:>3} of {victims:?}: {} acknowledged, {} looked for, {verified} containers verified, {} missing",
                 acknowledged.len(),
                 chosen.len(),
                 missing.len()
@@ -187,17 +193,41 @@ fn choose(acknowledged: &[String], count: usize) -> Vec<String> {
         .collect()
 }
 
-async fn look(federation: &Federation, ids: &[String], out: &Path) -> Result<(usize, Vec<String>)> {
+/// Exports and verifies request and response of each exchange from both nodes.
+async fn verify(federation: &Federation, ids: &[String], out: &Path) -> (usize, Vec<String>) {
     let mut missing = Vec::new();
-    let mut found = 0;
+    let mut verified = 0;
     for id in ids {
         let nodes = [federation.node("alpha"), federation.node("beta")];
         match evidence::both_sides(federation.subject(), nodes, id, &out.join(id)).await {
-            Ok(containers) => found += containers.len(),
+            Ok(containers) => verified += containers.len(),
             Err(error) => missing.push(format!("{id}: {error:#}")),
         }
     }
-    Ok((found, missing))
+    (verified, missing)
+}
+
+/// Looks for each exchange in both logs, a few at a time.
+async fn look(federation: &Federation, ids: Vec<String>, out: &Path) -> Vec<String> {
+    const AT_ONCE: usize = 4;
+    let ids = Mutex::new(ids);
+    let worker = || async {
+        let mut missing = Vec::new();
+        loop {
+            // Bound to a name of its own, so that the lock is given back before the wait.
+            let next = ids.lock().expect("no holder of the list panics").pop();
+            let Some(id) = next else { return missing };
+            for node in [federation.node("alpha"), federation.node("beta")] {
+                let dir = out.join(&id).join(node.name());
+                if let Err(error) = evidence::is_present(federation.subject(), node, &id, &dir).await {
+                    missing.push(format!("{id}: {error:#}"));
+                }
+            }
+        }
+    };
+    let [a, b, c, d] = [(); AT_ONCE].map(|()| worker());
+    let (a, b, c, d) = tokio::join!(a, b, c, d);
+    [a, b, c, d].concat()
 }
 
 #[cfg(test)]

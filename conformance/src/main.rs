@@ -83,8 +83,11 @@ struct KillArguments {
     #[arg(long, default_value_t = 32)]
     connections: usize,
     /// Acknowledged exchanges looked for after each kill, half of them the last before it
-    #[arg(long, default_value_t = 40)]
+    #[arg(long, default_value_t = 60)]
     looked_for: usize,
+    /// How many of these have their evidence verified
+    #[arg(long, default_value_t = 10)]
+    verified: usize,
 }
 
 #[derive(Args)]
@@ -210,6 +213,7 @@ async fn kill(arguments: KillArguments) -> Result<ExitCode> {
         times: arguments.times,
         connections: arguments.connections.max(1),
         looked_for: arguments.looked_for,
+        verified: arguments.verified,
         aloud: true,
     };
     let report = kill::run(&subject, plan).await?;
