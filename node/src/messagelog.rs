@@ -33,7 +33,10 @@ mod control;
 mod tests;
 
 pub use content::{ContentFile, ContentReader, ContentWriter};
-pub use control::client::{Control, Selection, Told};
+pub use control::{
+    client::Control,
+    export::{Selection, Told},
+};
 pub use entry::{BatchSignature, EntryKind, LoggedBody, NewEntry, Receipt, Retention, RetentionPolicy};
 pub use error::LogError;
 pub use exchange::{ABANDONED, INTERRUPTED, OpenExchange};

@@ -12,7 +12,11 @@
 //! < {"done":{}}
 //! ```
 
+//!
+//! A command is a variant of `Question`, and a file here that owns its fields, its answer and its asking method.
+
 pub(super) mod client;
+pub(super) mod export;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +37,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{MessageLog, error::LogError, export::Exported};
+use super::{MessageLog, error::LogError};
 use crate::{shutdown::Shutdown, timestamper::Timestamper};
 
 /// The longest line of either side.
@@ -47,17 +51,9 @@ const PROGRESS: Duration = Duration::from_millis(500);
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "op", rename_all = "snake_case")]
 enum Question {
-    /// Evidence of one entry, or of every message with a query id.
-    Export {
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        number: Option<u64>,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        query_id: Option<String>,
-        #[serde(default)]
-        unstamped: bool,
-    },
+    Export(export::Export),
 }
 
 /// A line of the answer.
@@ -71,29 +67,13 @@ enum Answer {
     Found {
         numbers: Vec<u64>,
     },
-    Entry(Announced),
+    Entry(export::Announced),
     Error {
         number: Option<u64>,
         code: String,
         text: String,
     },
     Done {},
-}
-
-/// An entry whose bytes follow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Announced {
-    number: u64,
-    name: String,
-    /// Milliseconds since 1970.
-    at: i64,
-    message: u64,
-    signatures: u64,
-    chain_result: Option<u64>,
-    chain: Option<u64>,
-    companion: u64,
-    body: Option<u64>,
-    notes: Vec<String>,
 }
 
 /// A path that fits the address of a socket, whose bound is 108 bytes; long ones go through the open directory.
@@ -161,7 +141,7 @@ impl MessageLog {
                 };
                 let (log, timestamper) = (log.clone(), timestamper.clone());
                 running.spawn(async move {
-                    if let Err(error) = answer(stream, &log, &timestamper).await {
+                    if let Err(error) = log.answer(stream, &timestamper).await {
                         tracing::info!(%error, "a command on the control socket was not answered to its end");
                     }
                     drop(place);
@@ -171,48 +151,21 @@ impl MessageLog {
         });
         Ok(())
     }
-}
 
-async fn answer(stream: UnixStream, log: &MessageLog, timestamper: &Timestamper) -> io::Result<()> {
-    let (input, output) = stream.into_split();
-    let mut line = Vec::new();
-    let mut input = BufReader::new(input).take(LINE);
-    let read = timeout(PATIENCE, input.read_until(b'\n', &mut line)).await;
-    read.map_err(|_| io::ErrorKind::TimedOut)??;
-    let mut side = Side { output };
-    match serde_json::from_slice(&line) {
-        Ok(Question::Export {
-            number,
-            query_id,
-            unstamped,
-        }) => {
-            let timestamper = (!unstamped).then_some(timestamper);
-            let numbers = match (number, query_id) {
-                (Some(number), None) => vec![number],
-                (None, Some(query_id)) => match side.find(log, &query_id).await? {
-                    Ok(numbers) => numbers,
-                    Err(error) => return side.refuse(None, error.code(), &error).await,
-                },
-                _ => {
-                    return side
-                        .refuse(None, "malformed", &"an export names a number or a query id")
-                        .await;
-                }
-            };
-            side.say(&Answer::Found {
-                numbers: numbers.clone(),
-            })
-            .await?;
-            for number in numbers {
-                match log.export(number, timestamper).await {
-                    Ok(exported) => side.entry(exported).await?,
-                    Err(error) => side.refuse(Some(number), error.code(), &error).await?,
-                }
-            }
+    /// Answers the one question that comes over a connection.
+    pub async fn answer(&self, stream: UnixStream, timestamper: &Timestamper) -> io::Result<()> {
+        let (input, output) = stream.into_split();
+        let mut line = Vec::new();
+        let mut input = BufReader::new(input).take(LINE);
+        let read = timeout(PATIENCE, input.read_until(b'\n', &mut line)).await;
+        read.map_err(|_| io::ErrorKind::TimedOut)??;
+        let mut side = Side { output };
+        match serde_json::from_slice(&line) {
+            Ok(Question::Export(export)) => export.answer(self, timestamper, &mut side).await?,
+            Err(error) => side.refuse(None, "malformed", &error).await?,
         }
-        Err(error) => side.refuse(None, "malformed", &error).await?,
+        side.say(&Answer::Done {}).await
     }
-    side.say(&Answer::Done {}).await
 }
 
 /// The answering end of one command.
@@ -241,56 +194,5 @@ impl Side {
             text: text.to_string(),
         })
         .await
-    }
-
-    async fn find(&mut self, log: &MessageLog, query_id: &str) -> io::Result<Result<Vec<u64>, LogError>> {
-        let (progress, mut seen) = tokio::sync::watch::channel((0, 0));
-        let mut finding = Box::pin(log.find(query_id, move |read, of| _ = progress.send_replace((read, of))));
-        loop {
-            match timeout(PROGRESS, &mut finding).await {
-                Ok(found) => return Ok(found),
-                Err(_) => {
-                    let (read, of) = *seen.borrow_and_update();
-                    self.say(&Answer::Progress { read, of }).await?;
-                }
-            }
-        }
-    }
-
-    async fn entry(&mut self, exported: Exported) -> io::Result<()> {
-        let length = |bytes: &[u8]| bytes.len() as u64;
-        self.say(&Answer::Entry(Announced {
-            number: exported.number,
-            name: exported.name,
-            at: exported.at.millis(),
-            message: length(&exported.message),
-            signatures: length(&exported.signatures),
-            chain_result: exported.chain.as_ref().map(|chain| length(&chain.result)),
-            chain: exported.chain.as_ref().map(|chain| length(&chain.chain)),
-            companion: length(&exported.companion),
-            body: exported.body.as_ref().map(|(length, _)| *length),
-            notes: exported.notes,
-        }))
-        .await?;
-        self.send(&exported.message).await?;
-        self.send(&exported.signatures).await?;
-        if let Some(chain) = &exported.chain {
-            self.send(&chain.result).await?;
-            self.send(&chain.chain).await?;
-        }
-        self.send(&exported.companion).await?;
-        if let Some((_, mut pieces)) = exported.body {
-            loop {
-                let read = tokio::task::spawn_blocking(move || pieces().map(|piece| (piece, pieces))).await;
-                // A body that does not read ends the connection: the command sees that bytes are missing.
-                let (piece, rest) = read.map_err(io::Error::other)??;
-                pieces = rest;
-                match piece {
-                    Some(piece) => self.send(&piece).await?,
-                    None => break,
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -33,8 +33,11 @@ use kontor_protocol::{
 };
 use tokio::net::TcpListener;
 
-use super::client::{Control, Selection, Told};
 use super::*;
+use super::{
+    client::Control,
+    export::{Selection, Told},
+};
 use crate::{
     clock::ManualClock,
     disk::SystemDisk,

@@ -1,0 +1,50 @@
+//! How far a long command is, on standard error, once it has taken a while.
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// What takes longer says how far it is.
+const QUIET: Duration = Duration::from_secs(2);
+/// How often the line is written anew.
+const PACE: Duration = Duration::from_millis(500);
+
+/// See the module. What was shown is ended with a line break when the value goes.
+pub(super) struct Progress {
+    began: Instant,
+    last: Option<Instant>,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            last: None,
+        }
+    }
+
+    /// So many of so many entries were read.
+    pub(super) fn show(&mut self, read: u64, of: u64) {
+        let now = Instant::now();
+        let due = self.last.is_none_or(|last| now - last >= PACE);
+        if now - self.began >= QUIET && due {
+            self.last = Some(now);
+            let _ = write!(std::io::stderr(), "\rread {read} of {of} entries");
+            if read == of {
+                self.end();
+            }
+        }
+    }
+
+    /// What follows begins on a line of its own.
+    pub(super) fn end(&mut self) {
+        if self.last.take().is_some() {
+            let _ = writeln!(std::io::stderr());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
