@@ -1,7 +1,7 @@
 //! Evidence containers: one signed message with everything needed to judge it (wire 6.5), and that judgement (wire 6.6).
 //!
 //! Owns the ASiC-E form: [`ContainerWriter`] makes the archive that X-Road's own tools read, [`Container`] reads it within
-//! bounds, [`Companion`] ties it to a leaf of a message log, [`check`] says who signed what and when, and whether that
+//! bounds, [`timestamp::Batch`] puts many records under one time-stamp, [`Companion`] ties it to a leaf of a message log, [`check`] says who signed what and when, and whether that
 //! holds. Attachments are streamed both ways: they may be larger than memory.
 //!
 //! The archive library stays inside: nothing of it is in a signature here.
@@ -17,6 +17,7 @@ mod report;
 mod subject;
 #[cfg(test)]
 mod tests;
+pub mod timestamp;
 mod write;
 
 pub use self::companion::{Companion, CompanionError};

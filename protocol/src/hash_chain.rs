@@ -15,7 +15,8 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use build::{Batch, build_batch, build_batch_named};
+pub(crate) use build::Tree;
+pub use build::{Batch, build_batch};
 pub use digest_list::DigestList;
 pub use evaluate::{Evaluated, Input, Resolved, evaluate, evaluate_with};
 

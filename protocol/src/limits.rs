@@ -70,6 +70,8 @@ pub const HASH_CHAIN_WORK: usize = 1000;
 pub const XML_DEPTH: usize = 64;
 /// A time-stamp token.
 pub const TIMESTAMP: usize = 64 * 1024;
+/// Records under one time-stamp: ten times what X-Road takes at once (wire 5.1). Their digests have 6.4 MB.
+pub const TIMESTAMP_RECORDS: usize = 100_000;
 
 // --- Global configuration (wire 7)
 
@@ -96,3 +98,14 @@ pub const CONTAINER_NAME: usize = 1024;
 pub const CONTAINER_ENTRY: usize = 16 * 1024 * 1024;
 /// A container with all its entries inflated.
 pub const CONTAINER: usize = 2 * 1024 * 1024 * 1024;
+
+// --- Archives of containers (wire 6.8)
+
+/// Entries of an archive, `linkinginfo` counted in: X-Road begins the next at 32 MiB, some 3,000 containers.
+pub const ARCHIVE_ENTRIES: usize = 100_000;
+/// `linkinginfo`: a digest of 128 letters and a name for each container.
+pub const LINKING_INFO: usize = 40 * 1024 * 1024;
+/// The query id in the name of a container, encoded (wire 6.8).
+pub const ARCHIVED_QUERY_ID: usize = 226;
+/// The group in the name of an archive (wire 6.8).
+pub const ARCHIVE_GROUP: usize = 200;

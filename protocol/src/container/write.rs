@@ -160,7 +160,7 @@ impl<W: Write + Seek> ContainerWriter<W> {
 }
 
 /// The time of an entry, in UTC. The format of archives begins in 1980 and counts in two seconds.
-fn entry_time(at: UnixTime) -> DateTime {
+pub(crate) fn entry_time(at: UnixTime) -> DateTime {
     let days = at.secs().div_euclid(86_400);
     let second_of_day = at.secs().rem_euclid(86_400);
     // Days to a civil date, counting years from March (H. Hinnant, chrono-compatible low-level date algorithms).

@@ -24,35 +24,22 @@ pub struct Batch {
 /// result, but nothing that any verifier accepts: callers have at least the message part.
 #[must_use]
 pub fn build_batch(requests: &[Vec<PartDigest>]) -> Batch {
-    build_batch_named(SIGNATURE_CHAIN, requests)
-}
-
-/// As [`build_batch`], for chains that travel under another name, such as [`super::TIMESTAMP_CHAIN`].
-#[must_use]
-pub fn build_batch_named(chain_name: &str, requests: &[Vec<PartDigest>]) -> Batch {
     let tree = Tree::of(requests);
     let chains = requests
         .iter()
         .enumerate()
         .map(|(at, parts)| tree.chain(at, parts))
         .collect();
-    let root = tree.root();
-    let mut result = Document(Vec::with_capacity(400));
-    result.text(template::RESULT_START);
-    result.attribute(chain_name);
-    result.text("#STEP0");
-    result.text(template::RESULT_METHOD);
-    result.value(&root);
-    result.text(template::RESULT_END);
     Batch {
-        result_xml: result.0,
+        result_xml: tree.result(SIGNATURE_CHAIN),
         chains,
-        root,
+        root: tree.root(),
     }
 }
 
 /// Levels of values, leaves first. A value without a neighbour moves up as it is (wire 4.4, trap 17).
-struct Tree {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tree {
     levels: Vec<Vec<[u8; 64]>>,
 }
 
@@ -63,7 +50,12 @@ impl Tree {
             [part] if requests.len() > 1 => part.digest,
             parts => step_value(parts.iter().map(|part| &part.digest)),
         };
-        let mut levels = vec![requests.iter().map(leaf).collect::<Vec<_>>()];
+        Self::of_leaves(requests.iter().map(leaf).collect())
+    }
+
+    /// The tree over values that are leaves already: requests of one part each, two at least.
+    pub(crate) fn of_leaves(leaves: Vec<[u8; 64]>) -> Self {
+        let mut levels = vec![leaves];
         while let Some(below) = levels.last().filter(|below| below.len() > 1) {
             let above = below
                 .chunks(2)
@@ -77,14 +69,31 @@ impl Tree {
         Self { levels }
     }
 
-    fn root(&self) -> [u8; 64] {
+    pub(crate) fn leaves(&self) -> &[[u8; 64]] {
+        self.levels.first().map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn root(&self) -> [u8; 64] {
         match self.levels.last().and_then(|top| top.first()) {
             Some(root) => *root,
             None => step_value(std::iter::empty()),
         }
     }
 
-    fn chain(&self, request: usize, parts: &[PartDigest]) -> Vec<u8> {
+    /// The chain result of this tree, for chains under `chain_name`.
+    pub(crate) fn result(&self, chain_name: &str) -> Vec<u8> {
+        let mut result = Document(Vec::with_capacity(400));
+        result.text(template::RESULT_START);
+        result.attribute(chain_name);
+        result.text("#STEP0");
+        result.text(template::RESULT_METHOD);
+        result.value(&self.root());
+        result.text(template::RESULT_END);
+        result.0
+    }
+
+    /// The chain of one request, which has these parts.
+    pub(crate) fn chain(&self, request: usize, parts: &[PartDigest]) -> Vec<u8> {
         // From the root down: the level, and the position of the neighbour there.
         let path: Vec<(usize, usize)> = (0..self.levels.len())
             .rev()

@@ -116,7 +116,12 @@ fn chains_of_other_names_are_built_for_time_stamps() {
             digest: sha512(text),
         }]
     };
-    let batch = build_batch_named(TIMESTAMP_CHAIN, &[signatures(b"1"), signatures(b"2")]);
+    let tree = Tree::of_leaves(vec![sha512(b"1"), sha512(b"2")]);
+    let batch = Batch {
+        result_xml: tree.result(TIMESTAMP_CHAIN),
+        chains: vec![tree.chain(0, &signatures(b"1")), tree.chain(1, &signatures(b"2"))],
+        root: tree.root(),
+    };
     assert!(text(&batch.result_xml).contains("URI=\"/ts-hashchain.xml#STEP0\""));
     evaluate(
         &batch.result_xml,

@@ -11,7 +11,6 @@ use crate::container::manifest;
 use crate::container::read::{BatchTimestamp, Container};
 use crate::container::report::{Instant, InstantSource, TokenFacts, Verdict};
 use crate::fault::FaultCode;
-use crate::hash_chain::{self, Input, Resolved, SIGNATURES, TIMESTAMP_CHAIN};
 use crate::signature::{SignatureDocument, insert_timestamp};
 
 impl Judge<'_> {
@@ -51,16 +50,7 @@ impl Judge<'_> {
 
     /// The signature document must be among what the token is over.
     fn batch_chain(&mut self, container: &Container, batch: &BatchTimestamp) {
-        let resolve = |name: &str| match name {
-            TIMESTAMP_CHAIN => Resolved::Octets(&batch.chain),
-            SIGNATURES => Resolved::Octets(&container.signatures),
-            _ => Resolved::Unknown,
-        };
-        let signatures = Input {
-            name: SIGNATURES,
-            digest: None,
-        };
-        if let Err(error) = hash_chain::evaluate_with(&batch.result, &[signatures], &resolve) {
+        if let Err(error) = batch.covers(&container.signatures) {
             let text = format!("the time-stamp does not cover the signature: {error}");
             self.refuse(Verdict::Invalid, error.code().snake(), text);
         }
