@@ -26,6 +26,7 @@ pub use self::report::{
     Instant, InstantSource, LeafFacts, PartFacts, Reason, Report, StillSound, TokenFacts, Verdict,
 };
 pub use self::subject::{MessageForm, MessageRole, Subject, SubjectError};
+pub(crate) use self::write::entry_time;
 pub use self::write::{ContainerWriter, Evidence, WriteError};
 
 /// Media type of the archive and content of its first entry.

@@ -27,3 +27,4 @@ pub mod verify;
 pub mod access;
 pub mod log;
 pub mod container;
+pub mod archive;

@@ -5,6 +5,7 @@
     reason = "a test that cannot make or read its evidence has failed"
 )]
 
+mod archive;
 mod batch;
 mod container;
 mod world;
