@@ -1,7 +1,7 @@
 //! The one door to a cryptographic library: aws-lc-rs by default, ring where no C compiler can be had.
 //!
 //! Owns digests, HMAC, HKDF, AES-256-GCM, random bytes and constant-time comparison; `crypto/asymmetric.rs` holds
-//! keys and signatures for [`crate::signing`]. Nothing outside this directory names the library. Where ring cannot
+//! keys and signatures for [`crate::signing`], `crypto/ed25519.rs` those of the transparency log. Nothing outside this directory names the library. Where ring cannot
 //! do a thing the error says so by name. SHA-1 serves look-ups only (OCSP CertID, old certificate hashes).
 
 #[cfg(not(any(feature = "aws-lc", feature = "ring")))]
@@ -13,6 +13,9 @@ use aws_lc_rs as library;
 use ring as library;
 
 pub(crate) mod asymmetric;
+mod ed25519;
+
+pub use ed25519::{Ed25519Key, Ed25519Mismatch, verify_ed25519};
 
 use library::aead;
 use library::rand::SecureRandom as _;

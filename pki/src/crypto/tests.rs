@@ -98,3 +98,53 @@ fn random_bytes_differ_and_comparison_sees_every_byte() {
     assert!(!equal(b"same", b"same!"));
     assert!(equal(b"", b""));
 }
+
+#[test]
+fn ed25519_has_its_published_values() {
+    // RFC 8032, 7.1, tests 1 and 2: seed, public key, message, signature.
+    let published: [(&str, &str, &[u8], &str); 2] = [
+        (
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+            b"",
+            "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+        ),
+        (
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+            &[0x72],
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        ),
+    ];
+    for (seed, public, message, signature) in published {
+        let seed: Vec<u8> = (0..64)
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&seed[at..at + 2], 16).unwrap())
+            .collect();
+        let key = Ed25519Key::from_seed(&seed.try_into().unwrap());
+        assert_eq!(hex(&key.public_key()), public);
+        assert_eq!(hex(&key.sign(message)), signature);
+        assert_eq!(
+            verify_ed25519(&key.public_key(), message, &key.sign(message)),
+            Ok(())
+        );
+    }
+}
+
+#[test]
+fn an_ed25519_signature_is_of_one_key_one_message_and_every_byte() {
+    let key = Ed25519Key::generate();
+    let again = Ed25519Key::from_seed(&key.to_seed());
+    let (public, value) = (key.public_key(), again.sign(b"root"));
+    assert_eq!(verify_ed25519(&public, b"root", &value), Ok(()));
+    assert_eq!(verify_ed25519(&public, b"roots", &value), Err(Ed25519Mismatch));
+    let other = Ed25519Key::generate().public_key();
+    assert_eq!(verify_ed25519(&other, b"root", &value), Err(Ed25519Mismatch));
+    assert_eq!(verify_ed25519(&[0xff; 32], b"root", &value), Err(Ed25519Mismatch));
+    for at in 0..value.len() {
+        let mut changed = value;
+        changed[at] ^= 1;
+        assert_eq!(verify_ed25519(&public, b"root", &changed), Err(Ed25519Mismatch));
+    }
+    assert_eq!(format!("{key:?}"), "Ed25519Key { .. }");
+}
