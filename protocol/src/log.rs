@@ -44,11 +44,13 @@
 //!
 //! # Tree
 //!
-//! RFC 6962 with SHA-256: leaf hash = SHA-256(0x00 ‖ leaf), node = SHA-256(0x01 ‖ left ‖ right), see [`tree`].
+//! RFC 6962 with SHA-256: leaf hash = SHA-256(0x00 ‖ leaf), node = SHA-256(0x01 ‖ left ‖ right), see [`tree`]. It is handed out
+//! as [tiles](tile).
 
 mod leaf;
 mod parts;
 pub mod tree;
+pub mod tile;
 #[cfg(test)]
 mod tests;
 

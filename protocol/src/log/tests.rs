@@ -1,6 +1,5 @@
 use proptest::prelude::*;
 
-use super::tree::{Frontier, Hash, node_hash};
 use super::*;
 use crate::id::{ClientId, MemberId, ServerId, ServiceId};
 
@@ -100,41 +99,6 @@ fn kinds_keep_their_numbers() {
         assert_eq!(EntryKind::from_code(code).code(), code);
     }
     assert_eq!(EntryKind::CheckpointKey.code(), 14);
-}
-
-/// RFC 6962, section 2.1, as it stands there.
-fn root_by_definition(leaves: &[Hash]) -> Hash {
-    match leaves {
-        [] => kontor_pki::crypto::sha256(&[]),
-        [one] => *one,
-        many => {
-            let split = 1 << (usize::BITS - 1 - (many.len() - 1).leading_zeros());
-            node_hash(
-                &root_by_definition(&many[..split]),
-                &root_by_definition(&many[split..]),
-            )
-        }
-    }
-}
-
-#[test]
-fn a_growing_tree_has_the_root_of_the_standard() {
-    let mut frontier = Frontier::new();
-    let mut leaves = Vec::new();
-    for number in 0u8..70 {
-        assert_eq!(
-            (frontier.root(), frontier.size()),
-            (root_by_definition(&leaves), number.into())
-        );
-        let hash = leaf_hash(&[number]);
-        frontier.push(hash);
-        leaves.push(hash);
-    }
-    // Known answer of RFC 6962 implementations: one empty leaf.
-    assert_eq!(
-        hex(&leaf_hash(&[])),
-        "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
-    );
 }
 
 fn word() -> impl Strategy<Value = String> {
