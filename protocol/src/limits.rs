@@ -109,3 +109,20 @@ pub const LINKING_INFO: usize = 40 * 1024 * 1024;
 pub const ARCHIVED_QUERY_ID: usize = 226;
 /// The group in the name of an archive (wire 6.8).
 pub const ARCHIVE_GROUP: usize = 200;
+
+// --- The transparency log (C2SP signed-note, tlog-checkpoint, tlog-witness, tlog-proof)
+
+/// A signed note with its signatures: 16 signatures of 5 kB must be accepted (signed-note, Format), ours are short.
+pub const NOTE: usize = 256 * 1024;
+/// Signatures of a note.
+pub const NOTE_SIGNATURES: usize = 100;
+/// The name of a key of a note: ours have a server's four fields, percent-encoded, and the id of a log.
+pub const KEY_NAME: usize = 3200;
+/// Extension lines of a checkpoint; ours has none.
+pub const CHECKPOINT_EXTENSIONS: usize = 16;
+/// The body of a request to a witness, or a proof: at most 63 hashes and a checkpoint.
+pub const CHECKPOINT_REQUEST: usize = NOTE + 64 * 64;
+/// A proof of inclusion with its checkpoint and extra data.
+pub const LOG_PROOF: usize = 2 * NOTE;
+/// The statement that binds a key of the transparency log to a member.
+pub const BINDING_STATEMENT: usize = 8 * 1024;

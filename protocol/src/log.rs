@@ -46,11 +46,28 @@
 //!
 //! RFC 6962 with SHA-256: leaf hash = SHA-256(0x00 ‖ leaf), node = SHA-256(0x01 ‖ left ‖ right), see [`tree`]. It is handed out
 //! as [tiles](tile).
+//!
+//! # What is signed about the tree
+//!
+//! The forms are those of C2SP, so that tools of others read them; their pages say the bytes.
+//!
+//! - [`note`]: a signed text, and the keys that sign it.
+//! - [`origin`]: the name of a log, `kontor/INSTANCE/CLASS/CODE/SERVER/LOGID`, and of a witness.
+//! - [`checkpoint`]: size and root, signed by the log's key.
+//! - [`witness`]: a checkpoint shown to others, who check that it goes on from the one they keep, and co-sign it.
+//! - [`proof`]: a leaf, its place, and the checkpoint that it is under, in one file.
+//! - [`binding`]: a member's signature over the key of its log. The statement begins `kontor/key/1` and is ours.
 
 mod leaf;
 mod parts;
 pub mod tree;
 pub mod tile;
+pub mod note;
+pub mod origin;
+pub mod checkpoint;
+pub mod witness;
+pub mod proof;
+pub mod binding;
 #[cfg(test)]
 mod tests;
 
