@@ -132,6 +132,8 @@ pub struct Service {
 /// Everything the file says.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
+    /// SHA-256 of the file.
+    pub digest: [u8; 32],
     /// Whether test trust is accepted.
     pub mode: Mode,
     /// This security server.
@@ -187,7 +189,11 @@ impl NodeConfig {
         let parsed: file::File = toml::from_str(text).map_err(|e| error(vec![e.to_string()]))?;
         let absolute = std::path::absolute(path).map_err(|e| error(vec![e.to_string()]))?;
         let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
-        file::Reading::new(base).settings(parsed).map_err(error)
+        let settings = file::Reading::new(base).settings(parsed).map_err(error)?;
+        Ok(Self {
+            digest: kontor_pki::crypto::sha256(text.as_bytes()),
+            ..settings
+        })
     }
 }
 

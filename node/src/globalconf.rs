@@ -222,9 +222,15 @@ impl ConfigurationClient {
 
 /// The set that stands in a directory in the layout of wire 7.8.
 pub fn stored(dir: &Path) -> Result<TrustSet, String> {
-    let mut files = Vec::new();
-    collect(dir, "", &mut files).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let files = files(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
     TrustSet::from_files(files).map_err(|e| e.to_string())
+}
+
+/// The files of a directory in that layout, by their paths below it.
+pub fn files(dir: &Path) -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut files = Vec::new();
+    collect(dir, "", &mut files)?;
+    Ok(files)
 }
 
 fn collect(dir: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> std::io::Result<()> {

@@ -21,6 +21,7 @@ pub mod head;
 pub mod link;
 pub mod drain;
 pub mod globalconf;
+pub mod chronicle;
 pub mod keystore;
 pub mod ocsp;
 pub mod listen;

@@ -11,6 +11,8 @@ mod error;
 mod status;
 mod stats;
 mod record;
+mod numbers;
+mod fact;
 mod segment;
 mod identity;
 mod keytree;
@@ -41,6 +43,11 @@ pub use entry::{BatchSignature, EntryKind, LoggedBody, NewEntry, Receipt, Retent
 pub use error::LogError;
 pub use exchange::{ABANDONED, INTERRUPTED, OpenExchange};
 pub use export::{ExportError, Exported, Pieces, Written};
+pub use fact::{
+    Acted, FACT_DOCUMENT, Fact, FactKind, LoggedFact, Looked, Snapshot, SnapshotPart, Started, Stopped,
+};
+pub(crate) use identity::hex;
+pub use numbers::{InvalidNumbers, NumberSet};
 pub use stats::LogStats;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -256,6 +263,20 @@ impl MessageLog {
     ) -> Result<Receipt, LogError> {
         let draft = Box::new(Draft::timestamp(&self.origin, token, covered, &self.policy));
         self.send(|done| Work::Append(draft, done)).await
+    }
+
+    /// Records a fact about the log or its node.
+    pub async fn append_fact(&self, fact: Fact) -> Result<Receipt, LogError> {
+        let draft = Box::new(Draft::fact(&self.origin, fact));
+        self.send(|done| Work::Append(draft, done)).await
+    }
+
+    /// What an entry says that records a fact.
+    pub async fn fact(&self, number: u64) -> Result<LoggedFact, LogError> {
+        let mut reader = self.reader();
+        tokio::task::spawn_blocking(move || reader.fact(number))
+            .await
+            .map_err(|_| LogError::Closed)?
     }
 
     async fn send(&self, work: impl FnOnce(round::Done) -> Work) -> Result<Receipt, LogError> {

@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::chronicle::{self, Chronicle};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Mode, NodeConfig};
 use crate::disk::SystemDisk;
@@ -113,6 +114,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     if let Some(held) = trust.held() {
         ocsp.load(&held, clock.now());
     }
+    let chronicle = Chronicle::begin(log.clone(), trust.clone(), &config).await?;
     let in_flight = InFlight::default();
     let signer = Signer::start(keys.signing, &in_flight, &clock, &mut registry)?;
     signer.refresh(&ocsp);
@@ -176,6 +178,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let healths = bound("health", listen.health).await?;
 
     shutdown.spawn(configuration.run(shutdown.clone()));
+    shutdown.spawn(chronicle.run(shutdown.clone()));
     shutdown.spawn(
         ocsp.clone()
             .run(trust, clock, config.ocsp_refresh, shutdown.clone()),
@@ -227,6 +230,9 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     }
     if !shutdown.finish(config.stop_grace).await {
         tracing::warn!("some exchanges did not end in time and were dropped");
+    }
+    if failed.is_none() {
+        chronicle::stop(&log).await;
     }
     log.shutdown().await;
     failed.map_or(Ok(()), |error| Err(error.into()))

@@ -282,6 +282,7 @@ impl Reading {
             .and_then(|(owner, code)| ServerId::new(owner, &code).ok());
         match (mode, tls12, server) {
             (Some(mode), Some(tls12), Some(server)) if self.mistakes.is_empty() => Ok(NodeConfig {
+                digest: [0; 32],
                 mode,
                 server,
                 data_dir: self.base.join(file.data.dir),

@@ -161,6 +161,10 @@ pub(crate) struct Evidence<'a> {
     pub(crate) fault: Option<&'a str>,
     pub(crate) token: Option<&'a [u8]>,
     pub(crate) covered: Vec<u64>,
+    /// What a fact says, by name.
+    pub(crate) documents: Vec<(&'a str, &'a [u8])>,
+    /// The entries that a fact concerns, as [`super::numbers`] writes them.
+    pub(crate) concerned: Option<&'a [u8]>,
 }
 
 mod tag {
@@ -173,6 +177,8 @@ mod tag {
     pub(super) const FAULT: u8 = 7;
     pub(super) const TOKEN: u8 = 8;
     pub(super) const COVERED: u8 = 9;
+    pub(super) const DOCUMENTS: u8 = 10;
+    pub(super) const CONCERNED: u8 = 11;
 }
 
 impl<'a> Evidence<'a> {
@@ -214,6 +220,17 @@ impl<'a> Evidence<'a> {
                 .collect();
             field(tag::COVERED, &numbers);
         }
+        if !self.documents.is_empty() {
+            let mut documents = Vec::new();
+            for (name, bytes) in &self.documents {
+                counted(&mut documents, name.as_bytes());
+                counted(&mut documents, bytes);
+            }
+            field(tag::DOCUMENTS, &documents);
+        }
+        if let Some(numbers) = self.concerned {
+            field(tag::CONCERNED, numbers);
+        }
     }
 
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
@@ -253,6 +270,13 @@ impl<'a> Evidence<'a> {
                         evidence.covered.push(value.u64()?);
                     }
                 }
+                tag::DOCUMENTS => {
+                    while !value.0.is_empty() {
+                        let name = std::str::from_utf8(value.counted()?).ok()?;
+                        evidence.documents.push((name, value.counted()?));
+                    }
+                }
+                tag::CONCERNED => evidence.concerned = value.take(value.0.len()),
                 // A later writer says more; what is known here stays readable.
                 _ => _ = value.take(value.0.len()),
             }
@@ -320,10 +344,14 @@ mod tests {
             fault in proptest::option::of("[a-z._]{0,40}"),
             token in proptest::option::of(bytes()),
             covered in proptest::collection::vec(any::<u64>(), 0..4),
+            documents in proptest::collection::vec(("[a-z.]{0,12}", bytes()), 0..3),
+            concerned in proptest::option::of(bytes()),
         ) {
             let evidence = Evidence {
                 salt, parts: &parts, millis, shared, chain: chain.as_deref(), answers,
                 fault: fault.as_deref(), token: token.as_deref(), covered,
+                documents: documents.iter().map(|(name, bytes)| (&name[..], &bytes[..])).collect(),
+                concerned: concerned.as_deref(),
             };
             let mut out = Vec::new();
             evidence.write(&mut out);

@@ -9,6 +9,7 @@ use kontor_protocol::log::{Leaf, Part, RetentionClass, commitment, encode_parts}
 
 use super::{
     entry::{BatchSignature, LoggedBody, NewEntry, Retention, RetentionPolicy},
+    fact::Fact,
     leaf::{self, Origin, Parties, Subject},
 };
 
@@ -32,6 +33,12 @@ pub(crate) struct Draft {
     pub(crate) fault: Option<String>,
     pub(crate) token: Option<Bytes>,
     pub(crate) covered: Vec<u64>,
+    /// What a fact says, by name.
+    pub(crate) documents: Vec<(String, Bytes)>,
+    /// The entries that a fact concerns, encoded.
+    pub(crate) concerned: Option<Vec<u8>>,
+    /// Whether it is written though less than the reserve is free.
+    pub(crate) uses_reserve: bool,
 }
 
 impl Draft {
@@ -57,6 +64,9 @@ impl Draft {
             fault: None,
             token: None,
             covered: Vec::new(),
+            documents: Vec::new(),
+            concerned: None,
+            uses_reserve: false,
         }
     }
 
@@ -156,6 +166,32 @@ impl Draft {
         Self {
             answers: Some(request),
             fault: Some(fault),
+            ..draft
+        }
+    }
+
+    /// A fact about the log or its node.
+    pub(crate) fn fact(origin: &Origin, fact: Fact) -> Self {
+        let concerned = (!fact.numbers.is_empty()).then(|| fact.numbers.encode());
+        let listed = fact.documents.iter().map(|(name, bytes)| (&name[..], &bytes[..]));
+        let listed: Vec<_> = listed
+            .chain(concerned.as_deref().map(|numbers| ("numbers", numbers)))
+            .map(|(name, bytes)| (name, bytes.len() as u64, sha512(bytes)))
+            .collect();
+        let parts: Vec<_> = listed
+            .iter()
+            .map(|(name, length, digest)| Part {
+                name,
+                length: *length,
+                digest,
+            })
+            .collect();
+        let subject = Subject::Fact(fact.kind);
+        let draft = Self::new(origin, subject, Parties::default(), &fact.class, &parts);
+        Self {
+            documents: fact.documents,
+            concerned,
+            uses_reserve: fact.kind.uses_reserve(),
             ..draft
         }
     }

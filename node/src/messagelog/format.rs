@@ -77,10 +77,13 @@
 //!   1 salt (32); 2 the part list of the commitment; 3 instant in milliseconds (8);
 //!   4 shared document: first number of its segment (8), its name (8), length of its record (4), key (32), SHA-512 of the
 //!   signature document (64); 5 hash chain; 6 number answered or closed (8); 7 fault code; 8 time-stamp token; 9 numbers
-//!   covered (8 each).
+//!   covered (8 each); 10 documents of a fact, for each the length of its name (4), the name, its length (4), its bytes; 11
+//!   numbers that a fact concerns, ascending without overlap, for each run the numbers left out since the one before, from 0,
+//!   and the numbers in it, both as LEB128.
 //!
 //! The part list of a message is the one of [`kontor_protocol::log`]. A failure closure lists `fault`, the fault code. A
-//! time-stamp lists `timestamp.tst`, the token, and `numbers`, as in field 9. So the leaf commits to them.
+//! time-stamp lists `timestamp.tst`, the token, and `numbers`, as in field 9. A fact lists its documents by name, of which the
+//! first is `fact.json`, and `numbers`, as in field 11, if there are any. So the leaf commits to them.
 //!
 //! A shared document has the digest and position in every evidence blob that cites it and is readable through any of
 //! them; when the last is forgotten, nobody has its key.

@@ -6,7 +6,7 @@ use kontor_protocol::{
     log::{self as proven, Direction, Leaf, RetentionClass},
 };
 
-use super::{entry::EntryKind, keytree::BlobClass};
+use super::{entry::EntryKind, fact::FactKind, keytree::BlobClass};
 
 /// What an entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub(crate) enum Subject {
     FailureClosure,
     /// A token for earlier entries.
     Timestamp,
+    /// Something about the log or its node.
+    Fact(FactKind),
 }
 
 /// The parties of an entry, as they stand in its leaf.
@@ -60,6 +62,7 @@ pub(crate) fn unnumbered(origin: &Origin, subject: Subject, parties: Parties, co
         Subject::Message(EntryKind::ResponseReceived) => (proven::EntryKind::Response, Direction::Received),
         Subject::FailureClosure => (proven::EntryKind::FailureClosure, Direction::None),
         Subject::Timestamp => (proven::EntryKind::TimeStamp, Direction::None),
+        Subject::Fact(kind) => (kind.in_leaf(), Direction::None),
     };
     Leaf {
         kind,

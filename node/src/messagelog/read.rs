@@ -14,9 +14,11 @@ use super::{
     blob::{Body, Evidence, Head, Shared, SharedPlace},
     content::{ChunkReader, ContentStore},
     error::LogError,
+    fact::LoggedFact,
     identity::Home,
     keytree::{BlobClass, KeyName, KeyRing, associated_data, open},
     leaf,
+    numbers::NumberSet,
     record::{BODY, BlobState, EVIDENCE, HEAD, LEAF, RecordHeader, RecordKind},
     round::shared_data,
     segment::{self, Segment},
@@ -365,6 +367,34 @@ impl Reader {
             chain,
             token: self.token(number)?,
             body: self.body(&entry),
+        })
+    }
+
+    /// What an entry says that records a fact.
+    pub(crate) fn fact(&mut self, number: u64) -> Result<LoggedFact, LogError> {
+        let entry = self.entry(number)?;
+        let leaf = self.leaf(&entry)?;
+        let opened = self.evidence(&entry)?;
+        let evidence = Evidence::parse(&opened).ok_or_else(|| self.changed(number, "evidence"))?;
+        if evidence.documents.is_empty() {
+            return Err(LogError::Unsuited {
+                number,
+                found: format!("a {}", leaf.kind.name()),
+                wanted: "a fact",
+            });
+        }
+        let numbers = evidence
+            .concerned
+            .map_or_else(|| Some(NumberSet::default()), NumberSet::parse);
+        Ok(LoggedFact {
+            number,
+            kind: leaf.kind,
+            documents: evidence
+                .documents
+                .iter()
+                .map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec().into()))
+                .collect(),
+            numbers: numbers.ok_or_else(|| self.changed(number, "evidence"))?,
         })
     }
 

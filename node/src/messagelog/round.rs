@@ -101,7 +101,13 @@ impl Round {
             + draft.chain.as_ref().map_or(0, bytes::Bytes::len)
             + draft.fault.as_ref().map_or(0, String::len)
             + draft.token.as_ref().map_or(0, bytes::Bytes::len)
-            + 8 * draft.covered.len();
+            + 8 * draft.covered.len()
+            + draft.concerned.as_ref().map_or(0, Vec::len)
+            + draft
+                .documents
+                .iter()
+                .map(|(name, bytes)| name.len() + bytes.len() + 8)
+                .sum::<usize>();
         let document = draft.signature.as_ref().map_or(0, |signature| {
             signature.document().len() + signature.chain_result().map_or(0, bytes::Bytes::len)
         });
@@ -166,6 +172,12 @@ impl Round {
             fault: draft.fault.as_deref(),
             token: draft.token.as_deref(),
             covered: draft.covered.clone(),
+            documents: draft
+                .documents
+                .iter()
+                .map(|(name, bytes)| (&name[..], &bytes[..]))
+                .collect(),
+            concerned: draft.concerned.as_deref(),
         };
         evidence.write(&mut self.evidence);
         seal(

@@ -225,12 +225,12 @@ impl Sequencer {
         for work in works.by_ref() {
             let taken = match work {
                 Work::Append(draft, done) => match &room {
-                    Ok(()) => self.add(*draft, Some(done)),
-                    Err(full) => {
+                    Err(full) if !draft.uses_reserve => {
                         Counters::add(&self.setup.published.counters.refused_full, 1);
                         answer(Some(done), Err(full.clone()));
                         Ok(())
                     }
+                    _ => self.add(*draft, Some(done)),
                 },
                 // The reserve is there so that an exchange can still be closed on a full disk.
                 Work::Close { request, fault, done } => self.close(request, fault, Some(done)),

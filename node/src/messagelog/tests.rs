@@ -4,5 +4,6 @@ mod bed;
 mod crash;
 mod damage;
 mod exchange;
+mod fact;
 mod failure;
 mod record;

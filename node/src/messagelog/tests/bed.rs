@@ -98,6 +98,7 @@ pub(super) enum Found {
     Message(u64),
     Closure(u64, String),
     Token(Vec<u64>),
+    Fact(Kind),
 }
 
 /// Reads the whole log and checks that every entry agrees with itself: leaf, commitment, digests, parts.
@@ -125,6 +126,15 @@ pub(super) fn check(log: &MessageLog) -> Result<Vec<Found>, LogError> {
                 ));
             }
             Kind::TimeStamp => found.push(Found::Token(evidence.covered)),
+            kind if kind != Kind::Request && kind != Kind::Response => {
+                for (name, bytes) in &evidence.documents {
+                    assert_eq!(part(name).unwrap().digest, sha512(bytes));
+                }
+                if let Some(numbers) = evidence.concerned {
+                    assert_eq!(part("numbers").unwrap().digest, sha512(numbers));
+                }
+                found.push(Found::Fact(kind));
+            }
             _ => {
                 let head = reader.head(entry)?.unwrap();
                 let head = Head::parse(&head).unwrap();
