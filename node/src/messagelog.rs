@@ -76,8 +76,11 @@ const QUEUE: usize = 1024;
 /// Settings of the log. The defaults are those of a node.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// How long the writer waits for more before it writes a round. Zero: what waits while a sync runs is the batch.
+    /// How long the writer waits for more before it writes a round, once [`Self::group_wait_from`] exchanges are open.
+    /// Zero: what waits while a sync runs is the batch.
     pub group_wait: Duration,
+    /// Exchanges that must be open for the wait: with few, it costs time and saves no sync.
+    pub group_wait_from: usize,
     /// Bytes that must stay free on the disk; below, entries are refused.
     pub reserve: u64,
     /// Length of the first segment.
@@ -91,7 +94,8 @@ pub struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         Self {
-            group_wait: Duration::ZERO,
+            group_wait: Duration::from_micros(500),
+            group_wait_from: 17,
             reserve: 256 * 1024 * 1024,
             first_segment_bytes: 4 * 1024 * 1024,
             segment_bytes: 64 * 1024 * 1024,
@@ -195,6 +199,7 @@ impl MessageLog {
                 first_segment_bytes: settings.first_segment_bytes,
                 segment_bytes: settings.segment_bytes,
                 group_wait: settings.group_wait,
+                group_wait_from: settings.group_wait_from,
             },
             recovered,
         )?;

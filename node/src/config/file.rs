@@ -128,7 +128,7 @@ struct MessageLogTable {
 impl Default for MessageLogTable {
     fn default() -> Self {
         Self {
-            group_wait_micros: 0,
+            group_wait_micros: 500,
             inline_body_bytes: 65536,
         }
     }

@@ -70,6 +70,7 @@ pub(crate) struct Setup {
     pub(crate) first_segment_bytes: u64,
     pub(crate) segment_bytes: u64,
     pub(crate) group_wait: Duration,
+    pub(crate) group_wait_from: usize,
 }
 
 pub(crate) struct Sequencer {
@@ -163,7 +164,8 @@ impl Sequencer {
             if queue.blocking_recv_many(&mut batch, ROUND_ENTRIES) == 0 {
                 break;
             }
-            if !self.setup.group_wait.is_zero() && batch.len() < ROUND_ENTRIES {
+            let waits = self.open.len() >= self.setup.group_wait_from && !self.setup.group_wait.is_zero();
+            if waits && batch.len() < ROUND_ENTRIES {
                 std::thread::sleep(self.setup.group_wait);
                 while let (true, Ok(work)) = (batch.len() < ROUND_ENTRIES, queue.try_recv()) {
                     batch.push(work);

@@ -122,6 +122,7 @@ async fn what_is_left_of_a_torn_round_does_not_come_back_after_the_next_one() {
     let disk = RecordingDisk::default();
     let waiting = crate::messagelog::LogSettings {
         group_wait: Duration::from_millis(20),
+        group_wait_from: 0,
         ..settings()
     };
     let log = MessageLog::open(OpenLog {

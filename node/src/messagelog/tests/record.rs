@@ -58,6 +58,7 @@ async fn what_waits_together_is_one_round() {
     let disk = RecordingDisk::default();
     let settings = LogSettings {
         group_wait: Duration::from_millis(20),
+        group_wait_from: 0,
         ..settings()
     };
     let log = MessageLog::open(OpenLog {
