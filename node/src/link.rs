@@ -3,7 +3,7 @@
 //! A link that turns out to be closed before a request was written is replaced; after a request was written nothing
 //! is ever repeated (wire 3.2).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -108,7 +108,7 @@ type Idle<P> = (Instant, Link<P>);
 /// Idle links by place.
 #[derive(Debug)]
 pub struct Links<K, P> {
-    idle: Mutex<HashMap<K, Vec<Idle<P>>>>,
+    idle: Mutex<HashMap<K, VecDeque<Idle<P>>>>,
 }
 
 impl<K, P> Default for Links<K, P> {
@@ -127,7 +127,7 @@ impl<K: Eq + Hash, P> Links<K, P> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let links = idle.get_mut(place)?;
-        while let Some((since, link)) = links.pop() {
+        while let Some((since, link)) = links.pop_back() {
             if since.elapsed() < IDLE && !link.sender.is_closed() {
                 return Some(link);
             }
@@ -146,9 +146,16 @@ impl<K: Eq + Hash, P> Links<K, P> {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
         let links = idle.entry(place).or_default();
-        links.retain(|(since, link)| since.elapsed() < IDLE && !link.sender.is_closed());
+        let now = Instant::now();
+        // The one idle longest stands first: what is taken and given back stands behind it.
+        while links
+            .front()
+            .is_some_and(|(since, link)| now - *since >= IDLE || link.sender.is_closed())
+        {
+            links.pop_front();
+        }
         if links.len() < KEEP {
-            links.push((Instant::now(), link));
+            links.push_back((now, link));
         }
     }
 

@@ -19,6 +19,8 @@ impl Shutdown {
     /// Runs a task that [`Shutdown::finish`] waits for and that the hard token ends.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let hard = self.hard.clone();
+        // An exchange is a future of many kilobytes, and each layer that wraps a task moves it: boxed, it stays where it is.
+        let task = Box::pin(task);
         self.tasks.spawn(async move {
             tokio::select! {
                 () = hard.cancelled() => {}

@@ -32,7 +32,7 @@ const QUEUE: usize = 4096;
 /// How long a message waits for company when exchanges run beside it.
 const WINDOW: Duration = Duration::from_micros(300);
 /// The same with more than [`BUSY`] exchanges in flight.
-const WIDE_WINDOW: Duration = Duration::from_millis(2);
+const WIDE_WINDOW: Duration = Duration::from_millis(1);
 const BUSY: usize = 16;
 /// Time limit for a signature (wire 4.8).
 const LIMIT: Duration = Duration::from_secs(60);

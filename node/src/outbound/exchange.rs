@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use hyper::body::Incoming;
-use kontor_pki::crypto::sha512;
+use kontor_pki::crypto::{random, sha512};
 use kontor_protocol::fault::{Fault, FaultCode};
 use kontor_protocol::hash_chain::PartDigest;
 use kontor_protocol::rest::{RestRequest, RestResponse, Verb, to_wire};
@@ -54,7 +54,7 @@ pub(super) async fn run(
 ) -> Result<Response<OutBody>, Ended> {
     let request_id = Uuid::new_v4().to_string();
     let target = String::from_utf8_lossy(&head.first);
-    let fallback_id = Uuid::new_v4().to_string();
+    let fallback_id = uuid::Builder::from_random_bytes(random()).into_uuid().to_string();
     let request = RestRequest::build(method.as_str(), &target, head.octets(), &request_id, &fallback_id);
     let request = request.map_err(|fault| Ended {
         failure: fault.into(),
@@ -92,7 +92,7 @@ async fn course(
     handles.signer.check(request.client().member())?;
     let wanted = request.security_server()?;
     let provider = request.service().provider();
-    let candidates = resolve::candidates(&trust, provider, wanted.as_ref(), Uuid::new_v4().as_u64_pair().0)?;
+    let candidates = resolve::candidates(&trust, provider, wanted.as_ref(), u64::from_ne_bytes(random()))?;
 
     let mut spool = Spool::new(&handles.log, handles.inline_body);
     let mut pace = Pace::default();
