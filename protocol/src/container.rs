@@ -23,7 +23,8 @@ mod write;
 pub use self::companion::{Companion, CompanionError};
 pub use self::read::{Attachment, BatchTimestamp, ChainFiles, Container, ContainerError};
 pub use self::report::{
-    Instant, InstantSource, LeafFacts, PartFacts, Reason, Report, StillSound, TokenFacts, Verdict,
+    InclusionFacts, Instant, InstantSource, LeafFacts, PartFacts, Reason, Report, StillSound, TokenFacts,
+    Verdict, WitnessFacts,
 };
 pub use self::subject::{MessageForm, MessageRole, Subject, SubjectError};
 pub(crate) use self::write::entry_time;

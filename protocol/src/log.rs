@@ -57,6 +57,7 @@
 //! - [`witness`]: a checkpoint shown to others, who check that it goes on from the one they keep, and co-sign it.
 //! - [`proof`]: a leaf, its place, and the checkpoint that it is under, in one file.
 //! - [`binding`]: a member's signature over the key of its log. The statement begins `kontor/key/1` and is ours.
+//! - [`inclusion`]: all of it together, as an auditor asks: is this leaf in the log of this server, and who says so?
 
 mod leaf;
 mod parts;
@@ -68,6 +69,7 @@ pub mod checkpoint;
 pub mod witness;
 pub mod proof;
 pub mod binding;
+pub mod inclusion;
 #[cfg(test)]
 mod tests;
 

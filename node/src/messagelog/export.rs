@@ -196,6 +196,8 @@ fn exported(logged: LoggedMessage) -> Result<Exported, ExportError> {
         leaf: logged.leaf_bytes,
         salt: logged.salt,
         parts: logged.parts,
+        proof: None,
+        keys: Vec::new(),
     };
     Ok(Exported {
         number,

@@ -7,6 +7,7 @@
 //! chain that nothing refers to, a part or file that nothing covers make it invalid.
 
 mod coverage;
+mod inclusion;
 mod stamp;
 
 use std::io::{Read, Seek};
@@ -198,17 +199,18 @@ impl<'a> Judge<'a> {
             let text = "the leaf says otherwise than the keys whether this is a test";
             self.refuse(Verdict::Invalid, "leaf_test_bit", text);
         }
-        let seconds = i64::try_from(leaf.second).unwrap_or(i64::MAX / 1000);
+        let inclusion = self.inclusion(&companion, &leaf);
         let belongs = !self.report.reasons[before..]
             .iter()
             .any(|r| r.verdict == Verdict::Invalid);
         self.report.leaf = Some(LeafFacts {
             log: hex(&leaf.log_id),
             number: leaf.number,
-            logged: UnixTime::from_secs(seconds.min(i64::MAX / 1000)),
+            logged: inclusion::second(leaf.second),
             kind: leaf.kind.name(),
             hash: hex(&leaf_hash(&companion.leaf)),
             belongs,
+            inclusion,
         });
     }
 

@@ -1,12 +1,15 @@
 //! `NAME.leaf.json`: ties an exported container to a leaf of a message log (evidence 1).
 //!
-//! Owns the JSON form: `format` is 1, `leaf` and `salt` are base64, `parts` lists what the leaf commits to. Later fields
-//! (proof, checkpoint) are ignored by this version.
+//! Owns the JSON form: `format` is 1, `leaf` and `salt` are base64, `parts` lists what the leaf commits to. Two fields may
+//! be missing, as they are until the log has signed a checkpoint: `proof`, the text of [`LogProof`] with its checkpoint, and
+//! `keys`, the [bindings](Binding) of the keys that signed it. Fields of later versions are ignored.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::limits;
+use crate::log::binding::{Binding, BindingError, BindingJson};
+use crate::log::proof::{LogProof, LogProofError};
 use crate::log::{LEAF_LIMIT, Leaf, LeafError, ListedPart, commitment, encode_parts};
 
 const FORMAT: u32 = 1;
@@ -20,6 +23,10 @@ pub struct Companion {
     pub salt: [u8; 32],
     /// What was logged first.
     pub parts: Vec<ListedPart>,
+    /// That the leaf is in its log.
+    pub proof: Option<LogProof>,
+    /// Who answers for the keys of log and witnesses.
+    pub keys: Vec<Binding>,
 }
 
 /// Why a companion says nothing.
@@ -28,12 +35,18 @@ pub enum CompanionError {
     /// Salt and list do not give the commitment of the leaf: they belong to another entry.
     #[error("the leaf commits to something else than the list beside it")]
     Commitment,
+    /// The binding of a key that cannot be read.
+    #[error(transparent)]
+    Key(#[from] BindingError),
     /// A leaf that cannot be read.
     #[error("{0}")]
     Leaf(#[from] LeafError),
     /// Not the JSON of a companion.
     #[error("the file is no companion of a container: {0}")]
     Malformed(String),
+    /// A proof that cannot be read.
+    #[error(transparent)]
+    Proof(#[from] LogProofError),
 }
 
 impl CompanionError {
@@ -42,8 +55,10 @@ impl CompanionError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Commitment => "leaf_commitment",
+            Self::Key(error) => error.code(),
             Self::Leaf(error) => error.code(),
             Self::Malformed(_) => "malformed_companion",
+            Self::Proof(error) => error.code(),
         }
     }
 }
@@ -54,6 +69,10 @@ struct Json {
     leaf: String,
     salt: String,
     parts: Vec<JsonPart>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<BindingJson>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -85,7 +104,10 @@ impl Companion {
                 .map_err(|_| malformed("something is not base64"))
         };
         let leaf = decode(&json.leaf)?;
-        if leaf.len() > LEAF_LIMIT || json.parts.len() > usize::from(u16::MAX) {
+        if leaf.len() > LEAF_LIMIT
+            || json.parts.len() > usize::from(u16::MAX)
+            || json.keys.len() > limits::NOTE_SIGNATURES
+        {
             return Err(malformed("it is too large"));
         }
         let salt = decode(&json.salt)?
@@ -105,7 +127,15 @@ impl Companion {
                 digest,
             });
         }
-        Ok(Self { leaf, salt, parts })
+        let proof = json.proof.map(|text| LogProof::parse(text.as_bytes()));
+        let keys = json.keys.iter().map(Binding::from_value);
+        Ok(Self {
+            leaf,
+            salt,
+            parts,
+            proof: proof.transpose()?,
+            keys: keys.collect::<Result<_, _>>()?,
+        })
     }
 
     /// The file.
@@ -121,6 +151,8 @@ impl Companion {
             leaf: STANDARD.encode(&self.leaf),
             salt: STANDARD.encode(self.salt),
             parts: parts.collect(),
+            proof: self.proof.as_ref().map(LogProof::to_text),
+            keys: self.keys.iter().map(Binding::to_value).collect(),
         };
         let mut text = serde_json::to_vec_pretty(&json).expect("strings and numbers always serialise");
         text.push(b'\n');

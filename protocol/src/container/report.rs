@@ -8,7 +8,7 @@ use kontor_pki::time::UnixTime;
 use serde::{Serialize, Serializer};
 
 use super::subject::{MessageForm, MessageRole, Subject};
-use crate::id::MemberId;
+use crate::id::{MemberId, ServerId};
 use crate::trust::TrustSet;
 
 /// The answer to "does it hold?". Ordered by what a list of files is judged by: the worst is last.
@@ -148,6 +148,37 @@ pub struct LeafFacts {
     pub hash: String,
     /// Whether container and leaf belong to each other.
     pub belongs: bool,
+    /// What proves that the leaf is in the log; `None` without a proof, or with one that does not hold.
+    pub inclusion: Option<InclusionFacts>,
+}
+
+/// The tree that a leaf was proven to be in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InclusionFacts {
+    /// Origin of the checkpoint.
+    pub origin: String,
+    /// Entries of the log then.
+    pub size: u64,
+    /// Hex of the root.
+    pub root: String,
+    /// Whose log.
+    pub server: ServerId,
+    /// Who answers for the key that signed the checkpoint.
+    pub member: MemberId,
+    /// Who co-signed it.
+    pub witnesses: Vec<WitnessFacts>,
+}
+
+/// A co-signature of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WitnessFacts {
+    /// Whose.
+    pub server: ServerId,
+    /// Who answers for its key.
+    pub member: MemberId,
+    /// When, by its clock.
+    #[serde(serialize_with = "instant")]
+    pub at: UnixTime,
 }
 
 /// The result of a check.
@@ -360,11 +391,18 @@ impl Report {
         if let Some(leaf) = &self.leaf {
             // Number and time are bound by the tree, not by the commitment: without a proof they are what a file says.
             let state = if leaf.belongs { "fits" } else { "does NOT fit" };
+            let unproven = match leaf.inclusion {
+                Some(_) => "",
+                None => " (inclusion in the log is not proven here)",
+            };
             writeln!(
                 out,
-                "  its companion {state}: entry {} of log {}, logged {} (inclusion in the log is not proven here)",
+                "  its companion {state}: entry {} of log {}, logged {}{unproven}",
                 leaf.number, leaf.log, leaf.logged
             )?;
+            if let Some(inclusion) = &leaf.inclusion {
+                inclusion.write_words(out, leaf.number)?;
+            }
         }
         if let Some(expires) = self.trust_expires {
             writeln!(
@@ -419,6 +457,36 @@ impl Report {
                 "no longer sound"
             };
             writeln!(out, "  {state} at {}: {}", sound.at, shown(&sound.text))?;
+        }
+        Ok(())
+    }
+}
+
+impl InclusionFacts {
+    fn write_words(&self, out: &mut String, number: u64) -> fmt::Result {
+        writeln!(
+            out,
+            "    proven: at place {number} of a tree of {} entries, signed by the checkpoint of {}",
+            self.size,
+            shown(&self.origin)
+        )?;
+        writeln!(
+            out,
+            "    {} answers for the log of the security server {}",
+            shown(&self.member.to_string()),
+            shown(&self.server.to_string())
+        )?;
+        for witness in &self.witnesses {
+            writeln!(
+                out,
+                "    co-signed by the security server {} of {} at {}",
+                shown(&witness.server.to_string()),
+                shown(&witness.member.to_string()),
+                witness.at
+            )?;
+        }
+        if self.witnesses.is_empty() {
+            writeln!(out, "    co-signed by nobody whose key is known here")?;
         }
         Ok(())
     }

@@ -80,7 +80,7 @@ impl NoteSignature {
         &self.value
     }
 
-    pub(super) fn is_by(&self, key: &VerifierKey) -> bool {
+    pub(in crate::log) fn is_by(&self, key: &VerifierKey) -> bool {
         self.name == *key.name() && self.id == key.id()
     }
 

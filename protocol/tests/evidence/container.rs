@@ -27,7 +27,7 @@ pub(crate) fn judge(archive: &[u8], trust: &TrustSet) -> Report {
     )
 }
 
-fn assert_verdict(report: &Report, verdict: Verdict, code: &str) {
+pub(crate) fn assert_verdict(report: &Report, verdict: Verdict, code: &str) {
     assert_eq!(report.verdict, verdict, "{}", report.in_words());
     let found = code.is_empty() || report.reasons.iter().any(|r| r.code == code);
     assert!(found, "{code} is not among {:?}", report.reasons);
@@ -481,7 +481,7 @@ proptest! {
         parts in prop::collection::vec(("\\PC{0,30}", any::<u64>()), 0..6),
     ) {
         let parts = parts.into_iter().map(|(name, length)| ListedPart { name, length, digest: [3; 64] }).collect();
-        let companion = Companion { leaf, salt, parts };
+        let companion = Companion { leaf, salt, parts, proof: None, keys: Vec::new() };
         prop_assert_eq!(Companion::from_json(&companion.to_json()), Ok(companion));
     }
 }

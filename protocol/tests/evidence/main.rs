@@ -8,4 +8,5 @@
 mod archive;
 mod batch;
 mod container;
+mod inclusion;
 mod world;

@@ -255,6 +255,8 @@ impl Pieces {
             leaf: leaf.to_bytes(),
             salt: [5; 32],
             parts,
+            proof: None,
+            keys: Vec::new(),
         }
     }
 }
