@@ -19,6 +19,7 @@ pub mod chain;
 pub mod profile;
 pub mod ocsp;
 pub mod timestamp;
+pub mod evidence_record;
 pub mod sealed;
 pub mod request;
 pub mod authority;

@@ -86,6 +86,26 @@ impl TimestampToken {
     /// authority's certificate.
     pub fn verify(&self, data: &[u8], tsa: &[Certificate]) -> Result<Certificate, TimestampError> {
         self.verify_imprint(data)?;
+        self.verify_authority(tsa)
+    }
+
+    /// Checks that the token stamps data with this digest, and is signed as in [`verify`](Self::verify).
+    pub fn verify_digest(
+        &self,
+        algorithm: DigestAlgorithm,
+        digest: &[u8],
+        tsa: &[Certificate],
+    ) -> Result<Certificate, TimestampError> {
+        if algorithm.is_weak() {
+            return Err(TimestampError::Algorithm(algorithm.name().to_owned()));
+        }
+        if self.imprint() != (algorithm, digest) {
+            return Err(TimestampError::Imprint);
+        }
+        self.verify_authority(tsa)
+    }
+
+    fn verify_authority(&self, tsa: &[Certificate]) -> Result<Certificate, TimestampError> {
         let mut refusal = TimestampError::UnknownSigner;
         for candidate in tsa.iter().filter(|certificate| self.signer().names(certificate)) {
             match self.verify_signer(candidate) {

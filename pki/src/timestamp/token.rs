@@ -305,12 +305,12 @@ impl TimestampToken {
     }
 
     /// The digest of the contents, or the name of one that is not accepted.
-    pub(super) fn signer_digest(&self) -> Result<DigestAlgorithm, String> {
+    pub(crate) fn signer_digest(&self) -> Result<DigestAlgorithm, String> {
         self.digest.clone()
     }
 
     /// The algorithm of the signature, or the name of one that is not accepted.
-    pub(super) fn signature_algorithm(&self) -> Result<SignatureAlgorithm, String> {
+    pub(crate) fn signature_algorithm(&self) -> Result<SignatureAlgorithm, String> {
         self.algorithm.clone()
     }
 }

@@ -4,6 +4,7 @@
 
 mod world;
 mod chain;
+mod evidence_record;
 mod fuzz;
 mod ocsp;
 mod openssl;
