@@ -9,8 +9,11 @@
 mod coverage;
 mod inclusion;
 mod stamp;
+mod verdicts;
 
 use std::io::{Read, Seek};
+
+pub use self::verdicts::Verdicts;
 
 use kontor_pki::chain::PathError;
 use kontor_pki::ocsp::OcspError;
@@ -25,7 +28,7 @@ use super::{Companion, MESSAGE};
 use crate::log::{EntryKind, Leaf, ListedPart, leaf_hash};
 use crate::signature::SignatureDocument;
 use crate::trust::TrustSet;
-use crate::verify::{VerifyError, verify_document};
+use crate::verify::VerifyError;
 use kontor_pki::crypto::{DigestAlgorithm, sha512};
 
 /// What to judge by, besides the evidence.
@@ -41,7 +44,13 @@ pub struct Question<'a> {
 
 /// Checks a container.
 pub fn check<R: Read + Seek>(archive: R, question: &Question<'_>) -> Report {
-    let mut judge = Judge::new(question);
+    check_with(archive, question, &mut Verdicts::new())
+}
+
+/// Checks one of many containers: what it shares with those before is not judged again.
+pub fn check_with<R: Read + Seek>(archive: R, question: &Question<'_>, verdicts: &mut Verdicts) -> Report {
+    verdicts.under(question.trust);
+    let mut judge = Judge::new(question, verdicts);
     match Container::read(archive) {
         Ok(container) => judge.container(&container),
         Err(error) => {
@@ -64,13 +73,17 @@ pub fn check<R: Read + Seek>(archive: R, question: &Question<'_>) -> Report {
 
 struct Judge<'a> {
     question: &'a Question<'a>,
+    verdicts: &'a mut Verdicts,
     report: Report,
 }
 
 impl<'a> Judge<'a> {
-    fn new(question: &'a Question<'a>) -> Self {
-        let report = Report::empty(question.trust);
-        Self { question, report }
+    fn new(question: &'a Question<'a>, verdicts: &'a mut Verdicts) -> Self {
+        Self {
+            question,
+            verdicts,
+            report: Report::empty(question.trust),
+        }
     }
 
     fn refuse(&mut self, verdict: Verdict, code: impl Into<String>, text: impl Into<String>) {
@@ -91,8 +104,14 @@ impl<'a> Judge<'a> {
                 None
             }
         };
-        match SignatureDocument::parse(&container.signatures) {
-            Ok(document) => self.document(container, &document, subject.as_ref()),
+        match &*self.verdicts.document(&container.signatures) {
+            Ok((document, value)) => {
+                self.signed(document);
+                if let Err(error) = value {
+                    self.refuse(Verdict::Invalid, error.code().snake(), error.to_string());
+                }
+                self.document(container, document, subject.as_ref());
+            }
             Err(error) => self.refuse(Verdict::Invalid, error.code().snake(), error.to_string()),
         }
         if let Some(companion) = self.question.companion {
@@ -114,7 +133,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn document(&mut self, container: &Container, document: &SignatureDocument, subject: Option<&Subject>) {
+    /// What the document says of its signer.
+    fn signed(&mut self, document: &SignatureDocument) {
         let certificate = document.certificate();
         self.report.test |= certificate.is_test();
         self.report.signing_time = document.signing_time();
@@ -126,9 +146,9 @@ impl<'a> Judge<'a> {
             not_before: certificate.not_before(),
             not_after: certificate.not_after(),
         });
-        if let Err(error) = document.check_value() {
-            self.refuse(Verdict::Invalid, error.code().snake(), error.to_string());
-        }
+    }
+
+    fn document(&mut self, container: &Container, document: &SignatureDocument, subject: Option<&Subject>) {
         self.coverage(container, document);
         let stamped = self.time_stamp(container, document);
         let instant = stamped.or_else(|| self.other_instant(document));
@@ -170,15 +190,11 @@ impl<'a> Judge<'a> {
             );
             return self.refuse(Verdict::Undecided, "unknown_instance", text);
         }
-        match verify_document(trust, document, signer, instant.at, &trust.ocsp_policy()) {
-            Ok(verdict) => self.report.ocsp_this_update = Some(verdict.ocsp_this_update()),
+        match self.verdicts.signer(trust, document, signer, instant.at) {
+            Ok(update) => self.report.ocsp_this_update = Some(update),
             Err(error) => {
                 let verdict = weight(&error, instant.source);
-                let fault = error.fault();
-                // check_value has said so already.
-                if !matches!(error, VerifyError::Signature(_)) {
-                    self.refuse(verdict, fault.cause().snake(), error.to_string());
-                }
+                self.refuse(verdict, error.fault().cause().snake(), error.to_string());
             }
         }
     }

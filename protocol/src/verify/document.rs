@@ -87,6 +87,12 @@ impl SignerVerdict {
         self.valid_until
     }
 
+    /// When the signer's certificate was known to be good.
+    #[must_use]
+    pub const fn ocsp_this_update(&self) -> UnixTime {
+        self.ocsp_this_update
+    }
+
     fn of(&self, document: &SignatureDocument) -> DocumentVerdict {
         DocumentVerdict {
             signer: self.signer.clone(),

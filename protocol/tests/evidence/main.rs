@@ -9,4 +9,5 @@ mod archive;
 mod batch;
 mod container;
 mod inclusion;
+mod speed;
 mod world;

@@ -57,13 +57,17 @@ pub(crate) struct Pieces {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let key = || Arc::new(SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap());
+        Self::with(KeyAlgorithm::EcdsaP256)
+    }
+
+    pub(crate) fn with(kind: KeyAlgorithm) -> Self {
+        let key = || Arc::new(SoftwareKey::generate(kind).unwrap());
         let validity = Validity::days(now(), 365);
         let params = CaParams {
             name: "Test CA".to_owned(),
             organization: "Fictional".to_owned(),
             test: true,
-            key: KeyAlgorithm::EcdsaP256,
+            key: kind,
             validity,
         };
         let ca = CertificateAuthority::generate(&params).unwrap();

@@ -7,6 +7,7 @@ use kontor_pki::certificate::Certificate;
 use kontor_pki::timestamp::{TimestampError, TimestampToken};
 
 use super::Judge;
+use super::verdicts::TokenVerdict;
 use crate::container::manifest;
 use crate::container::read::{BatchTimestamp, Container};
 use crate::container::report::{Instant, InstantSource, TokenFacts, Verdict};
@@ -72,54 +73,68 @@ impl Judge<'_> {
     }
 
     fn token(&mut self, token: &[u8], stamped: &[u8], batch: bool) -> Option<Instant> {
-        let token = match TimestampToken::parse(token) {
-            Ok(token) => token,
-            Err(error) => {
-                self.refuse(Verdict::Invalid, error.code(), error.to_string());
-                return None;
+        let authorities = self.question.trust.tsa_certificates();
+        let judged = if batch {
+            self.verdicts
+                .token(token, stamped, || judge(token, stamped, authorities))
+        } else {
+            judge(token, stamped, authorities).into()
+        };
+        if let Some(gen_time) = judged.gen_time {
+            if let Some(authority) = &judged.authority {
+                self.still_sound(gen_time, authority);
             }
-        };
-        let gen_time = token.gen_time();
-        let mut facts = TokenFacts {
-            gen_time,
-            authority: None,
-            batch,
-        };
-        let verified = token.verify(stamped, self.question.trust.tsa_certificates());
-        let refusal = match &verified {
-            Ok(authority) if brings_another(&token, authority) => Some((
-                Verdict::Invalid,
-                "timestamp_other_certificate",
-                "the time-stamp brings another certificate than that of its authority".to_owned(),
-            )),
-            Ok(_) => None,
-            Err(error @ TimestampError::UnknownSigner) => {
-                let verdict = if holds_by_itself(&token, stamped) {
-                    Verdict::Undecided
-                } else {
-                    Verdict::Invalid
-                };
-                Some((
-                    verdict,
-                    FaultCode::TspCertificateNotFound.snake(),
-                    error.to_string(),
-                ))
-            }
-            Err(error) => Some((Verdict::Invalid, error.code(), error.to_string())),
-        };
-        if let Ok(authority) = &verified {
-            facts.authority = Some(authority.subject().to_rfc2253());
-            self.still_sound(gen_time, authority);
+            self.report.time_stamp = Some(TokenFacts {
+                gen_time,
+                authority: judged.authority.as_ref().map(|a| a.subject().to_rfc2253()),
+                batch,
+            });
         }
-        self.report.time_stamp = Some(facts);
+        if let Some((verdict, code, text)) = &judged.refusal {
+            self.refuse(*verdict, *code, text.clone());
+        }
         // Even if its signer is not known, nothing else says better when it was: the verdict carries the doubt.
-        if let Some((verdict, code, text)) = refusal {
-            self.refuse(verdict, code, text);
-        }
-        Some(Instant {
-            at: gen_time,
+        judged.gen_time.map(|at| Instant {
+            at,
             source: InstantSource::TimeStamp,
         })
+    }
+}
+
+fn judge(token: &[u8], stamped: &[u8], authorities: &[Certificate]) -> TokenVerdict {
+    let token = match TimestampToken::parse(token) {
+        Ok(token) => token,
+        Err(error) => {
+            return TokenVerdict {
+                gen_time: None,
+                authority: None,
+                refusal: Some((Verdict::Invalid, error.code(), error.to_string())),
+            };
+        }
+    };
+    let verified = token.verify(stamped, authorities);
+    let refusal = match &verified {
+        Ok(authority) if brings_another(&token, authority) => Some((
+            Verdict::Invalid,
+            "timestamp_other_certificate",
+            "the time-stamp brings another certificate than that of its authority".to_owned(),
+        )),
+        Ok(_) => None,
+        Err(error @ TimestampError::UnknownSigner) => {
+            let verdict = if holds_by_itself(&token, stamped) {
+                Verdict::Undecided
+            } else {
+                Verdict::Invalid
+            };
+            let code = FaultCode::TspCertificateNotFound.snake();
+            Some((verdict, code, error.to_string()))
+        }
+        Err(error) => Some((Verdict::Invalid, error.code(), error.to_string())),
+    };
+    TokenVerdict {
+        gen_time: Some(token.gen_time()),
+        authority: verified.ok(),
+        refusal,
     }
 }
 
