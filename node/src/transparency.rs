@@ -55,8 +55,10 @@ pub async fn run(handles: std::sync::Arc<Handles>, shutdown: Shutdown) {
                 Ok(member) => {
                     tracing::info!(%member, key = %log.checkpoint_key(), "the key of the log is bound to the member")
                 }
+                // Before the first OCSP response there is nobody who could sign: the next look may find one.
+                Err(BindError::NoSigner(_)) => tried = None,
                 Err(error) => {
-                    tracing::info!(%error, "the key of the log is not bound to a member yet; it is tried again")
+                    tracing::warn!(%error, "the key of the log is not bound to a member yet; it is tried again");
                 }
             }
         }
