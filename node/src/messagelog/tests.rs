@@ -6,5 +6,4 @@ mod damage;
 mod exchange;
 mod fact;
 mod failure;
-mod ledger;
 mod record;

@@ -34,6 +34,7 @@ use kontor_pki::time::UnixTime;
 use super::checkpoint::decimal;
 use super::note::{SignatureKind, VerifierKey};
 use super::origin::{LogOrigin, parse_witness_name};
+use super::tree::SIZE_LIMIT;
 use crate::hash_chain::PartDigest;
 use crate::id::{MemberId, ServerId};
 use crate::limits;
@@ -92,7 +93,7 @@ impl Statement {
     /// A statement about a key of a log or a witness of ours.
     ///
     /// # Errors
-    /// A key whose name is not that of a log (kind 0x01) or a witness (0x04), or a second above 2^63−1.
+    /// A key whose name is not that of a log (kind 0x01) or a witness (0x04), or a second above [`SIZE_LIMIT`].
     pub fn new(key: VerifierKey, member: MemberId, since: u64) -> Result<Self, BindingError> {
         let name = key.name().as_str();
         let server = match key.kind() {
@@ -102,7 +103,7 @@ impl Statement {
         let server = server.ok_or(BindingError::Malformed(
             "the key has not the name of a log or a witness",
         ))?;
-        if i64::try_from(since).is_err() {
+        if since > SIZE_LIMIT {
             return Err(BindingError::Malformed("the second is beyond all time"));
         }
         Ok(Self {

@@ -6,9 +6,11 @@
 //! only thing that a co-signature is made from.
 //!
 //! Where a log shows something that what is kept speaks against, the answer carries a [`Contradiction`] with both
-//! checkpoints. Two roots for one size, both signed, prove to everybody that the log forked.
+//! checkpoints. Two roots for one size, both signed, prove to everybody that the log forked. What a log learns about itself
+//! from what others kept of it is [`own_head`].
 
 mod contradiction;
+mod head;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +18,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 pub use self::contradiction::{Contradiction, ContradictionError, ContradictionKind};
+pub use self::head::{OwnHead, own_head};
 
 use super::checkpoint::{CheckpointError, SignedCheckpoint, VerifiedCheckpoint, base64_hash, decimal};
 use super::note::{Cosigner, NoteSignature, VerifierKey};
@@ -229,6 +232,8 @@ pub fn decide(
         contradiction,
     };
     let shown = request.checkpoint.claimed();
+    // What is kept of another log says nothing about this one.
+    let log = log.filter(|_| known.is_none_or(|known| known.claimed().origin() == shown.origin()));
     let Some(log) = log else {
         let origin = shown.origin().chars().take(200).collect();
         return refuse(Refusal::UnknownLog(origin), None);

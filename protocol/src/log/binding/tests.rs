@@ -263,6 +263,9 @@ fn what_is_no_statement_is_refused() {
     let name = witness_name(&server());
     let mixed = VerifierKey::new(name, SignatureKind::Ed25519, [1; 32]);
     assert!(Statement::new(mixed, member("1001"), 1).is_err());
+    assert!(Statement::new(log_key(), member("1001"), SIZE_LIMIT + 1).is_err());
+    let last = Statement::new(log_key(), member("1001"), SIZE_LIMIT).unwrap();
+    assert_eq!(Statement::parse(&last.to_string()), Ok(last));
     let json = String::from_utf8(World::new().binding("1001").to_json()).unwrap();
     for refused in [
         json.replace("\"format\": 1", "\"format\": 2"),

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::log::checkpoint::Checkpoint;
 use crate::log::note::NoteSigner;
-use crate::log::tree::{Frontier, Subtree, consistency_proof, leaf_hash, node_hash};
+use crate::log::tree::{Frontier, Subtree, consistency_proof, leaf_hash};
 
 fn log() -> NoteSigner {
     NoteSigner::new("kontor/log".parse().unwrap(), Ed25519Key::from_seed(&[1; 32]))
@@ -38,21 +38,17 @@ fn signed(size: u64, root: Hash) -> SignedCheckpoint {
     SignedCheckpoint::sign(Checkpoint::new(log.verifier().name(), size, root), &log).unwrap()
 }
 
-fn request(old_size: u64, leaves: &[Hash]) -> AddCheckpoint {
-    let mut subtree = |subtree: Subtree| {
+fn kept(leaves: &[Hash]) -> impl FnMut(Subtree) -> Result<Hash, Infallible> {
+    |subtree| {
         let first = (subtree.index << subtree.level) as usize;
-        let mut nodes = leaves[first..first + (1 << subtree.level)].to_vec();
-        while nodes.len() > 1 {
-            nodes = nodes
-                .chunks(2)
-                .map(|pair| node_hash(&pair[0], &pair[1]))
-                .collect();
-        }
-        Ok::<_, Infallible>(nodes[0])
-    };
+        Ok(root(&leaves[first..first + (1 << subtree.level)]))
+    }
+}
+
+fn request(old_size: u64, leaves: &[Hash]) -> AddCheckpoint {
     AddCheckpoint {
         old_size,
-        proof: consistency_proof(old_size, leaves.len() as u64, &mut subtree).unwrap_or_default(),
+        proof: consistency_proof(old_size, leaves.len() as u64, &mut kept(leaves)).unwrap_or_default(),
         checkpoint: checkpoint(leaves),
     }
 }
@@ -263,6 +259,34 @@ fn what_is_no_request_is_refused() {
         assert!(AddCheckpoint::parse(refused.as_bytes()).is_err(), "{refused:?}");
     }
     assert!(AddCheckpoint::parse(&vec![b'a'; limits::CHECKPOINT_REQUEST + 1]).is_err());
+}
+
+#[test]
+fn a_log_learns_from_what_others_kept_whether_it_has_all_it_showed() {
+    let (own, other) = (leaves(0, 0, 20), leaves(1, 5, 20));
+    let head = |seen: &[Hash], own: &[Hash]| {
+        let seen = checkpoint(seen).verify(log().verifier(), &[]).unwrap();
+        own_head(&seen, own.len() as u64, &mut kept(own)).unwrap()
+    };
+    assert_eq!(head(&own[..7], &own), OwnHead::GoesOn);
+    assert_eq!(head(&own, &own), OwnHead::GoesOn);
+    assert_eq!(head(&[], &own), OwnHead::GoesOn);
+    assert_eq!(head(&own, &own[..7]), OwnHead::Behind { seen: 20, own: 7 });
+    assert_eq!(head(&own[..7], &other), OwnHead::Forked { seen: 7 });
+    assert_eq!(
+        head(&own[..5], &other),
+        OwnHead::GoesOn,
+        "up to there they are the same"
+    );
+}
+
+#[test]
+fn what_is_kept_of_another_log_does_not_speak_for_this_one() {
+    let all = leaves(0, 0, 7);
+    let other = NoteSigner::new("kontor/other".parse().unwrap(), Ed25519Key::from_seed(&[1; 32]));
+    let tree = Checkpoint::new(other.verifier().name(), 3, root(&all[..3]));
+    let known = SignedCheckpoint::sign(tree, &other).unwrap();
+    assert_eq!(refusal(answer(Some(&known), &request(3, &all))).0, "unknown_log");
 }
 
 /// What somebody sends: a branch, the size shown, the size it goes on from, whether the proof was spoiled.
