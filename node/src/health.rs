@@ -67,7 +67,12 @@ impl Health {
 
     fn health(&self) -> Response<OutBody> {
         let now = self.clock.now();
-        let checks = vec![self.trust_check(now), self.ocsp_check(now), self.log_check()];
+        let checks = vec![
+            self.trust_check(now),
+            self.ocsp_check(now),
+            self.log_check(),
+            self.ledger_check(),
+        ];
         let ready = checks.iter().all(|c| c.ok) && !self.shutdown.is_stopping();
         let status = match (ready, self.shutdown.is_stopping()) {
             (true, _) => StatusCode::OK,
@@ -100,6 +105,19 @@ impl Health {
         };
         Check {
             name: "message_log",
+            ok,
+            text,
+        }
+    }
+
+    fn ledger_check(&self) -> Check {
+        let (ok, text) = match (self.log.checkpoint_refusal(), self.log.checkpoint()) {
+            (Some(refusal), _) => (false, refusal.to_string()),
+            (None, Some(signed)) => (true, format!("signed over {} entries", signed.claimed().size())),
+            (None, None) => (true, "nothing was signed yet".to_owned()),
+        };
+        Check {
+            name: "transparency",
             ok,
             text,
         }

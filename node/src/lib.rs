@@ -34,6 +34,7 @@ pub mod verdicts;
 pub mod signer;
 pub mod spool;
 pub mod handles;
+pub mod transparency;
 pub mod receive;
 pub mod outbound;
 pub mod inbound;

@@ -26,6 +26,8 @@ mod queue;
 mod exchange;
 mod recovery;
 mod read;
+mod leaves;
+mod ledger;
 mod housekeeper;
 mod sequencer;
 mod export;
@@ -47,6 +49,7 @@ pub use fact::{
     Acted, FACT_DOCUMENT, Fact, FactKind, LoggedFact, Looked, Snapshot, SnapshotPart, Started, Stopped,
 };
 pub(crate) use identity::hex;
+pub use ledger::{BINDING_DOCUMENT, BoundCheckpointKey};
 pub use numbers::{InvalidNumbers, NumberSet};
 pub use stats::LogStats;
 
@@ -65,6 +68,7 @@ use format::Layout;
 use identity::Home;
 use keytree::KeyRing;
 use leaf::Origin;
+use ledger::Ledger;
 use queue::Work;
 use read::Reader;
 use sequencer::{Published, Sequencer, Setup};
@@ -134,6 +138,7 @@ pub struct MessageLog {
     origin: Origin,
     home: Home,
     master: Arc<MasterKey>,
+    ledger: Ledger,
 }
 
 impl std::fmt::Debug for MessageLog {
@@ -170,6 +175,8 @@ impl MessageLog {
         let now = clock.now();
         let home = identity::open(Arc::clone(&disk), layout.clone(), &master, &server, test, now)?;
         let recovered = recovery::recover(&home)?;
+        ledger::refuse_behind(&home, recovered.as_ref().map_or(0, |found| found.next))?;
+        let ledger = Ledger::open(&home, &master, &server)?;
         let status = Status::new(Arc::clone(&disk), dir, settings.reserve);
         let content = ContentStore {
             disk: Arc::clone(&disk),
@@ -229,6 +236,7 @@ impl MessageLog {
             origin,
             home,
             master,
+            ledger,
         })
     }
 

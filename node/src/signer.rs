@@ -200,6 +200,11 @@ impl Signer {
             .map_or_else(|| Err(no_ocsp()), |r| r.usable_at(self.clock.0.now()))
     }
 
+    /// The members that have a key here.
+    pub fn members(&self) -> impl Iterator<Item = &MemberId> {
+        self.members.keys()
+    }
+
     /// Signs the parts of one message.
     pub async fn sign(&self, member: &MemberId, parts: Vec<PartDigest>) -> Result<Signed, Fault> {
         let signer = self.members.get(member).ok_or_else(|| no_key(member))?;

@@ -32,6 +32,7 @@ use crate::signer::{InFlight, Signer};
 use crate::telemetry::Metrics;
 use crate::timestamper::Timestamper;
 use crate::tls;
+use crate::transparency;
 use crate::verdicts::Verdicts;
 
 /// Why a node does not start, or ended on its own.
@@ -183,6 +184,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         ocsp.clone()
             .run(trust, clock, config.ocsp_refresh, shutdown.clone()),
     );
+    shutdown.spawn(transparency::run(handles.clone(), shutdown.clone()));
     shutdown.spawn(refresh_signer(handles, ocsp.clone(), shutdown.clone()));
     if let Some(listener) = is_http {
         let side = outbound.clone();

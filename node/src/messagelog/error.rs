@@ -20,6 +20,24 @@ pub enum LogError {
         /// Which file, where, and what was found.
         report: String,
     },
+    /// The log has fewer entries than the node once signed for: an older copy was put in its place, or files were lost.
+    #[error(
+        "the message log has {entries} entries, but the node has signed a checkpoint over {signed}: an older copy stands in its place. Restore the newest copy; if there is none, keep this directory as evidence and begin a new one"
+    )]
+    Behind {
+        /// Entries there are.
+        entries: u64,
+        /// Entries of the newest checkpoint.
+        signed: u64,
+    },
+    /// The leaves are not those that the node signed.
+    #[error(
+        "the first {size} entries of the message log are not those that the node signed: something was changed or exchanged. No further checkpoint is signed; run `kontor log check`"
+    )]
+    Contradiction {
+        /// Entries of the checkpoint.
+        size: u64,
+    },
     /// The unsealing key does not open this log.
     #[error("the unsealing key does not fit the message log in {path}: check [keys] in the configuration")]
     WrongKey {
@@ -109,6 +127,8 @@ impl LogError {
         match self {
             Self::Locked { .. } => "log_locked",
             Self::Damaged { .. } => "log_damaged",
+            Self::Behind { .. } => "log_behind",
+            Self::Contradiction { .. } => "log_contradiction",
             Self::WrongKey { .. } => "log_wrong_key",
             Self::OtherServer { .. } => "log_other_server",
             Self::Full { .. } => "log_full",

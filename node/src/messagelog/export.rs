@@ -11,7 +11,7 @@ use std::{
 use kontor_pki::time::UnixTime;
 use kontor_protocol::{
     container::{ChainFiles, Companion, ContainerWriter, Evidence, WriteError},
-    log::EntryKind,
+    log::{EntryKind, binding::Binding, proof::LogProof},
     signature::{SignatureDocument, SignatureError, insert_timestamp},
 };
 
@@ -138,7 +138,21 @@ impl MessageLog {
         {
             logged.token = self.stamp(&logged, timestamper).await?;
         }
-        exported(logged)
+        let (proof, missing) = match self.checkpoint_binding() {
+            None => (
+                None,
+                Some("the key of this log is not bound to a member yet".to_owned()),
+            ),
+            Some(key) => match self.prove(number).await {
+                Ok(proof) => (Some((proof, key)), None),
+                Err(error) => (None, Some(error.to_string())),
+            },
+        };
+        let mut exported = exported(logged, proof)?;
+        exported
+            .notes
+            .extend(missing.map(|why| format!("it is not proven that the entry is in the log: {why}")));
+        Ok(exported)
     }
 
     /// Stamps the signature value (wire 5.2, single layout) and records the token. `None` when the document came with a
@@ -163,7 +177,7 @@ impl MessageLog {
     }
 }
 
-fn exported(logged: LoggedMessage) -> Result<Exported, ExportError> {
+fn exported(logged: LoggedMessage, proof: Option<(LogProof, Binding)>) -> Result<Exported, ExportError> {
     let number = logged.number;
     let signatures = match &logged.token {
         Some(token) => insert_timestamp(&logged.document, token)
@@ -192,12 +206,13 @@ fn exported(logged: LoggedMessage) -> Result<Exported, ExportError> {
         }
         Err(error) => return Err(error.into()),
     };
+    let (proof, key) = proof.unzip();
     let companion = Companion {
         leaf: logged.leaf_bytes,
         salt: logged.salt,
         parts: logged.parts,
-        proof: None,
-        keys: Vec::new(),
+        proof,
+        keys: key.into_iter().collect(),
     };
     Ok(Exported {
         number,

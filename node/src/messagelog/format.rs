@@ -14,6 +14,10 @@
 //! | `log/segments/spare.seg` | zeros, the next segment | nothing; made again |
 //! | `log/leaves/NUMBER.leaf` | leaves of a sealed segment, kept for ever | made again while the segment is there |
 //! | `log/keys/CLASS.RETENTION.YYYYMM.key` | a key tree, sealed by the unsealing key | the blobs it opens: this is how they are forgotten |
+//! | `log/checkpoint` | the newest checkpoint that was signed ([`kontor_protocol::log::checkpoint`]) | a node that was set back is noticed by its peers only |
+//! | `log/checkpoint.key` | the Ed25519 seed that signs checkpoints, sealed by the unsealing key | the log does not open |
+//! | `log/checkpoint-key.json` | the member's signature over that key | it is signed again |
+//! | `log/tree/level-N` | hashes of subtrees of 256^N leaves, in order | nothing; made again from the leaves |
 //! | `log/content/ID` | a large body, sealed by a key of its own | that body |
 //! | `log/spool/ID` | a large body whose entry is not written yet, or was just written | a body without entry is removed at start |
 //! | any name ending in `.new` | a draft before its rename | nothing; removed at start |
@@ -199,6 +203,22 @@ impl Layout {
 
     pub(crate) fn keys(&self) -> PathBuf {
         self.root().join("keys")
+    }
+
+    pub(crate) fn tree(&self) -> PathBuf {
+        self.root().join("tree")
+    }
+
+    pub(crate) fn checkpoint(&self) -> PathBuf {
+        self.root().join("checkpoint")
+    }
+
+    pub(crate) fn checkpoint_key(&self) -> PathBuf {
+        self.root().join("checkpoint.key")
+    }
+
+    pub(crate) fn checkpoint_binding(&self) -> PathBuf {
+        self.root().join("checkpoint-key.json")
     }
 
     pub(crate) fn spool(&self) -> PathBuf {

@@ -104,16 +104,21 @@ impl Reader {
         self.entries
     }
 
-    #[cfg(test)]
     pub(crate) fn home(&self) -> &Home {
         &self.home
     }
 
-    fn segment(&self, first: u64) -> Result<Segment, LogError> {
+    pub(crate) fn segment(&self, first: u64) -> Result<Segment, LogError> {
         Segment::open(&*self.home.disk, &self.home.layout, &self.home.id, first)
     }
 
-    fn segment_of(&self, number: u64) -> Result<u64, LogError> {
+    /// First number of the segment that comes after this one.
+    pub(crate) fn segment_after(&self, first: u64) -> Option<u64> {
+        let after = self.segments.partition_point(|segment| *segment <= first);
+        self.segments.get(after).copied()
+    }
+
+    pub(crate) fn segment_of(&self, number: u64) -> Result<u64, LogError> {
         let after = self.segments.partition_point(|first| *first <= number);
         let found = after
             .checked_sub(1)

@@ -161,6 +161,11 @@ impl RecordHeader {
         start..start + self.lengths[index]
     }
 
+    /// Whether these are the bytes of one of its blobs.
+    pub(crate) fn has_checksum(&self, index: usize, blob: &[u8]) -> bool {
+        crc(blob) == self.checksums[index]
+    }
+
     /// Whether every blob of this record has its checksum and the padding is zero.
     pub(crate) fn is_sound(&self, record: &[u8]) -> bool {
         record.len() == self.length

@@ -6,4 +6,5 @@ mod damage;
 mod exchange;
 mod fact;
 mod failure;
+mod ledger;
 mod record;

@@ -1,0 +1,367 @@
+//! The ledger: the tree over the leaves of this log, and the checkpoints that the node signs over it. Owns the key that
+//! signs them, `log/checkpoint` and `log/tree`; `ledger/tree.rs` keeps the hashes.
+//!
+//! - A checkpoint is signed over synced leaves only, and is on disk before anybody sees it: a crash can cost one, never
+//!   make two that contradict each other.
+//! - Before the first is signed in a process, the leaves are checked against the newest that was signed before. If they
+//!   are others, or fewer, nothing is signed any more and the operator is told.
+//! - All of it runs beside the writer: an entry never waits for its checkpoint.
+
+mod tree;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kontor_pki::{crypto::Ed25519Key, sealed::MasterKey};
+use kontor_protocol::{
+    id::ServerId,
+    log::{
+        binding::Binding,
+        checkpoint::{Checkpoint, SignedCheckpoint},
+        leaf_hash,
+        note::{NoteSigner, VerifierKey},
+        origin::LogOrigin,
+        proof::LogProof,
+        tile::Tile,
+        tree::Hash,
+    },
+};
+use zeroize::Zeroizing;
+
+use self::tree::Tree;
+use super::{
+    MessageLog,
+    error::LogError,
+    fact::{Fact, FactKind},
+    identity::{Home, hex},
+    read::Reader,
+};
+use crate::disk;
+
+/// No file of the ledger but the hashes is longer.
+const LIMIT: usize = 256 * 1024;
+
+/// See the module. Clones share it.
+#[derive(Clone)]
+pub(super) struct Ledger(Arc<Shared>);
+
+struct Shared {
+    home: Home,
+    signer: NoteSigner,
+    state: Mutex<State>,
+    /// What others may see, so that they need not wait for a tree that is being read.
+    shown: Mutex<Shown>,
+}
+
+#[derive(Default, Clone)]
+struct Shown {
+    checkpoint: Option<SignedCheckpoint>,
+    binding: Option<Binding>,
+    refused: Option<LogError>,
+}
+
+struct State {
+    tree: Tree,
+    /// Whether the leaves were checked against the newest checkpoint of an earlier process.
+    is_checked: bool,
+}
+
+/// What a fact of kind *checkpoint key* says.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BoundCheckpointKey {
+    /// The verifier key, `name+id+key`.
+    pub key: String,
+    /// The member that answers for it, INSTANCE/CLASS/CODE.
+    pub member: String,
+}
+
+/// The document of such a fact that holds statement and signature.
+pub const BINDING_DOCUMENT: &str = "binding.json";
+
+/// Refuses a log with fewer entries than were signed. Asked before anything is written: an entry more would be a fork.
+pub(super) fn refuse_behind(home: &Home, entries: u64) -> Result<(), LogError> {
+    match read_checkpoint(home)? {
+        Some(kept) if kept.claimed().size() > entries => Err(LogError::Behind {
+            entries,
+            signed: kept.claimed().size(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn read(home: &Home, path: &std::path::Path) -> Result<Option<Vec<u8>>, LogError> {
+    match disk::read_all(&*home.disk, path, LIMIT) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LogError::io("could not read", path)(error)),
+    }
+}
+
+fn read_checkpoint(home: &Home) -> Result<Option<SignedCheckpoint>, LogError> {
+    let path = home.layout.checkpoint();
+    let parse =
+        |bytes: Vec<u8>| SignedCheckpoint::parse(&bytes).map_err(|error| LogError::damaged(&path, error));
+    read(home, &path)?.map(parse).transpose()
+}
+
+impl Ledger {
+    /// Reads key and newest checkpoint; makes the key of a new log. Reads no leaves yet.
+    pub(super) fn open(home: &Home, master: &MasterKey, server: &ServerId) -> Result<Self, LogError> {
+        let origin = LogOrigin {
+            server: server.clone(),
+            log_id: home.id,
+        };
+        let checkpoint = read_checkpoint(home)?;
+        let signer = NoteSigner::new(origin.key_name(), key(home, master, checkpoint.is_none())?);
+        if let Some(kept) = &checkpoint {
+            kept.verify(signer.verifier(), &[])
+                .map_err(|error| LogError::damaged(&home.layout.checkpoint(), error))?;
+        }
+        let path = home.layout.checkpoint_binding();
+        let binding = read(home, &path)?.map(|bytes| Binding::from_json(&bytes));
+        // One that does not read, or is of another key, is signed anew.
+        let binding = binding
+            .and_then(Result::ok)
+            .filter(|binding| binding.statement.key() == signer.verifier());
+        let tree = Tree::open(home, checkpoint.as_ref().map_or(0, |kept| kept.claimed().size()))?;
+        Ok(Self(Arc::new(Shared {
+            home: home.clone(),
+            signer,
+            state: Mutex::new(State {
+                tree,
+                is_checked: checkpoint.is_none(),
+            }),
+            shown: Mutex::new(Shown {
+                checkpoint,
+                binding,
+                refused: None,
+            }),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.0.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what is synced and signs it, if it is more than was signed.
+    fn advance(&self, reader: &Reader) -> Result<Option<SignedCheckpoint>, LogError> {
+        let mut state = self.state();
+        self.advanced(&mut state, reader)
+    }
+
+    fn advanced(&self, state: &mut State, reader: &Reader) -> Result<Option<SignedCheckpoint>, LogError> {
+        let Shown {
+            checkpoint: kept,
+            refused,
+            ..
+        } = self.shown().clone();
+        if let Some(refused) = refused {
+            return Err(refused);
+        }
+        state.tree.advance(reader)?;
+        if let Some(kept) = kept.as_ref().filter(|_| !state.is_checked)
+            && let Err(error) = self.check(&mut state.tree, kept.claimed(), reader)
+        {
+            if matches!(error, LogError::Contradiction { .. }) {
+                self.shown().refused = Some(error.clone());
+            }
+            return Err(error);
+        }
+        state.is_checked = true;
+        let size = state.tree.size();
+        if size == 0 || kept.as_ref().is_some_and(|kept| kept.claimed().size() >= size) {
+            return Ok(kept);
+        }
+        let signer = &self.0.signer;
+        let checkpoint = Checkpoint::new(signer.verifier().name(), size, state.tree.root(size)?);
+        let path = self.0.home.layout.checkpoint();
+        let signed =
+            SignedCheckpoint::sign(checkpoint, signer).map_err(|error| LogError::damaged(&path, error))?;
+        // A crash before this is done: nobody has seen the checkpoint, and the next one is signed over the same leaves.
+        disk::replace(&*self.0.home.disk, &path, &signed.to_bytes())
+            .map_err(LogError::io("could not write", &path))?;
+        self.shown().checkpoint = Some(signed.clone());
+        Ok(Some(signed))
+    }
+
+    /// The leaves against what was signed over them. Kept hashes that do not fit are not believed a second time.
+    fn check(&self, tree: &mut Tree, signed: &Checkpoint, reader: &Reader) -> Result<(), LogError> {
+        let size = signed.size();
+        if tree.size() < size {
+            let entries = tree.size();
+            return Err(LogError::Behind {
+                entries,
+                signed: size,
+            });
+        }
+        if tree.root(size).is_ok_and(|root| root == *signed.root()) {
+            return Ok(());
+        }
+        tree.begin_anew();
+        tree.advance(reader)?;
+        if tree.root(size)? == *signed.root() {
+            Ok(())
+        } else {
+            Err(LogError::Contradiction { size })
+        }
+    }
+
+    fn prove(&self, number: u64, reader: &Reader) -> Result<LogProof, LogError> {
+        if number >= reader.entries() {
+            return Err(LogError::NotFound { number });
+        }
+        let mut state = self.state();
+        let signed = self
+            .shown()
+            .checkpoint
+            .clone()
+            .filter(|kept| state.is_checked && kept.claimed().size() > number);
+        let checkpoint = match signed {
+            Some(checkpoint) => checkpoint,
+            None => self
+                .advanced(&mut state, reader)?
+                .ok_or(LogError::NotFound { number })?,
+        };
+        let path = state.tree.inclusion(number, checkpoint.claimed().size())?;
+        let proof = LogProof {
+            extra: None,
+            index: number,
+            path,
+            checkpoint,
+        };
+        // A proof that does not hold must not leave the house.
+        let leaf = leaf_hash(reader.entry(number)?.leaf_bytes());
+        match proof.verify(&leaf, self.0.signer.verifier(), &[]) {
+            Ok(_) => Ok(proof),
+            Err(error) => Err(LogError::damaged(&self.0.home.layout.tree(), error)),
+        }
+    }
+
+    fn keep_binding(&self, binding: Binding) -> Result<(), LogError> {
+        let path = self.0.home.layout.checkpoint_binding();
+        disk::replace(&*self.0.home.disk, &path, &binding.to_json())
+            .map_err(LogError::io("could not write", &path))?;
+        self.shown().binding = Some(binding);
+        Ok(())
+    }
+
+    /// Reads every leaf again, whatever is kept, and compares with the newest checkpoint.
+    fn audit(&self, reader: &Reader) -> Result<Option<SignedCheckpoint>, LogError> {
+        let Some(kept) = self.shown().checkpoint.clone() else {
+            return Ok(None);
+        };
+        let mut state = self.state();
+        state.tree.begin_anew();
+        state.tree.advance(reader)?;
+        self.check(&mut state.tree, kept.claimed(), reader)?;
+        Ok(Some(kept))
+    }
+}
+
+/// The key of the log, or the first one. It never leaves its file unsealed.
+fn key(home: &Home, master: &MasterKey, may_make: bool) -> Result<Ed25519Key, LogError> {
+    let path = home.layout.checkpoint_key();
+    let label = format!("kontor/log/checkpoint-key/1 {}", hex(&home.id));
+    if let Some(sealed) = read(home, &path)? {
+        let seed = master
+            .open(&label, &sealed)
+            .map_err(|_| LogError::damaged(&path, "it does not open with the unsealing key"))?;
+        let seed =
+            <[u8; 32]>::try_from(&seed[..]).map_err(|_| LogError::damaged(&path, "it holds no key"))?;
+        return Ok(Ed25519Key::from_seed(&Zeroizing::new(seed)));
+    }
+    if !may_make {
+        let lost = "it is missing, and there are checkpoints that were signed with it";
+        return Err(LogError::damaged(&path, lost));
+    }
+    let key = Ed25519Key::generate();
+    let sealed = master
+        .seal(&label, &*key.to_seed())
+        .expect("a log id makes a short line");
+    disk::replace(&*home.disk, &path, &sealed).map_err(LogError::io("could not write", &path))?;
+    Ok(key)
+}
+
+impl MessageLog {
+    /// The newest checkpoint that was signed.
+    pub fn checkpoint(&self) -> Option<SignedCheckpoint> {
+        self.ledger.shown().checkpoint.clone()
+    }
+
+    /// The key that signs the checkpoints of this log.
+    pub fn checkpoint_key(&self) -> VerifierKey {
+        self.ledger.0.signer.verifier().clone()
+    }
+
+    /// Why no checkpoint is signed any more: the leaves are not those that were signed.
+    pub fn checkpoint_refusal(&self) -> Option<LogError> {
+        self.ledger.shown().refused.clone()
+    }
+
+    /// The member's signature over that key, once there is one.
+    pub fn checkpoint_binding(&self) -> Option<Binding> {
+        self.ledger.shown().binding.clone()
+    }
+
+    /// Records and keeps the member's signature over the key. The entry comes first: what is shown stands in the log.
+    pub async fn bind_checkpoint_key(&self, binding: Binding) -> Result<(), LogError> {
+        let said = BoundCheckpointKey {
+            key: binding.statement.key().to_string(),
+            member: binding.statement.member().to_string(),
+        };
+        let fact =
+            Fact::new(FactKind::CheckpointKey, &said).with_document(BINDING_DOCUMENT, binding.to_json());
+        self.append_fact(fact).await?;
+        self.beside(move |ledger, _| ledger.keep_binding(binding)).await
+    }
+
+    /// Takes the entries that are synced into the tree and signs a checkpoint over them, if there are more than before.
+    pub async fn sign_checkpoint(&self) -> Result<Option<SignedCheckpoint>, LogError> {
+        self.beside(|ledger, reader| ledger.advance(reader)).await
+    }
+
+    /// Proves that an entry is in the log, under the newest checkpoint; signs one if the entry is newer.
+    pub async fn prove(&self, number: u64) -> Result<LogProof, LogError> {
+        self.beside(move |ledger, reader| ledger.prove(number, reader))
+            .await
+    }
+
+    /// Proves that the tree of `new` leaves goes on from that of `old`.
+    pub async fn prove_consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LogError> {
+        self.beside(move |ledger, _| ledger.state().tree.consistency(old, new))
+            .await
+    }
+
+    /// The bytes of a tile of hashes under the newest checkpoint.
+    pub async fn tile(&self, tile: Tile) -> Result<Vec<u8>, LogError> {
+        let signed = self.checkpoint().map_or(0, |kept| kept.claimed().size());
+        if !tile.fits(signed) {
+            return Err(LogError::NotFound {
+                number: tile.leaves().end - 1,
+            });
+        }
+        let mut bytes = self
+            .beside(move |ledger, _| ledger.state().tree.tile(tile))
+            .await?;
+        bytes.truncate(32 * usize::from(tile.width()));
+        Ok(bytes)
+    }
+
+    /// Reads every leaf again and compares with the newest checkpoint, which it gives back.
+    pub async fn audit_ledger(&self) -> Result<Option<SignedCheckpoint>, LogError> {
+        self.beside(|ledger, reader| ledger.audit(reader)).await
+    }
+
+    async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Ledger, &Reader) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let (ledger, reader) = (self.ledger.clone(), self.reader());
+        tokio::task::spawn_blocking(move || work(&ledger, &reader))
+            .await
+            .map_err(|_| LogError::Closed)?
+    }
+}

@@ -1,0 +1,138 @@
+//! Keeps the ledger of the message log going: has its key bound to a member by that member's signing key, and a checkpoint
+//! signed a minute after entries came, or when there are many. Owns only when; what is signed is the log's.
+
+use std::time::Duration;
+
+use kontor_protocol::fault::Fault;
+use kontor_protocol::id::MemberId;
+use kontor_protocol::log::binding::{Binding, Statement};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::clock::SharedClock;
+use crate::handles::Handles;
+use crate::messagelog::{LogError, MessageLog};
+use crate::shutdown::Shutdown;
+
+/// How often it is looked whether there is something to sign.
+const LOOK: Duration = Duration::from_secs(1);
+/// A checkpoint is at most so old while entries come.
+const AGE: Duration = Duration::from_secs(60);
+/// With so many new entries it is not waited for.
+const ENTRIES: u64 = 4096;
+/// A key that could not be bound is tried again after this.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Why the key of the ledger is not bound to a member yet.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// No member of this node owns the security server and can sign, and none that is registered can.
+    #[error("no member of this node can sign for the key of its log now: {0}")]
+    NoSigner(Fault),
+    /// The signature could not be made.
+    #[error("the key of the log could not be signed for: {0}")]
+    Signature(Fault),
+    /// The entry could not be made.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// Runs until the node stops; signs once more then.
+pub async fn run(handles: std::sync::Arc<Handles>, shutdown: Shutdown) {
+    let log = &handles.log;
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut last, mut tried): (Option<Instant>, Option<Instant>) = (None, None);
+    let mut told = false;
+    loop {
+        tokio::select! {
+            () = shutdown.soft() => break,
+            _ = ticks.tick() => {}
+        }
+        let may_try = tried.is_none_or(|at: Instant| at.elapsed() >= RETRY);
+        if log.checkpoint_binding().is_none() && may_try {
+            tried = Some(Instant::now());
+            match bind(&handles).await {
+                Ok(member) => {
+                    tracing::info!(%member, key = %log.checkpoint_key(), "the key of the log is bound to the member")
+                }
+                // Before the first OCSP response there is nobody who could sign: the next look may find one.
+                Err(BindError::NoSigner(_)) => tried = None,
+                Err(error) => {
+                    tracing::warn!(%error, "the key of the log is not bound to a member yet; it is tried again");
+                }
+            }
+        }
+        let fresh = unsigned(log);
+        let is_due = fresh >= ENTRIES || last.is_none_or(|at| at.elapsed() >= AGE);
+        if fresh > 0 && is_due {
+            last = Some(Instant::now());
+            told = sign(log, told).await;
+        }
+    }
+    if unsigned(log) > 0 {
+        sign(log, told).await;
+    }
+}
+
+/// How many entries no checkpoint covers.
+fn unsigned(log: &MessageLog) -> u64 {
+    let signed = log.checkpoint().map_or(0, |kept| kept.claimed().size());
+    log.stats().entries.saturating_sub(signed)
+}
+
+/// Signs; tells a refusal loudly, and once.
+async fn sign(log: &MessageLog, told: bool) -> bool {
+    match log.sign_checkpoint().await {
+        Ok(_) => false,
+        Err(error @ (LogError::Contradiction { .. } | LogError::Behind { .. })) => {
+            if !told {
+                tracing::error!(%error, "the log does not go on from what this node signed");
+            }
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "no checkpoint could be signed; it is tried again");
+            told
+        }
+    }
+}
+
+/// Has the owner of the server sign for the key, or else the first member that can.
+async fn bind(handles: &Handles) -> Result<MemberId, BindError> {
+    let owner = handles.server.owner();
+    let mut members =
+        std::iter::once(owner).chain(handles.signer.members().filter(|member| *member != owner));
+    let mut refusal = None;
+    let member = members.find(|member| match handles.signer.check(member) {
+        Ok(()) => true,
+        Err(fault) => {
+            refusal.get_or_insert(fault);
+            false
+        }
+    });
+    let member = match (member, refusal) {
+        (Some(member), _) => member.clone(),
+        (None, Some(fault)) => return Err(BindError::NoSigner(fault)),
+        (None, None) => unreachable!("the owner was asked"),
+    };
+    let key = handles.log.checkpoint_key();
+    let second = second_of(&handles.clock);
+    let statement = Statement::new(key, member.clone(), second).expect("a log's own key has its name");
+    let signed = handles
+        .signer
+        .sign(&member, vec![statement.part()])
+        .await
+        .map_err(BindError::Signature)?;
+    let chain = signed.batch.chain_result().zip(signed.chain.as_ref());
+    let binding = Binding {
+        statement,
+        signature: signed.batch.document().to_vec(),
+        chain: chain.map(|(result, chain)| (result.to_vec(), chain.to_vec())),
+    };
+    handles.log.bind_checkpoint_key(binding).await?;
+    Ok(member)
+}
+
+fn second_of(clock: &SharedClock) -> u64 {
+    u64::try_from(clock.now().secs()).unwrap_or(0)
+}
