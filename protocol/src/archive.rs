@@ -2,7 +2,7 @@
 //!
 //! Owns names, `linkinginfo`, and the chain: [`ArchiveWriter`] makes an archive that X-Road's own verifier accepts,
 //! [`Archive`] reads one within bounds, [`Archive::follows`] and [`Linking`] say whether it is whole and continues its
-//! predecessor, [`sequence`] puts many archives into order. What stands in the containers is for
+//! predecessor, [`mod@sequence`] puts many archives into order. What stands in the containers is for
 //! [`crate::container::check`] to say.
 //!
 //! The digests are not signed: whoever can rewrite every archive from some point on can rewrite the chain. A digest
