@@ -5,6 +5,7 @@
 //! risk of changing it; a test reads it.
 
 mod file;
+pub mod retention;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 use kontor_protocol::access::Right;
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
+
+use self::retention::{RetentionPolicy, Schedule};
 
 /// The annotated sample, as `kontor node sample` prints it.
 pub const SAMPLE: &str = include_str!("config/sample.toml");
@@ -162,6 +165,10 @@ pub struct NodeConfig {
     pub group_wait: Duration,
     /// Bodies up to this many bytes stay in memory and in the segment; larger ones go to content files.
     pub inline_body: usize,
+    /// What of each message is kept, under which retention class.
+    pub retention: RetentionPolicy,
+    /// How long each retention class is kept.
+    pub schedule: Schedule,
     /// How long a stop waits for running exchanges.
     pub stop_grace: Duration,
     /// Members that sign here.
@@ -224,6 +231,38 @@ mod tests {
             .replace("tls12 = \"gcm\"", "tls12 = \"cbc\"");
         let error = NodeConfig::parse(&text, Path::new("node.toml")).unwrap_err();
         assert_eq!(error.mistakes.len(), 3, "{error}");
+    }
+
+    #[test]
+    fn the_sample_says_what_is_kept_and_how_long() {
+        let config = NodeConfig::parse(SAMPLE, Path::new("/etc/kontor/node.toml")).unwrap();
+        assert_eq!(
+            config.schedule,
+            Schedule::default(),
+            "the sample shows the defaults"
+        );
+        assert_eq!(config.retention.rules.len(), 1);
+        let client = &config.clients[0].id;
+        assert_eq!(config.retention.clients[client], retention::Logging::Full);
+    }
+
+    #[test]
+    fn retention_that_makes_no_sense_is_refused_with_all_its_mistakes() {
+        let text = SAMPLE
+            .replace("days = \"7d\"", "days = \"soon\"\npermanent = \"1d\"")
+            .replace("body = \"record\"", "body = \"forgotten\"\nlogging = \"none\"")
+            .replace("logging = \"full\"", "logging = \"some\"");
+        let error = NodeConfig::parse(&text, Path::new("node.toml")).unwrap_err();
+        let text = error.to_string();
+        for word in [
+            "`soon` is no duration",
+            "permanent",
+            "the class forgotten",
+            "messagelog.rule.logging",
+        ] {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        assert_eq!(error.mistakes.len(), 6, "{text}");
     }
 
     #[test]

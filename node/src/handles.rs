@@ -187,6 +187,8 @@ pub struct EntryDraft<'a> {
     pub query_id: &'a str,
     /// `x-road-request-id`.
     pub request_id: &'a str,
+    /// The request, whose path decides how long what is kept.
+    pub request: Bytes,
     /// The message part.
     pub message: Bytes,
     /// SHA-512 of it.
@@ -255,6 +257,7 @@ impl Handles {
             provider_server: entry.provider_server,
             query_id: entry.query_id.to_owned(),
             request_id: entry.request_id.to_owned(),
+            request: entry.request,
             message: entry.message,
             message_digest: entry.message_digest,
             body: body.map_or(LoggedBody::None, Spooled::logged),

@@ -17,8 +17,10 @@ mod segment;
 mod identity;
 mod keytree;
 mod content;
+mod marks;
 mod blob;
 mod entry;
+mod short;
 mod leaf;
 mod draft;
 mod round;
@@ -28,6 +30,9 @@ mod recovery;
 mod read;
 mod leaves;
 mod ledger;
+mod deletion;
+mod hold;
+mod purge;
 mod housekeeper;
 mod sequencer;
 mod export;
@@ -41,26 +46,40 @@ pub use control::{
     client::Control,
     export::{Selection, Told},
 };
-pub use entry::{BatchSignature, EntryKind, LoggedBody, NewEntry, Receipt, Retention, RetentionPolicy};
+pub use deletion::{Deleted, Held, Released};
+pub use entry::{BatchSignature, EntryKind, LoggedBody, NewEntry, Receipt};
 pub use error::LogError;
 pub use exchange::{ABANDONED, INTERRUPTED, OpenExchange};
 pub use export::{ExportError, Exported, Pieces, Written};
 pub use fact::{
     Acted, FACT_DOCUMENT, Fact, FactKind, LoggedFact, Looked, Snapshot, SnapshotPart, Started, Stopped,
 };
+pub use hold::Hold;
 pub(crate) use identity::hex;
 pub use ledger::{BINDING_DOCUMENT, BoundCheckpointKey};
 pub use numbers::{InvalidNumbers, NumberSet};
+pub use purge::{PurgeOrder, PurgeReport, PurgedPart};
 pub use stats::LogStats;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use kontor_pki::sealed::MasterKey;
 use kontor_protocol::id::ServerId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{clock::SharedClock, disk::Disk};
+use crate::{
+    clock::SharedClock,
+    config::{
+        NodeConfig,
+        retention::{RetentionPolicy, Schedule},
+    },
+    disk::Disk,
+};
 use content::ContentStore;
 use draft::Draft;
 use exchange::Abandoned;
@@ -69,6 +88,7 @@ use identity::Home;
 use keytree::KeyRing;
 use leaf::Origin;
 use ledger::Ledger;
+use marks::Marks;
 use queue::Work;
 use read::Reader;
 use sequencer::{Published, Sequencer, Setup};
@@ -91,8 +111,10 @@ pub struct LogSettings {
     pub first_segment_bytes: u64,
     /// Length of the others.
     pub segment_bytes: u64,
-    /// How long what is kept.
+    /// What is kept of which message, under which class.
     pub retention: RetentionPolicy,
+    /// How long each class is kept.
+    pub schedule: Schedule,
 }
 
 impl Default for LogSettings {
@@ -104,6 +126,19 @@ impl Default for LogSettings {
             first_segment_bytes: 4 * 1024 * 1024,
             segment_bytes: 64 * 1024 * 1024,
             retention: RetentionPolicy::default(),
+            schedule: Schedule::default(),
+        }
+    }
+}
+
+impl LogSettings {
+    /// The settings of a node.
+    pub fn of(config: &NodeConfig) -> Self {
+        Self {
+            group_wait: config.group_wait,
+            retention: config.retention.clone(),
+            schedule: config.schedule.clone(),
+            ..Self::default()
         }
     }
 }
@@ -135,6 +170,11 @@ pub struct MessageLog {
     abandoned: Abandoned,
     content: ContentStore,
     policy: Arc<RetentionPolicy>,
+    schedule: Arc<Schedule>,
+    clock: SharedClock,
+    marks: Marks,
+    /// One purge at a time.
+    purging: Arc<Mutex<()>>,
     origin: Origin,
     home: Home,
     master: Arc<MasterKey>,
@@ -177,13 +217,18 @@ impl MessageLog {
         let recovered = recovery::recover(&home)?;
         ledger::refuse_behind(&home, recovered.as_ref().map_or(0, |found| found.next))?;
         let ledger = Ledger::open(&home, &master, &server)?;
+        let marks = Marks::load(
+            &home,
+            recovered.as_ref().map_or(&[], |found| &found.sealed_firsts),
+        )?;
+        marks.extend(recovered.iter().flat_map(|found| found.marks.iter().copied()));
         let status = Status::new(Arc::clone(&disk), dir, settings.reserve);
         let content = ContentStore {
             disk: Arc::clone(&disk),
             layout,
             status: status.clone(),
         };
-        let mut keys = KeyRing::new(disk, home.layout.clone(), Arc::clone(&master), home.id);
+        let mut keys = KeyRing::new(&home, Arc::clone(&master));
         recovery::settle_content(
             &home,
             &content,
@@ -200,7 +245,8 @@ impl MessageLog {
                 abandoned: abandoned.clone(),
                 content: content.clone(),
                 keys,
-                clock,
+                clock: clock.clone(),
+                marks: marks.clone(),
                 policy: settings.retention.clone(),
                 origin,
                 first_segment_bytes: settings.first_segment_bytes,
@@ -226,18 +272,25 @@ impl MessageLog {
             .spawn(run)
             .map_err(LogError::io("could not start a thread for", &home.layout.root()))?;
         let policy = Arc::new(settings.retention);
-        Ok(Self {
+        let log = Self {
             queue,
             status,
             published,
             abandoned,
             content,
             policy,
+            schedule: Arc::new(settings.schedule),
+            clock,
+            marks,
+            purging: Arc::default(),
             origin,
             home,
             master,
             ledger,
-        })
+        };
+        // What the last process had recorded as deleted and did not finish.
+        log.finish(&mut PurgeReport::default())?;
+        Ok(log)
     }
 
     /// Records a message. Resolves once its entry is on disk; dropping the future does not take it back. A response must cite
@@ -326,18 +379,14 @@ impl MessageLog {
         // The count first: every entry it counts lies in a segment of the list.
         let entries = self.published.entries();
         let home = self.home.clone();
-        let keys = KeyRing::new(
-            Arc::clone(&home.disk),
-            home.layout.clone(),
-            Arc::clone(&self.master),
-            home.id,
-        );
+        let keys = KeyRing::new(&home, Arc::clone(&self.master));
         Reader::new(
             home,
             self.content.clone(),
             keys,
             entries,
             self.published.segments(),
+            self.marks.clone(),
         )
     }
 

@@ -83,10 +83,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         dir: config.data_dir.clone(),
         disk: Arc::new(SystemDisk),
         master: keys.master,
-        settings: LogSettings {
-            group_wait: config.group_wait,
-            ..LogSettings::default()
-        },
+        settings: LogSettings::of(&config),
         server: config.server.clone(),
         test: config.mode == Mode::Test,
         clock: clock.clone(),

@@ -26,6 +26,7 @@ fn entry(kind: EntryKind, answers: Option<u64>, signature: &Arc<BatchSignature>)
         query_id: "d5bd7d86-8c5e-4ce4-8dc6-0d8aab9ab7a1".into(),
         request_id: "4c6cb1a3-0d8c-4b58-a3b1-3f5db1f5e3a5".into(),
         message_digest: sha512(&message),
+        request: message.clone(),
         message,
         body: LoggedBody::Inline(body.clone(), sha512(&body)),
         signature: Arc::clone(signature),

@@ -35,7 +35,7 @@ const METHOD: &str = "AES-256-GCM with HKDF-SHA-256";
 const INFO: &[u8] = b"kontor sealed data 1";
 const KEY_LABEL: &str = "private key";
 
-/// Largest file that is opened.
+/// Largest file that is opened unless the caller names another limit.
 const MAX_FILE: usize = 4 * 1024 * 1024;
 
 /// Longest label.
@@ -175,7 +175,7 @@ impl MasterKey {
         self.file_key(&salt).seal(&nonce, header.as_bytes(), &mut body);
         let mut file = format!("{BEGIN}\n{header}\n");
         for line in STANDARD.encode(&body).as_bytes().chunks(64) {
-            file.extend(line.iter().map(|&byte| char::from(byte)));
+            file.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
             file.push('\n');
         }
         file.push_str(END);
@@ -185,7 +185,18 @@ impl MasterKey {
 
     /// Opens what was sealed under `label`.
     pub fn open(&self, label: &str, file: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
-        let sealed = Sealed::read(file)?;
+        self.open_up_to(label, file, MAX_FILE)
+    }
+
+    /// Opens what was sealed under `label`, a file of at most `limit` bytes: for files that are known to grow beyond the 4 MiB
+    /// of [`MasterKey::open`].
+    pub fn open_up_to(
+        &self,
+        label: &str,
+        file: &[u8],
+        limit: usize,
+    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+        let sealed = Sealed::read(file, limit)?;
         if sealed.label != label {
             return Err(SealError::OtherLabel {
                 found: sealed.label.to_owned(),
@@ -225,7 +236,7 @@ pub fn open_key(file: &[u8], master: &MasterKey) -> Result<SoftwareKey, SealErro
 
 /// How the master key of this file is made from a passphrase; `None` where it is kept in a file of its own.
 pub fn passphrase_params(file: &[u8]) -> Result<Option<PassphraseParams>, SealError> {
-    match Sealed::read(file)?.origin {
+    match Sealed::read(file, MAX_FILE)?.origin {
         Origin::File => Ok(None),
         Origin::Passphrase(params) => Ok(Some(params)),
     }
@@ -242,8 +253,8 @@ struct Sealed<'a> {
 
 impl<'a> Sealed<'a> {
     /// Reads exactly what [`MasterKey::seal`] writes.
-    fn read(file: &'a [u8]) -> Result<Self, SealError> {
-        if file.len() > MAX_FILE {
+    fn read(file: &'a [u8], limit: usize) -> Result<Self, SealError> {
+        if file.len() > limit {
             return Err(SealError::Malformed("too large"));
         }
         let text = std::str::from_utf8(file).map_err(|_| SealError::Malformed("not a text file"))?;

@@ -20,7 +20,7 @@ mod tests;
 pub mod timestamp;
 mod write;
 
-pub use self::companion::{Companion, CompanionError};
+pub use self::companion::{Absent, Companion, CompanionError};
 pub use self::read::{Attachment, BatchTimestamp, ChainFiles, Container, ContainerError};
 pub use self::report::{
     InclusionFacts, Instant, InstantSource, LeafFacts, PartFacts, Reason, Report, StillSound, TokenFacts,

@@ -1,5 +1,8 @@
 //! The shape of the configuration file and the checks that turn it into settings.
 
+mod retention;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -123,6 +126,21 @@ struct TimestampingTable {
 struct MessageLogTable {
     group_wait_micros: u64,
     inline_body_bytes: usize,
+    logging: String,
+    retention: BTreeMap<String, String>,
+    rule: Vec<RuleTable>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RuleTable {
+    provider: Option<String>,
+    service: Option<String>,
+    path: Option<String>,
+    head: Option<String>,
+    body: Option<String>,
+    evidence: Option<String>,
+    logging: Option<String>,
 }
 
 impl Default for MessageLogTable {
@@ -130,6 +148,9 @@ impl Default for MessageLogTable {
         Self {
             group_wait_micros: 500,
             inline_body_bytes: 65536,
+            logging: "full".into(),
+            retention: BTreeMap::new(),
+            rule: Vec::new(),
         }
     }
 }
@@ -164,6 +185,7 @@ struct ClientTable {
     allow_plain: bool,
     #[serde(default)]
     is_certificates: Vec<PathBuf>,
+    logging: Option<String>,
     #[serde(default)]
     service: Vec<ServiceTable>,
 }
@@ -270,6 +292,7 @@ impl Reading {
                     .push(format!("timestamping.urls: {url} is not an http:// address"));
             }
         }
+        let (retention, schedule) = self.retention(&file.messagelog, &file.client);
         let members = self.members(file.member);
         let clients = self.clients(file.client, &members, &listen, file.internal_tls.is_some());
         let seconds = Duration::from_secs;
@@ -297,6 +320,8 @@ impl Reading {
                 timestamping_urls: file.timestamping.urls,
                 group_wait: Duration::from_micros(file.messagelog.group_wait_micros.min(100_000)),
                 inline_body: file.messagelog.inline_body_bytes.clamp(1024, 1 << 20),
+                retention,
+                schedule,
                 stop_grace: seconds(file.stop.grace_seconds.min(3600)),
                 members,
                 clients,

@@ -120,6 +120,7 @@ async fn course(
         provider_server: Some(handles.server.clone()),
         query_id: request.query_id(),
         request_id: request.request_id(),
+        request: request.bytes().clone(),
         message: response.bytes().clone(),
         message_digest: sha512(response.bytes()),
     };
@@ -236,6 +237,7 @@ fn draft<'a>(
         provider_server: Some(handles.server.clone()),
         query_id: request.query_id(),
         request_id: request.request_id(),
+        request: request.bytes().clone(),
         message: request.bytes().clone(),
         message_digest,
     }

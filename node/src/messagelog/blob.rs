@@ -163,8 +163,32 @@ pub(crate) struct Evidence<'a> {
     pub(crate) covered: Vec<u64>,
     /// What a fact says, by name.
     pub(crate) documents: Vec<(&'a str, &'a [u8])>,
+    /// What of a message was not kept from the start.
+    pub(crate) not_kept: NotKept,
     /// The entries that a fact concerns, as [`super::numbers`] writes them.
     pub(crate) concerned: Option<&'a [u8]>,
+}
+
+/// What of a message was not kept, by its node's own rule of logging.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct NotKept {
+    /// The message had a body.
+    pub(crate) body: bool,
+    /// The head is shortened.
+    pub(crate) head: bool,
+}
+
+impl NotKept {
+    fn code(self) -> u8 {
+        u8::from(self.body) | u8::from(self.head) << 1
+    }
+
+    fn from_code(code: u8) -> Option<Self> {
+        (code < 4).then_some(Self {
+            body: code & 1 != 0,
+            head: code & 2 != 0,
+        })
+    }
 }
 
 mod tag {
@@ -179,6 +203,7 @@ mod tag {
     pub(super) const COVERED: u8 = 9;
     pub(super) const DOCUMENTS: u8 = 10;
     pub(super) const CONCERNED: u8 = 11;
+    pub(super) const NOT_KEPT: u8 = 12;
 }
 
 impl<'a> Evidence<'a> {
@@ -231,6 +256,9 @@ impl<'a> Evidence<'a> {
         if let Some(numbers) = self.concerned {
             field(tag::CONCERNED, numbers);
         }
+        if self.not_kept != NotKept::default() {
+            field(tag::NOT_KEPT, &[self.not_kept.code()]);
+        }
     }
 
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
@@ -277,6 +305,7 @@ impl<'a> Evidence<'a> {
                     }
                 }
                 tag::CONCERNED => evidence.concerned = value.take(value.0.len()),
+                tag::NOT_KEPT => evidence.not_kept = NotKept::from_code(value.u8()?)?,
                 // A later writer says more; what is known here stays readable.
                 _ => _ = value.take(value.0.len()),
             }
@@ -346,12 +375,14 @@ mod tests {
             covered in proptest::collection::vec(any::<u64>(), 0..4),
             documents in proptest::collection::vec(("[a-z.]{0,12}", bytes()), 0..3),
             concerned in proptest::option::of(bytes()),
+            not_kept in 0..4_u8,
         ) {
             let evidence = Evidence {
                 salt, parts: &parts, millis, shared, chain: chain.as_deref(), answers,
                 fault: fault.as_deref(), token: token.as_deref(), covered,
                 documents: documents.iter().map(|(name, bytes)| (&name[..], &bytes[..])).collect(),
                 concerned: concerned.as_deref(),
+                not_kept: NotKept::from_code(not_kept).unwrap(),
             };
             let mut out = Vec::new();
             evidence.write(&mut out);

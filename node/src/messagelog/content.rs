@@ -124,6 +124,13 @@ impl ContentStore {
     }
 }
 
+impl ContentId {
+    /// The id in the name of a file.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        parse_id(name)
+    }
+}
+
 fn parse_id(name: &str) -> Option<ContentId> {
     let mut id = [0; 16];
     if name.len() != 32 || !name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {

@@ -8,10 +8,13 @@ use kontor_pki::crypto::{random, sha512};
 use kontor_protocol::log::{Leaf, Part, RetentionClass, commitment, encode_parts};
 
 use super::{
-    entry::{BatchSignature, LoggedBody, NewEntry, Retention, RetentionPolicy},
+    blob::NotKept,
+    entry::{BatchSignature, EntryKind, LoggedBody, NewEntry},
     fact::Fact,
     leaf::{self, Origin, Parties, Subject},
+    short::shortened,
 };
+use crate::config::retention::{self, Logging, Retention, RetentionPolicy};
 
 pub(crate) struct DraftHead {
     pub(crate) query_id: String,
@@ -37,6 +40,8 @@ pub(crate) struct Draft {
     pub(crate) documents: Vec<(String, Bytes)>,
     /// The entries that a fact concerns, encoded.
     pub(crate) concerned: Option<Vec<u8>>,
+    /// What of the message is left out from the start.
+    pub(crate) not_kept: NotKept,
     /// Whether it is written though less than the reserve is free.
     pub(crate) uses_reserve: bool,
 }
@@ -66,6 +71,7 @@ impl Draft {
             covered: Vec::new(),
             documents: Vec::new(),
             concerned: None,
+            not_kept: NotKept::default(),
             uses_reserve: false,
         }
     }
@@ -116,7 +122,19 @@ impl Draft {
             digest,
         });
         let size = message_length + body.map_or(0, |(length, _)| length);
-        let Retention { head, body, evidence } = policy.choose(&entry.service);
+        let own = match entry.kind {
+            EntryKind::RequestSent | EntryKind::ResponseReceived => &entry.client,
+            EntryKind::RequestReceived | EntryKind::ResponseSent => entry.service.provider(),
+        };
+        let (Retention { head, body, evidence }, logging) = policy.choose(&retention::Subject {
+            own,
+            service: &entry.service,
+            request: &entry.request,
+        });
+        let not_kept = NotKept {
+            body: logging != Logging::Full && !matches!(entry.body, LoggedBody::None),
+            head: logging == Logging::ShortHead,
+        };
         let parties = Parties {
             client: Some(entry.client),
             service: Some(entry.service),
@@ -124,17 +142,25 @@ impl Draft {
             provider_server: entry.provider_server,
         };
         let mut draft = Self::new(origin, Subject::Message(entry.kind), parties, &evidence, &parts);
+        let kept_body = match not_kept.body {
+            true => LoggedBody::None,
+            false => entry.body,
+        };
         draft.leaf.size_class = Leaf::size_class(size);
         draft.leaf.retention.head = Some(head);
-        draft.leaf.retention.body = (!matches!(entry.body, LoggedBody::None)).then_some(body);
+        draft.leaf.retention.body = (!matches!(kept_body, LoggedBody::None)).then_some(body);
         let head = DraftHead {
             query_id: entry.query_id,
             request_id: entry.request_id,
-            message: entry.message,
+            message: match not_kept.head {
+                true => shortened(&entry.message),
+                false => entry.message,
+            },
         };
         Self {
             head: Some(head),
-            body: entry.body,
+            body: kept_body,
+            not_kept,
             signature: Some(entry.signature),
             chain: entry.chain,
             answers: entry.answers,

@@ -1,14 +1,11 @@
-//! What is handed to the log and what comes back. Owns the types of the append side and the choice of retention classes;
+//! What is handed to the log and what comes back. Owns the types of the append side;
 //! digests of the parts come from the caller, who has them anyway.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use kontor_pki::crypto::sha512;
-use kontor_protocol::{
-    id::{ClientId, ServerId, ServiceId},
-    log::RetentionClass,
-};
+use kontor_protocol::id::{ClientId, ServerId, ServiceId};
 
 use super::content::ContentFile;
 
@@ -106,6 +103,8 @@ pub struct NewEntry {
     pub query_id: String,
     /// `x-road-request-id`, which pairs request and response. Only in the head: it blinds the digests of the parts.
     pub request_id: String,
+    /// The request message, also of a response: its path decides which rule of retention holds.
+    pub request: Bytes,
     /// The signed message: REST message bytes, or SOAP.
     pub message: Bytes,
     /// SHA-512 of it.
@@ -123,57 +122,4 @@ pub struct NewEntry {
 pub struct Receipt {
     /// The entry's number, from 0, without gaps.
     pub number: u64,
-}
-
-/// The classes of the blobs that an entry may have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Retention {
-    /// How long the message and its ids stay readable.
-    pub head: RetentionClass,
-    /// How long the body does.
-    pub body: RetentionClass,
-    /// How long signature and digests do.
-    pub evidence: RetentionClass,
-}
-
-/// Chooses retention classes from what is known before a body is parsed.
-#[derive(Debug, Clone)]
-pub struct RetentionPolicy {
-    /// For all services that are not named.
-    pub default: Retention,
-    /// Services whose messages are free of applicant data.
-    pub records: Vec<ServiceId>,
-    /// The class of their bodies, kept as long as their heads.
-    pub record: RetentionClass,
-}
-
-impl Default for RetentionPolicy {
-    /// Head and evidence for the case file's retention (`case`, ten years), bodies for days (`days`).
-    fn default() -> Self {
-        let class = |name: &str| {
-            name.parse::<RetentionClass>()
-                .expect("the default names are well formed")
-        };
-        let default = Retention {
-            head: class("case"),
-            body: class("days"),
-            evidence: class("case"),
-        };
-        Self {
-            default,
-            records: Vec::new(),
-            record: class("record"),
-        }
-    }
-}
-
-impl RetentionPolicy {
-    /// The classes for a message of a service.
-    pub fn choose(&self, service: &ServiceId) -> Retention {
-        let mut chosen = self.default.clone();
-        if self.records.contains(service) {
-            chosen.body = self.record.clone();
-        }
-        chosen
-    }
 }

@@ -109,6 +109,36 @@ pub enum LogError {
         /// Which part.
         part: &'static str,
     },
+    /// A part that was deleted, with the entry that says so.
+    #[error("the {part} of entry {number} is deleted under the rule `{rule}` by entry {entry}")]
+    Deleted {
+        /// The number asked for.
+        number: u64,
+        /// Which part.
+        part: &'static str,
+        /// The rule.
+        rule: String,
+        /// The deletion.
+        entry: u64,
+    },
+    /// A part whose key is gone though no entry says that it was deleted.
+    #[error(
+        "the {part} of entry {number} cannot be read: its key is gone and no entry says that it was deleted. Restore log/keys from a copy"
+    )]
+    Lost {
+        /// The number asked for.
+        number: u64,
+        /// Which part.
+        part: &'static str,
+    },
+    /// A head that was shortened when it was logged.
+    #[error(
+        "the head of entry {number} was shortened when it was logged (logging = \"short-head\"): no container can be made of it"
+    )]
+    Shortened {
+        /// The number asked for.
+        number: u64,
+    },
     /// A file could not be read or prepared; nothing that was promised is at stake.
     #[error("{action} {path}: {error}")]
     Io {
@@ -137,7 +167,9 @@ impl LogError {
             Self::Closed => "log_closed",
             Self::NotFound { .. } => "log_entry_not_found",
             Self::Unsuited { .. } => "log_entry_unsuited",
-            Self::Forgotten { .. } => "log_content_deleted",
+            Self::Deleted { .. } | Self::Forgotten { .. } => "log_content_deleted",
+            Self::Lost { .. } => "log_content_lost",
+            Self::Shortened { .. } => "log_head_not_kept",
             Self::Io { .. } => "log_io",
         }
     }

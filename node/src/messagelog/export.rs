@@ -10,7 +10,7 @@ use std::{
 
 use kontor_pki::time::UnixTime;
 use kontor_protocol::{
-    container::{ChainFiles, Companion, ContainerWriter, Evidence, WriteError},
+    container::{Absent, ChainFiles, Companion, ContainerWriter, Evidence, WriteError},
     log::{EntryKind, binding::Binding, proof::LogProof},
     signature::{SignatureDocument, SignatureError, insert_timestamp},
 };
@@ -179,6 +179,9 @@ impl MessageLog {
 
 fn exported(logged: LoggedMessage, proof: Option<(LogProof, Binding)>) -> Result<Exported, ExportError> {
     let number = logged.number;
+    if logged.not_kept.head {
+        return Err(LogError::Shortened { number }.into());
+    }
     let signatures = match &logged.token {
         Some(token) => insert_timestamp(&logged.document, token)
             .map_err(|error| ExportError::Signature { number, error })?,
@@ -189,7 +192,17 @@ fn exported(logged: LoggedMessage, proof: Option<(LogProof, Binding)>) -> Result
     } else {
         "request"
     };
-    let mut notes = Vec::new();
+    let (mut notes, mut absent) = (Vec::new(), Vec::new());
+    if logged.not_kept.body {
+        let text =
+            format!("the body of entry {number} was not kept when it was logged (logging = \"no-body\")");
+        notes.push(text.clone());
+        absent.push(Absent {
+            name: "attachment1".into(),
+            code: "log_body_not_kept".into(),
+            text,
+        });
+    }
     let body = match logged.body {
         Ok(StoredBody::None) => None,
         Ok(StoredBody::Inline(bytes)) => {
@@ -200,8 +213,13 @@ fn exported(logged: LoggedMessage, proof: Option<(LogProof, Binding)>) -> Result
             let next = move || chunks.next_chunk().map_err(io::Error::other);
             Some((length, Box::new(next) as Pieces))
         }
-        Err(forgotten @ LogError::Forgotten { .. }) => {
-            notes.push(forgotten.to_string());
+        Err(gone @ (LogError::Deleted { .. } | LogError::Lost { .. })) => {
+            notes.push(gone.to_string());
+            absent.push(Absent {
+                name: "attachment1".into(),
+                code: gone.code().into(),
+                text: gone.to_string(),
+            });
             None
         }
         Err(error) => return Err(error.into()),
@@ -213,6 +231,7 @@ fn exported(logged: LoggedMessage, proof: Option<(LogProof, Binding)>) -> Result
         parts: logged.parts,
         proof,
         keys: key.into_iter().collect(),
+        absent,
     };
     Ok(Exported {
         number,

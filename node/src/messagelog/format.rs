@@ -18,6 +18,9 @@
 //! | `log/checkpoint.key` | the Ed25519 seed that signs checkpoints, sealed by the unsealing key | the log does not open |
 //! | `log/checkpoint-key.json` | the member's signature over that key | it is signed again |
 //! | `log/tree/level-N` | hashes of subtrees of 256^N leaves, in order | nothing; made again from the leaves |
+//! | `log/marks` | deletions, holds and acts in sealed segments, see `marks.rs` | made again from the leaf files |
+//! | `log/purge.pending` | a purge on its way, see `purge.rs` | content files of deleted bodies stay, as `check` says |
+//! | `log/purge.state` | how far each class was looked at | one look at every leaf |
 //! | `log/content/ID` | a large body, sealed by a key of its own | that body |
 //! | `log/spool/ID` | a large body whose entry is not written yet, or was just written | a body without entry is removed at start |
 //! | any name ending in `.new` | a draft before its rename | nothing; removed at start |
@@ -83,7 +86,8 @@
 //!   signature document (64); 5 hash chain; 6 number answered or closed (8); 7 fault code; 8 time-stamp token; 9 numbers
 //!   covered (8 each); 10 documents of a fact, for each the length of its name (4), the name, its length (4), its bytes; 11
 //!   numbers that a fact concerns, ascending without overlap, for each run the numbers left out since the one before, from 0,
-//!   and the numbers in it, both as LEB128.
+//!   and the numbers in it, both as LEB128; 12 what was not kept from the start (1): 1 the body, 2 all of the head but what wire 6.3
+//!   leaves, 3 both.
 //!
 //! The part list of a message is the one of [`kontor_protocol::log`]. A failure closure lists `fault`, the fault code. A
 //! time-stamp lists `timestamp.tst`, the token, and `numbers`, as in field 9. A fact lists its documents by name, of which the
@@ -179,6 +183,18 @@ impl Layout {
 
     pub(crate) fn identity(&self) -> PathBuf {
         self.root().join("identity")
+    }
+
+    pub(crate) fn marks(&self) -> PathBuf {
+        self.root().join("marks")
+    }
+
+    pub(crate) fn purge_pending(&self) -> PathBuf {
+        self.root().join("purge.pending")
+    }
+
+    pub(crate) fn purge_state(&self) -> PathBuf {
+        self.root().join("purge.state")
     }
 
     pub(crate) fn segments(&self) -> PathBuf {

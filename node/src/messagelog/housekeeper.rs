@@ -9,6 +9,7 @@ use std::{
 use super::{
     error::LogError,
     identity::Home,
+    marks::Marks,
     segment::{self, Segment},
     status::Status,
 };
@@ -33,11 +34,11 @@ pub(crate) struct Housekeeper {
 }
 
 impl Housekeeper {
-    pub(crate) fn start(home: Home, status: Status) -> Result<Self, LogError> {
+    pub(crate) fn start(home: Home, status: Status, marks: Marks) -> Result<Self, LogError> {
         let (jobs, work) = sync_channel(2);
         let thread = {
             let (path, status) = (home.layout.root(), status.clone());
-            let run = move || keep_house(&home, &status, &work);
+            let run = move || keep_house(&home, &status, &marks, &work);
             let spawned = std::thread::Builder::new()
                 .name("log-housekeeper".into())
                 .spawn(run);
@@ -109,14 +110,14 @@ impl Drop for Housekeeper {
     }
 }
 
-fn keep_house(home: &Home, status: &Status, work: &Receiver<Job>) {
+fn keep_house(home: &Home, status: &Status, marks: &Marks, work: &Receiver<Job>) {
     while let Ok(job) = work.recv() {
         match job {
             Job::Spare(file_length, done) => {
                 let made = segment::make_spare(&*home.disk, &home.layout, file_length);
                 let _ = done.send(made);
             }
-            Job::Leaves(sealed) => match segment::copy_leaves(&*home.disk, &home.layout, &home.id, &sealed) {
+            Job::Leaves(sealed) => match copy_leaves(home, marks, &sealed) {
                 Ok(()) => {}
                 // No space: the next start copies them; nothing that was promised is at stake.
                 Err(LogError::Io { error, .. }) if crate::disk::is_full(&error) => {}
@@ -124,4 +125,11 @@ fn keep_house(home: &Home, status: &Status, work: &Receiver<Job>) {
             },
         }
     }
+}
+
+/// The marks follow the leaf file: a start reads the leaf files that they do not cover.
+fn copy_leaves(home: &Home, marks: &Marks, sealed: &Segment) -> Result<(), LogError> {
+    segment::copy_leaves(&*home.disk, &home.layout, &home.id, sealed)?;
+    let count = segment::count_leaves(&*home.disk, &home.layout, &home.id, sealed.first)?;
+    marks.save(home, sealed.first + count)
 }

@@ -1,7 +1,10 @@
 //! What a log is: its id, whose it is, and whether the unsealing key is the right one. Owns `log/identity`, which is
 //! written once. A log of another server, or of test mode in production, is refused.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use kontor_pki::{crypto, sealed::MasterKey, time::UnixTime};
 use kontor_protocol::id::ServerId;
@@ -18,6 +21,8 @@ pub(crate) struct Home {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) layout: Layout,
     pub(crate) id: [u8; 32],
+    /// How many purges changed key files since the log was opened: whoever holds keys drops them when it grows.
+    pub(crate) purges: Arc<AtomicU64>,
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -90,7 +95,12 @@ pub(crate) fn open(
         });
     }
     match master.open(LABEL, check) {
-        Ok(opened) if opened[..] == id => Ok(Home { disk, layout, id }),
+        Ok(opened) if opened[..] == id => Ok(Home {
+            disk,
+            layout,
+            id,
+            purges: Arc::default(),
+        }),
         _ => Err(LogError::WrongKey {
             path: layout.data().display().to_string(),
         }),

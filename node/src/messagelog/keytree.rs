@@ -3,6 +3,7 @@
 //! is not derivable any more is an answer ("forgotten"), not an error.
 
 mod file;
+mod prune;
 #[cfg(test)]
 mod tests;
 
@@ -143,34 +144,6 @@ impl KeyTree {
         let key = walked.keys[usize::from(DEPTH)].clone();
         self.walked = Some(walked);
         Some(key)
-    }
-
-    /// Makes the key of one entry underivable and leaves all others as they are. Returns whether it was derivable. Purge
-    /// is built on this; so far it proves the format.
-    #[cfg(test)]
-    pub(crate) fn forget(&mut self, number: u64) -> bool {
-        let Some(index) = self.leaf_of(number).and_then(|leaf| self.node_above(leaf)) else {
-            return false;
-        };
-        let leaf = self.leaf_of(number).expect("it has a node above it");
-        self.walked = None;
-        let node = self.nodes.remove(index);
-        let mut siblings = Vec::new();
-        let mut key = node.key;
-        for depth in node.depth..DEPTH {
-            let side = bit(leaf, depth);
-            let path =
-                u32::try_from(u64::from(leaf) >> (DEPTH - 1 - depth)).expect("at most 32 bits are left");
-            siblings.push(Node {
-                depth: depth + 1,
-                path: path ^ 1,
-                key: child(&key, side ^ 1),
-            });
-            key = child(&key, side);
-        }
-        siblings.sort_unstable_by_key(|node| node.span());
-        self.nodes.splice(index..index, siblings);
-        true
     }
 }
 

@@ -1,6 +1,8 @@
 //! Reading entries back: by number, by query id, and the tokens that cover one. Reads what is synced only, beside the
 //! running writer or without one, and checks each byte it hands out. A part whose key is gone is an answer of its own.
 
+mod bulk;
+
 use std::ops::ControlFlow;
 
 use kontor_pki::{crypto::AeadKey, time::UnixTime};
@@ -11,13 +13,14 @@ use kontor_protocol::{
 use zeroize::Zeroizing;
 
 use super::{
-    blob::{Body, Evidence, Head, Shared, SharedPlace},
+    blob::{Body, Evidence, Head, NotKept, Shared, SharedPlace},
     content::{ChunkReader, ContentStore},
     error::LogError,
     fact::LoggedFact,
     identity::Home,
     keytree::{BlobClass, KeyName, KeyRing, associated_data, open},
     leaf,
+    marks::Marks,
     numbers::NumberSet,
     record::{BODY, BlobState, EVIDENCE, HEAD, LEAF, RecordHeader, RecordKind},
     round::shared_data,
@@ -39,6 +42,7 @@ pub(crate) struct Reader {
     entries: u64,
     /// First numbers of the segments, in order.
     segments: Vec<u64>,
+    marks: Marks,
 }
 
 /// An entry as it lies in its segment.
@@ -71,6 +75,8 @@ pub(crate) struct LoggedMessage {
     pub(crate) token: Option<Vec<u8>>,
     /// The body, or why it cannot be had: it may be forgotten while the rest is not.
     pub(crate) body: Result<StoredBody, LogError>,
+    /// What of it was left out when it was logged.
+    pub(crate) not_kept: NotKept,
 }
 
 /// The body of an entry.
@@ -88,6 +94,7 @@ impl Reader {
         keys: KeyRing,
         entries: u64,
         mut segments: Vec<u64>,
+        marks: Marks,
     ) -> Self {
         // The writer may have begun one more since the entries were counted.
         segments.retain(|first| *first < entries);
@@ -97,11 +104,16 @@ impl Reader {
             keys,
             entries,
             segments,
+            marks,
         }
     }
 
     pub(crate) fn entries(&self) -> u64 {
         self.entries
+    }
+
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
     }
 
     pub(crate) fn home(&self) -> &Home {
@@ -345,9 +357,10 @@ impl Reader {
                 report: format!("the {part} of entry {number} does not read"),
             }
         };
-        let opened = self.evidence(&entry)?;
+        let opened = self.evidence(&entry).map_err(|error| self.explain(error))?;
         let evidence = Evidence::parse(&opened).ok_or_else(changed("evidence"))?;
-        let opened_head = self.head(&entry)?.ok_or_else(changed("head"))?;
+        let opened_head = self.head(&entry).map_err(|error| self.explain(error))?;
+        let opened_head = opened_head.ok_or_else(changed("head"))?;
         let head = Head::parse(&opened_head).ok_or_else(changed("head"))?;
         let place = evidence.shared.as_ref().ok_or_else(changed("evidence"))?;
         let opened_shared = self.shared(number, place)?;
@@ -359,6 +372,8 @@ impl Reader {
             }),
             _ => None,
         };
+        let body = self.body(&entry).map_err(|error| self.explain(error));
+        let token = self.token(number)?;
         Ok(LoggedMessage {
             number,
             leaf_bytes: entry.leaf_bytes().to_vec(),
@@ -370,8 +385,9 @@ impl Reader {
             message: head.message.to_vec(),
             document: shared.document.to_vec(),
             chain,
-            token: self.token(number)?,
-            body: self.body(&entry),
+            token,
+            body,
+            not_kept: evidence.not_kept,
         })
     }
 

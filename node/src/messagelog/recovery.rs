@@ -14,6 +14,7 @@ use super::{
     identity::Home,
     keytree::{BlobClass, KeyName, KeyRing, associated_data, open},
     leaf,
+    marks::Mark,
     record::{BODY, BlobState, LEAF, RecordKind},
     segment::{self, Segment},
 };
@@ -32,6 +33,10 @@ pub(crate) struct Recovered {
     pub(crate) sealed: bool,
     pub(crate) open: OpenRequests,
     pub(crate) segments: Vec<u64>,
+    /// First numbers of the leaf files.
+    pub(crate) sealed_firsts: Vec<u64>,
+    /// Marks in the last segment.
+    pub(crate) marks: Vec<Mark>,
 }
 
 /// Makes the directories and removes drafts, which nothing points to.
@@ -138,12 +143,14 @@ pub(crate) fn recover(home: &Home) -> Result<Option<Recovered>, LogError> {
     let segment = Segment::open(disk, layout, &home.id, last)?;
     let mut recovered = read_last(segment)?;
     recovered.segments = segments.into_iter().collect();
+    // Copies made just now are among them.
+    recovered.sealed_firsts = numbers(home, &layout.leaves(), ".leaf")?.into_iter().collect();
     Ok(Some(recovered))
 }
 
 /// Reads the last segment, the only one that may have a torn tail.
 fn read_last(segment: Segment) -> Result<Recovered, LogError> {
-    let mut open = None;
+    let (mut open, mut marks) = (None, Vec::new());
     let damaged = || LogError::damaged(&segment.path, "the list of open exchanges does not read");
     let end = segment.scan(&mut |record| {
         match (record.header.kind, &mut open) {
@@ -159,6 +166,7 @@ fn read_last(segment: Segment) -> Result<Recovered, LogError> {
                         format_args!("entry {}: {error}", record.header.number),
                     )
                 })?;
+                marks.extend(Mark::of(&leaf));
                 if leaf::is_request(&leaf) {
                     open.insert(record.header.number, bytes.to_vec());
                 }
@@ -199,6 +207,8 @@ fn read_last(segment: Segment) -> Result<Recovered, LogError> {
         sealed: end.sealed,
         open,
         segments: Vec::new(),
+        sealed_firsts: Vec::new(),
+        marks,
     })
 }
 

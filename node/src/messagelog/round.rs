@@ -20,6 +20,7 @@ use super::{
     format::{RECORD_HEADER, RECORD_LIMIT, SEAL_OVERHEAD, length},
     keytree::{BlobClass, KeyName, KeyRing, associated_data, seal},
     leaf,
+    marks::Mark,
     record::{BlobState, NO_BLOB, RecordKind, RecordPlace, append_record, record_length},
 };
 
@@ -70,6 +71,8 @@ pub(crate) struct Round {
     pub(crate) bytes: Vec<u8>,
     pub(crate) waiting: Vec<(u64, Option<Done>)>,
     pub(crate) taken: Vec<ContentFile>,
+    /// Entries that others are judged by.
+    pub(crate) marks: Vec<Mark>,
     pub(crate) documents_written: u64,
     evidence: Vec<u8>,
     head: Vec<u8>,
@@ -178,6 +181,7 @@ impl Round {
                 .map(|(name, bytes)| (&name[..], &bytes[..]))
                 .collect(),
             concerned: draft.concerned.as_deref(),
+            not_kept: draft.not_kept,
         };
         evidence.write(&mut self.evidence);
         seal(
@@ -301,6 +305,7 @@ impl Round {
     pub(crate) fn clear(&mut self) {
         self.waiting.clear();
         self.taken.clear();
+        self.marks.clear();
         self.documents_written = 0;
         for buffer in [
             &mut self.bytes,

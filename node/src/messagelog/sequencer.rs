@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     content::ContentStore,
     draft::Draft,
-    entry::{Receipt, RetentionPolicy},
+    entry::Receipt,
     error::LogError,
     exchange::{Abandoned, INTERRUPTED, OpenRequests, encode_open},
     format::{RECORD_HEADER, SEGMENT_HEADER},
@@ -21,6 +21,7 @@ use super::{
     identity::Home,
     keytree::KeyRing,
     leaf::{self, Origin},
+    marks::{Mark, Marks},
     queue::Work,
     record::{BlobState, NO_BLOB, RecordKind, RecordPlace, append_record},
     recovery::Recovered,
@@ -29,7 +30,7 @@ use super::{
     stats::Counters,
     status::Status,
 };
-use crate::clock::SharedClock;
+use crate::{clock::SharedClock, config::retention::RetentionPolicy};
 
 /// A round is written when it has so many bytes, whatever else waits.
 const ROUND_BYTES: usize = 2 * 1024 * 1024;
@@ -65,6 +66,7 @@ pub(crate) struct Setup {
     pub(crate) content: ContentStore,
     pub(crate) keys: KeyRing,
     pub(crate) clock: SharedClock,
+    pub(crate) marks: Marks,
     pub(crate) policy: RetentionPolicy,
     pub(crate) origin: Origin,
     pub(crate) first_segment_bytes: u64,
@@ -90,7 +92,7 @@ impl Sequencer {
     /// ended are closed here, by the function that closes them while the node runs.
     pub(crate) fn start(setup: Setup, recovered: Option<Recovered>) -> Result<Self, LogError> {
         let home = &setup.home;
-        let housekeeper = Housekeeper::start(home.clone(), setup.status.clone())?;
+        let housekeeper = Housekeeper::start(home.clone(), setup.status.clone(), setup.marks.clone())?;
         let (recovered, sealed) = match recovered {
             Some(recovered) => {
                 let sealed = recovered.sealed;
@@ -113,6 +115,8 @@ impl Sequencer {
                         sealed: false,
                         open,
                         segments: vec![0],
+                        sealed_firsts: Vec::new(),
+                        marks: Vec::new(),
                     },
                     false,
                 )
@@ -343,6 +347,7 @@ impl Sequencer {
         if leaf::is_request(&draft.leaf) {
             self.open.insert(self.next, leaf);
         }
+        self.round.marks.extend(Mark::of(&draft.leaf));
         self.next += 1;
         Ok(())
     }
@@ -388,6 +393,9 @@ impl Sequencer {
         counters
             .open_exchanges
             .store(self.open.len() as u64, Ordering::Relaxed);
+        if !self.round.marks.is_empty() {
+            self.setup.marks.extend(self.round.marks.drain(..));
+        }
         counters.entries.store(self.next, Ordering::Release);
         for (number, done) in self.round.waiting.drain(..) {
             answer(done, Ok(Receipt { number }));

@@ -7,4 +7,5 @@ mod exchange;
 mod fact;
 mod failure;
 mod ledger;
+mod purge;
 mod record;

@@ -160,6 +160,7 @@ pub(super) fn draft<'a>(handles: &Handles, request: &'a RestRequest) -> EntryDra
         provider_server: None,
         query_id: request.query_id(),
         request_id: request.request_id(),
+        request: request.bytes().clone(),
         message: request.bytes().clone(),
         message_digest: sha512(request.bytes()),
     }

@@ -207,7 +207,7 @@ impl<'a> Judge<'a> {
             Ok(read) => read,
             Err(error) => return self.refuse(Verdict::Invalid, error.code(), error.to_string()),
         };
-        self.listed_parts(container, &companion.parts);
+        self.listed_parts(container, &companion);
         if let Some(subject) = subject {
             self.parties(&leaf, subject);
         }
@@ -230,7 +230,8 @@ impl<'a> Judge<'a> {
         });
     }
 
-    fn listed_parts(&mut self, container: &Container, listed: &[ListedPart]) {
+    fn listed_parts(&mut self, container: &Container, companion: &Companion) {
+        let listed: &[ListedPart] = &companion.parts;
         let mut there: Vec<(String, u64, [u8; 64])> = vec![whole(MESSAGE, &container.message)];
         // What was logged first had no time-stamp in it.
         let unstamped = stamp::without_timestamp(&container.signatures);
@@ -260,6 +261,12 @@ impl<'a> Judge<'a> {
                 }
                 None => {
                     let text = format!("the log recorded {}, which the container lacks", part.name);
+                    let why = companion.absent.iter().find(|absent| absent.name == part.name);
+                    // Whoever keeps the log says why; the part is missing in any case.
+                    let text = match why {
+                        Some(why) => format!("{text}: {}", printable(&why.text)),
+                        None => text,
+                    };
                     self.refuse(Verdict::Incomplete, "part_missing", text);
                 }
             }
@@ -346,6 +353,11 @@ fn weight(error: &VerifyError, source: InstantSource) -> Verdict {
 
 fn whole(name: &str, bytes: &[u8]) -> (String, u64, [u8; 64]) {
     (name.to_owned(), bytes.len() as u64, sha512(bytes))
+}
+
+/// A sentence of somebody else as it may stand in a report: one line of bounded length.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

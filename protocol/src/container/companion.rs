@@ -1,7 +1,7 @@
 //! `NAME.leaf.json`: ties an exported container to a leaf of a message log (evidence 1).
 //!
-//! Owns the JSON form: `format` is 1, `leaf` and `salt` are base64, `parts` lists what the leaf commits to. Two fields may
-//! be missing, as they are until the log has signed a checkpoint: `proof`, the text of [`LogProof`] with its checkpoint, and
+//! Owns the JSON form: `format` is 1, `leaf` and `salt` are base64, `parts` lists what the leaf commits to. `absent`
+//! says why the log did not have some of them any more. Two fields may be missing, as they are until the log has signed a checkpoint: `proof`, the text of [`LogProof`] with its checkpoint, and
 //! `keys`, the [bindings](Binding) of the keys that signed it. Fields of later versions are ignored.
 
 use base64::Engine as _;
@@ -27,6 +27,19 @@ pub struct Companion {
     pub proof: Option<LogProof>,
     /// Who answers for the keys of log and witnesses.
     pub keys: Vec<Binding>,
+    /// Parts that the log had no more when the container was made, as its operator says: a reason, not a proof.
+    pub absent: Vec<Absent>,
+}
+
+/// A part that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Absent {
+    /// For example `attachment1`.
+    pub name: String,
+    /// A stable word: why.
+    pub code: String,
+    /// The same as a sentence.
+    pub text: String,
 }
 
 /// Why a companion says nothing.
@@ -73,6 +86,8 @@ struct Json {
     proof: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     keys: Vec<BindingJson>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    absent: Vec<Absent>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -135,6 +150,7 @@ impl Companion {
             parts,
             proof: proof.transpose()?,
             keys: keys.collect::<Result<_, _>>()?,
+            absent: json.absent,
         })
     }
 
@@ -153,6 +169,7 @@ impl Companion {
             parts: parts.collect(),
             proof: self.proof.as_ref().map(LogProof::to_text),
             keys: self.keys.iter().map(Binding::to_value).collect(),
+            absent: self.absent.clone(),
         };
         let mut text = serde_json::to_vec_pretty(&json).expect("strings and numbers always serialise");
         text.push(b'\n');

@@ -481,7 +481,7 @@ proptest! {
         parts in prop::collection::vec(("\\PC{0,30}", any::<u64>()), 0..6),
     ) {
         let parts = parts.into_iter().map(|(name, length)| ListedPart { name, length, digest: [3; 64] }).collect();
-        let companion = Companion { leaf, salt, parts, proof: None, keys: Vec::new() };
+        let companion = Companion { leaf, salt, parts, proof: None, keys: Vec::new(), absent: Vec::new() };
         prop_assert_eq!(Companion::from_json(&companion.to_json()), Ok(companion));
     }
 }

@@ -261,6 +261,7 @@ impl Pieces {
             parts,
             proof: None,
             keys: Vec::new(),
+            absent: Vec::new(),
         }
     }
 }

@@ -90,7 +90,7 @@ fn open(config: &NodeConfig) -> anyhow::Result<MessageLog> {
         dir: dir.clone(),
         disk: Arc::new(SystemDisk),
         master: keystore::master_key(&config.unseal, &config.authentication.key)?,
-        settings: LogSettings::default(),
+        settings: LogSettings::of(config),
         server: config.server.clone(),
         test: config.mode == Mode::Test,
         clock: Arc::new(SystemClock),

@@ -189,6 +189,7 @@ impl World {
             client_server: Some("TEST/GOV/1001/ss1".parse().unwrap()),
             provider_server: None,
             query_id: rest.query_id().into(),
+            request: Bytes::new(),
             request_id: rest.request_id().into(),
             message,
             message_digest: digest,

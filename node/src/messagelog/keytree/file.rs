@@ -1,7 +1,13 @@
 //! Key files: written and synced before the first blob rests on them, sealed by the node's unsealing key, rewritten when an
 //! entry is forgotten.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use kontor_pki::{crypto::AeadKey, sealed::MasterKey};
 use kontor_protocol::log::RetentionClass;
@@ -9,15 +15,20 @@ use zeroize::Zeroizing;
 
 use super::{BlobClass, DEPTH, KeyTree, Node, blob_key};
 use crate::{
-    disk::{self, Disk},
+    disk::{self, Disk, DiskFile},
     messagelog::{
         error::LogError,
         format::{Cursor, Layout, length},
+        identity::Home,
+        numbers::NumberSet,
     },
 };
 
-/// A tree of many forgotten entries is large; no honest one reaches this.
-const FILE_LIMIT: usize = 64 * 1024 * 1024;
+/// The largest key file: a month in which five million entries live beside as many single forgotten ones. A file that would
+/// become larger is not written, and its purge fails in words.
+pub(crate) const FILE_LIMIT: usize = 256 * 1024 * 1024;
+/// Bytes of a node in the file.
+const NODE: usize = 1 + 4 + 32;
 /// Trees kept open: three classes in a few retention classes, around the end of a month.
 const OPEN_TREES: usize = 24;
 
@@ -43,16 +54,21 @@ pub(crate) struct KeyRing {
     master: Arc<MasterKey>,
     log: [u8; 32],
     trees: Vec<(KeyName, KeyTree)>,
+    /// How many purges changed key files, and how many of them this ring knows of.
+    purges: Arc<AtomicU64>,
+    seen: u64,
 }
 
 impl KeyRing {
-    pub(crate) fn new(disk: Arc<dyn Disk>, layout: Layout, master: Arc<MasterKey>, log: [u8; 32]) -> Self {
+    pub(crate) fn new(home: &Home, master: Arc<MasterKey>) -> Self {
         Self {
-            disk,
-            layout,
+            disk: Arc::clone(&home.disk),
+            layout: home.layout.clone(),
             master,
-            log,
+            log: home.id,
             trees: Vec::new(),
+            purges: Arc::clone(&home.purges),
+            seen: home.purges.load(Ordering::Acquire),
         }
     }
 
@@ -87,7 +103,7 @@ impl KeyRing {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             read => read.map_err(LogError::io("could not read", &path))?,
         };
-        let opened = self.master.open(&self.label(name), &sealed);
+        let opened = self.master.open_up_to(&self.label(name), &sealed, FILE_LIMIT);
         let opened =
             opened.map_err(|_| LogError::damaged(&path, "it does not open with the unsealing key"))?;
         let tree = KeyTree::parse(&opened, name);
@@ -98,11 +114,15 @@ impl KeyRing {
     fn store(&self, name: &KeyName, tree: &KeyTree) -> std::io::Result<()> {
         let sealed = self.master.seal(&self.label(name), &tree.encode(name));
         let sealed = sealed.expect("log id and file name make one short line");
+        if sealed.len() > FILE_LIMIT {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
         disk::replace(&*self.disk, &self.path(name), &sealed)
     }
 
     /// The key for a blob that is about to be written; makes the tree, synced, when it is the first of its name.
     pub(crate) fn for_writing(&mut self, name: &KeyName, number: u64) -> Result<AeadKey, LogError> {
+        self.notice_purge();
         let tree = match self.position(name) {
             Some(index) => &mut self.trees[index].1,
             None => {
@@ -129,6 +149,7 @@ impl KeyRing {
 
     /// The key for a blob that was written; `None` when it is forgotten.
     pub(crate) fn for_reading(&mut self, name: &KeyName, number: u64) -> Result<Option<AeadKey>, LogError> {
+        self.notice_purge();
         let tree = match self.position(name) {
             Some(index) => &mut self.trees[index].1,
             None => match self.load(name)? {
@@ -139,30 +160,77 @@ impl KeyRing {
         Ok(tree.entry_key(number).map(|key| blob_key(&key, name.class)))
     }
 
-    /// Forgets the key of one blob for good: the file is written new, synced and renamed, and the bytes of the old one are
-    /// overwritten. Purge is built on this.
-    #[cfg(test)]
-    pub(crate) fn forget(&mut self, name: &KeyName, number: u64) -> Result<bool, LogError> {
+    /// Makes the keys of these entries underivable for good, with one rewrite however many they are: the file is written new,
+    /// synced and renamed, and the bytes of the old one are overwritten. When no key is left, or `all` are meant, the file
+    /// goes. Returns whether something was derivable. A crash before the rename: nothing is forgotten yet. One after it: the
+    /// keys are gone, and what the old file held lies in blocks that no name points to.
+    pub(crate) fn forget(
+        &mut self,
+        name: &KeyName,
+        numbers: &NumberSet,
+        all: bool,
+    ) -> Result<bool, LogError> {
         let path = self.path(name);
-        let Some(mut tree) = self.load(name)? else {
-            return Ok(false);
-        };
-        let known = tree.forget(number);
         let failed = || LogError::io("could not rewrite", &path);
-        let old = self.disk.open(&path).map_err(failed())?;
-        self.store(name, &tree).map_err(failed())?;
-        let size = usize::try_from(old.len().map_err(failed())?).unwrap_or(FILE_LIMIT);
-        old.write_at(0, &vec![0; size])
-            .and_then(|()| old.sync_data())
-            .map_err(failed())?;
+        let old = match self.disk.open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            old => old.map_err(failed())?,
+        };
+        // A file that goes as a whole need not open any more.
+        let left = match all {
+            true => None,
+            false => {
+                let Some(mut tree) = self.load(name)? else {
+                    return Ok(false);
+                };
+                if !tree.forget(numbers) {
+                    return Ok(false);
+                }
+                Some(tree).filter(|tree| !tree.is_empty())
+            }
+        };
+        match &left {
+            Some(tree) => self.store(name, tree),
+            None => self
+                .disk
+                .remove(&path)
+                .and_then(|()| self.disk.sync_dir(&self.layout.keys())),
+        }
+        .map_err(failed())?;
+        overwrite(&*old).map_err(failed())?;
         self.trees.retain(|(held, _)| held != name);
-        Ok(known)
+        Ok(true)
     }
+
+    /// Drops what is held when a purge changed a key file since.
+    fn notice_purge(&mut self) {
+        let seen = self.purges.load(Ordering::Acquire);
+        if seen != self.seen {
+            self.seen = seen;
+            self.trees.clear();
+        }
+    }
+}
+
+/// Overwrites a file that no name points to any more.
+fn overwrite(file: &dyn DiskFile) -> std::io::Result<()> {
+    let (zeros, length) = (vec![0; 1024 * 1024], file.len()?);
+    let mut at = 0;
+    while at < length {
+        let piece = zeros
+            .len()
+            .min(usize::try_from(length - at).unwrap_or(zeros.len()));
+        file.write_at(at, &zeros[..piece])?;
+        at += piece as u64;
+    }
+    file.sync_data()
 }
 
 impl KeyTree {
     fn encode(&self, name: &KeyName) -> Zeroizing<Vec<u8>> {
-        let mut bytes = Zeroizing::new(vec![1, name.class.code()]);
+        // Room for all of it, so that no copy is left behind by growing.
+        let mut bytes = Zeroizing::new(Vec::with_capacity(64 + NODE * self.nodes.len()));
+        bytes.extend_from_slice(&[1, name.class.code()]);
         bytes.push(u8::try_from(name.retention.as_str().len()).expect("a retention class is short"));
         bytes.extend_from_slice(name.retention.as_str().as_bytes());
         bytes.extend_from_slice(&name.period.to_be_bytes());
@@ -191,7 +259,11 @@ impl KeyTree {
             return None;
         }
         let count = cursor.u32()?;
-        let (mut nodes, mut covered) = (Vec::new(), 0);
+        let fits = usize::try_from(count).is_ok_and(|count| count == cursor.0.len() / NODE);
+        if !fits {
+            return None;
+        }
+        let (mut nodes, mut covered) = (Vec::with_capacity(cursor.0.len() / NODE), 0);
         for _ in 0..count {
             let (depth, path, key) = (cursor.u8()?, cursor.u32()?, Zeroizing::new(cursor.array()?));
             if depth > DEPTH || u64::from(path) >> depth != 0 {
@@ -233,7 +305,7 @@ mod tests {
         fn a_tree_survives_a_round_trip(first in 0..1_u64 << 40, forgotten in proptest::collection::vec(0..100_u64, 0..20)) {
             let mut tree = KeyTree::generate(first);
             for number in &forgotten {
-                tree.forget(first + number);
+                tree.forget(&[first + number].into_iter().collect());
             }
             let mut read = KeyTree::parse(&tree.encode(&name()), &name()).unwrap();
             for number in 0..100 {
@@ -253,7 +325,7 @@ mod tests {
             content.extend_from_slice(&bytes);
             if let Some(mut tree) = KeyTree::parse(&content, &name()) {
                 tree.entry_key(7);
-                tree.forget(8);
+                tree.forget(&[8].into_iter().collect());
             }
         }
     }

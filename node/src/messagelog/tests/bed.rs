@@ -74,6 +74,7 @@ pub(super) fn entry(kind: EntryKind, id: u64, answers: Option<u64>) -> NewEntry 
         query_id: format!("query-{id}"),
         request_id: format!("request-{id}"),
         message_digest: sha512(&message),
+        request: Bytes::new(),
         message,
         body: match body.len() {
             0 => LoggedBody::None,

@@ -208,14 +208,15 @@ async fn a_forgotten_blob_is_gone_and_its_neighbours_are_not() {
     let log = open(&disk).unwrap();
     let home = log.reader().home().clone();
     let master = Arc::new(MasterKey::from_bytes([7; 32]));
-    let mut keys = KeyRing::new(Arc::new(disk.clone()), home.layout.clone(), master, home.id);
+    let mut keys = KeyRing::new(&home, master);
     let name = KeyName {
         class: BlobClass::Head,
         retention: "case".parse().unwrap(),
         period: 203_001,
     };
-    assert!(keys.forget(&name, 3).unwrap());
-    assert!(!keys.forget(&name, 3).unwrap());
+    let third = [3].into_iter().collect();
+    assert!(keys.forget(&name, &third, false).unwrap());
+    assert!(!keys.forget(&name, &third, false).unwrap());
     let mut reader = log.reader();
     for number in 0..8 {
         let entry = reader.entry(number).unwrap();

@@ -1,0 +1,251 @@
+//! Deletion as the retention classes say. Owns the order in which it happens, so that a crash anywhere leaves either nothing
+//! done or a deletion that the next start finishes:
+//!
+//! 1. plan: which parts of which entries are due and not on hold;
+//! 2. `log/purge.pending`: where the log ended, and the content files of the bodies that are due;
+//! 3. the deletions, each an entry with rule and ground, are on disk;
+//! 4. keys are destroyed, then content files removed, then sealed segments rewritten without what nobody can read;
+//! 5. `log/purge.pending` goes.
+//!
+//! A crash before 3: nothing was deleted, and nobody was told so. After it: every deletion that is recorded is carried out by
+//! [`finish`], which the running node uses for step 4 too.
+
+mod plan;
+mod rewrite;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kontor_protocol::log::{EntryKind, RetentionClass};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+
+pub(super) use self::plan::State;
+use self::plan::{Due, Plan};
+use super::{
+    MessageLog,
+    content::ContentId,
+    deletion::{Deleted, Deletion},
+    draft::Draft,
+    entry::Receipt,
+    error::LogError,
+    fact::{Fact, FactKind},
+    keytree::{BlobClass, KeyName, KeyRing},
+    numbers::NumberSet,
+    queue::Work,
+};
+use crate::disk;
+
+/// The largest of the two small files: content files of a million bodies.
+const LIMIT: usize = 64 * 1024 * 1024;
+/// Runs of numbers in one deletion: its entry stays far below what a record holds.
+const RUNS: usize = 1_000_000;
+
+/// What is asked of a purge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeOrder {
+    /// Why it is done now; stands in each deletion.
+    pub ground: String,
+    /// Say what is due and delete nothing.
+    pub dry_run: bool,
+}
+
+/// What a purge did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgeReport {
+    /// One line for each part, class and month.
+    pub deletions: Vec<PurgedPart>,
+    /// Parts that are due and on hold.
+    pub on_hold: u64,
+    /// Content files that were removed.
+    pub content_files: u64,
+    /// Segments that were rewritten.
+    pub segments: u64,
+}
+
+/// Parts that were deleted together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgedPart {
+    /// Entry of the deletion; none in a dry run.
+    pub entry: Option<u64>,
+    /// Rule, part, class, month and number of entries.
+    #[serde(flatten)]
+    pub said: Deleted,
+}
+
+/// What is on its way.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Pending {
+    format: u32,
+    /// Deletions from this number on belong to it.
+    from: u64,
+    /// Content files by part, class and month.
+    content: BTreeMap<String, Vec<String>>,
+}
+
+fn group(class: &str, month: u32) -> String {
+    format!("{class}.{month}")
+}
+
+impl MessageLog {
+    /// Deletes what is due. One purge runs at a time.
+    pub async fn purge(&self, order: PurgeOrder) -> Result<PurgeReport, LogError> {
+        let log = self.clone();
+        tokio::task::spawn_blocking(move || log.purge_now(&order))
+            .await
+            .map_err(|_| LogError::Closed)?
+    }
+
+    fn purge_now(&self, order: &PurgeOrder) -> Result<PurgeReport, LogError> {
+        let _one = self
+            .purging
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut report = PurgeReport::default();
+        if !order.dry_run {
+            // One that failed before, for example on a full disk.
+            self.finish(&mut report)?;
+        }
+        let mut reader = self.reader();
+        let plan = Plan::make(&mut reader, &self.schedule, self.clock.now())?;
+        report.on_hold = plan.on_hold;
+        if order.dry_run {
+            report.deletions.extend(plan.due.iter().map(|due| PurgedPart {
+                entry: None,
+                said: said(
+                    due,
+                    &self.schedule.kept(&due.class).to_string(),
+                    &order.ground,
+                    due.numbers.len(),
+                ),
+            }));
+            return Ok(report);
+        }
+        if plan.due.is_empty() {
+            return plan.state.save(&self.home).map(|()| report);
+        }
+        let mut pending = Pending {
+            format: 1,
+            from: reader.entries(),
+            content: BTreeMap::new(),
+        };
+        for due in plan.due.iter().filter(|due| due.part == BlobClass::Body) {
+            let ids = reader.content_of(&due.numbers)?;
+            let ids = ids.into_iter().map(|id| id.to_string()).collect();
+            pending.content.insert(group(due.class.as_str(), due.month), ids);
+        }
+        let path = self.home.layout.purge_pending();
+        let bytes = serde_json::to_vec(&pending).expect("numbers and strings always serialise");
+        disk::replace(&*self.home.disk, &path, &bytes).map_err(LogError::io("could not write", &path))?;
+        for due in &plan.due {
+            let kept = self.schedule.kept(&due.class).to_string();
+            for runs in due.numbers.runs().chunks(RUNS) {
+                let mut numbers = NumberSet::default();
+                runs.iter().for_each(|run| numbers.insert_run(run.0, run.1));
+                let said = said(due, &kept, &order.ground, numbers.len());
+                let receipt = self.append_blocking(Fact::new(FactKind::Deletion, &said).about(numbers))?;
+                report.deletions.push(PurgedPart {
+                    entry: Some(receipt.number),
+                    said,
+                });
+            }
+        }
+        self.finish(&mut report)?;
+        // Lost, it costs a look at every leaf.
+        plan.state.save(&self.home)?;
+        Ok(report)
+    }
+
+    pub(super) fn append_blocking(&self, fact: Fact) -> Result<Receipt, LogError> {
+        let (done, receipt) = oneshot::channel();
+        let draft = Box::new(Draft::fact(&self.origin, fact));
+        let sent = self.queue.blocking_send(Work::Append(draft, done));
+        sent.map_err(|_| self.why_closed())?;
+        receipt.blocking_recv().unwrap_or_else(|_| Err(self.why_closed()))
+    }
+
+    /// Carries out the deletions that are recorded and not finished. Everything in it can be done twice.
+    pub(super) fn finish(&self, report: &mut PurgeReport) -> Result<(), LogError> {
+        let path = self.home.layout.purge_pending();
+        let read = match disk::read_all(&*self.home.disk, &path, LIMIT) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            read => read.map_err(LogError::io("could not read", &path))?,
+        };
+        let pending: Pending = serde_json::from_slice(&read)
+            .map_err(|error| LogError::damaged(&path, format_args!("it does not read: {error}")))?;
+        let mut reader = self.reader();
+        let mut deletions = Vec::new();
+        for mark in self.marks.of_kind(EntryKind::Deletion) {
+            if mark.number >= pending.from {
+                deletions.extend(Deletion::of(reader.fact(mark.number)?));
+            }
+        }
+        let mut keys = KeyRing::new(&self.home, self.master.clone());
+        let mut gone = NumberSet::default();
+        for deletion in &deletions {
+            let (Some(class), Ok(retention)) =
+                (deletion.class(), deletion.said.class.parse::<RetentionClass>())
+            else {
+                continue;
+            };
+            let name = KeyName {
+                class,
+                retention,
+                period: deletion.said.month,
+            };
+            // A crash here: the keys of some are gone, those of the others follow at the next start.
+            keys.forget(&name, &deletion.numbers, deletion.said.whole_month)?;
+            gone.extend(&deletion.numbers);
+        }
+        // Whoever holds keys in memory drops them from here on.
+        self.home.purges.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        for deletion in deletions
+            .iter()
+            .filter(|deletion| deletion.class() == Some(BlobClass::Body))
+        {
+            let named = pending
+                .content
+                .get(&group(&deletion.said.class, deletion.said.month));
+            for name in named.into_iter().flatten() {
+                report.content_files += u64::from(self.remove_content(name)?);
+            }
+        }
+        let content = self.home.layout.content();
+        self.home
+            .disk
+            .sync_dir(&content)
+            .map_err(LogError::io("could not sync", &content))?;
+        let mut reader = self.reader();
+        let segments: BTreeSet<u64> = reader.segments_of(&gone).into_iter().collect();
+        for first in segments {
+            report.segments += u64::from(rewrite::rewrite(&mut reader, first)?);
+        }
+        let removed = self.home.disk.remove(&path);
+        removed
+            .and_then(|()| self.home.disk.sync_dir(&self.home.layout.root()))
+            .map_err(LogError::io("could not remove", &path))
+    }
+
+    fn remove_content(&self, name: &str) -> Result<bool, LogError> {
+        let Some(id) = ContentId::parse(name) else {
+            return Ok(false);
+        };
+        let path = self.home.layout.content().join(id.to_string());
+        match self.home.disk.remove(&path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(LogError::io("could not remove", &path)(error)),
+        }
+    }
+}
+
+fn said(due: &Due, kept: &str, ground: &str, entries: u64) -> Deleted {
+    Deleted {
+        rule: format!("{} = {kept}", due.class),
+        part: due.part.name().into(),
+        class: due.class.as_str().into(),
+        month: due.month,
+        whole_month: due.whole_month,
+        ground: ground.into(),
+        entries,
+    }
+}
