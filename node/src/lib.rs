@@ -22,6 +22,7 @@ pub mod link;
 pub mod drain;
 pub mod globalconf;
 pub mod chronicle;
+pub mod purger;
 pub mod keystore;
 pub mod ocsp;
 pub mod listen;

@@ -42,6 +42,7 @@ mod control;
 mod tests;
 
 pub use content::{ContentFile, ContentReader, ContentWriter};
+pub use control::hold::{HoldOrder, ToldHold};
 pub use control::{
     client::Control,
     export::{Selection, Told},

@@ -26,6 +26,7 @@ use crate::messagelog::{LogError, LogSettings, MessageLog, OpenLog};
 use crate::ocsp::OwnOcsp;
 use crate::outbound::Outbound;
 use crate::peers::Peers;
+use crate::purger;
 use crate::registry::ClientRegistry;
 use crate::shutdown::{Shutdown, signalled, stdin_closed};
 use crate::signer::{InFlight, Signer};
@@ -177,6 +178,12 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
 
     shutdown.spawn(configuration.run(shutdown.clone()));
     shutdown.spawn(chronicle.run(shutdown.clone()));
+    shutdown.spawn(purger::run(
+        log.clone(),
+        trust.clone(),
+        clock.clone(),
+        shutdown.clone(),
+    ));
     shutdown.spawn(
         ocsp.clone()
             .run(trust, clock, config.ocsp_refresh, shutdown.clone()),

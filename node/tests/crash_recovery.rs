@@ -59,6 +59,7 @@ fn entry(kind: EntryKind, query_id: &str, answers: Option<u64>) -> NewEntry {
         provider_server: None,
         query_id: query_id.into(),
         request_id: String::new(),
+        request: Bytes::new(),
         message_digest: sha512(&message),
         message,
         body: LoggedBody::Inline(body.clone(), sha512(&body)),

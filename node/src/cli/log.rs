@@ -3,7 +3,9 @@
 
 mod access;
 mod export;
+mod hold;
 mod progress;
+mod purge;
 
 use std::process::ExitCode;
 
@@ -15,12 +17,20 @@ pub(super) enum Command {
     /// Write the evidence of logged messages as ASiC-E containers
     #[command(long_about = export::LONG_ABOUT)]
     Export(export::Export),
+    /// Keep entries from deletion, end that, or list what is kept
+    #[command(long_about = hold::LONG_ABOUT)]
+    Hold(hold::Hold),
+    /// Delete what the retention classes say is due
+    #[command(long_about = purge::LONG_ABOUT)]
+    Purge(purge::Purge),
 }
 
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Export(export) => export.run(),
+            Self::Hold(hold) => hold.run(),
+            Self::Purge(purge) => purge.run(),
         }
     }
 }

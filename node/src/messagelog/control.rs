@@ -8,6 +8,10 @@
 //! < {"found":{"numbers":[7,8]}}
 //! < {"entry":{"number":7,"name":"…","at":…,"message":512,"signatures":7000,"chain_result":600,"chain":1500,
 //!    "companion":900,"body":70000,"notes":[]}}      then the bytes of each in this order; null for what is not there
+//! > {"op":"hold","order":{"numbers":{"numbers":"3-9","ground":"…"}}}     or "query_id", "release", "list"
+//! < {"hold":{"entry":7,"entries":7,"numbers":"3-9","ground":"…","who":"uid:1000"}}
+//! > {"op":"purge","ground":"…","dry_run":true}
+//! < {"purged":{"deletions":[…],"on_hold":0,"content_files":0,"segments":0}}
 //! < {"error":{"number":8,"code":"…","text":"…"}}
 //! < {"done":{}}
 //! ```
@@ -17,6 +21,10 @@
 
 pub(super) mod client;
 pub(super) mod export;
+pub(super) mod hold;
+pub(super) mod purge;
+#[cfg(test)]
+mod hold_tests;
 #[cfg(test)]
 mod tests;
 
@@ -37,7 +45,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{MessageLog, error::LogError};
+use super::{MessageLog, PurgeReport, error::LogError};
 use crate::{shutdown::Shutdown, timestamper::Timestamper};
 
 /// The longest line of either side.
@@ -54,6 +62,8 @@ const PROGRESS: Duration = Duration::from_millis(500);
 #[serde(tag = "op", rename_all = "snake_case")]
 enum Question {
     Export(export::Export),
+    Hold(hold::HoldQuestion),
+    Purge(purge::Purge),
 }
 
 /// A line of the answer.
@@ -68,6 +78,8 @@ enum Answer {
         numbers: Vec<u64>,
     },
     Entry(export::Announced),
+    Hold(hold::ToldHold),
+    Purged(PurgeReport),
     Error {
         number: Option<u64>,
         code: String,
@@ -154,14 +166,18 @@ impl MessageLog {
 
     /// Answers the one question that comes over a connection.
     pub async fn answer(&self, stream: UnixStream, timestamper: &Timestamper) -> io::Result<()> {
+        let who = stream.peer_cred().map(|peer| format!("uid:{}", peer.uid()));
+        let who = who.unwrap_or_else(|_| "unknown".into());
         let (input, output) = stream.into_split();
         let mut line = Vec::new();
         let mut input = BufReader::new(input).take(LINE);
         let read = timeout(PATIENCE, input.read_until(b'\n', &mut line)).await;
         read.map_err(|_| io::ErrorKind::TimedOut)??;
-        let mut side = Side { output };
+        let mut side = Side { output, who };
         match serde_json::from_slice(&line) {
             Ok(Question::Export(export)) => export.answer(self, timestamper, &mut side).await?,
+            Ok(Question::Hold(hold)) => hold.answer(self, &mut side).await?,
+            Ok(Question::Purge(purge)) => purge.answer(self, &mut side).await?,
             Err(error) => side.refuse(None, "malformed", &error).await?,
         }
         side.say(&Answer::Done {}).await
@@ -171,6 +187,8 @@ impl MessageLog {
 /// The answering end of one command.
 struct Side {
     output: tokio::net::unix::OwnedWriteHalf,
+    /// The user who asks, as the system says.
+    who: String,
 }
 
 impl Side {

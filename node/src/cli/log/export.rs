@@ -177,6 +177,7 @@ mod tests {
                 .chain(arguments);
             Line::try_parse_from(line).map(|line| match line.command {
                 Command::Export(export) => (export.which.id, export.which.query_id),
+                _ => panic!("another command"),
             })
         };
         assert_eq!(parse(&["--id", "7"]).ok(), Some((Some(7), None)));

@@ -180,7 +180,7 @@ impl Control {
                 Answer::Found { numbers } => Told::Found(numbers),
                 Answer::Entry(announced) => Told::Entry(Box::new(entry_of(&self, announced)?)),
                 Answer::Error { number, code, text } => Told::Refused { number, code, text },
-                Answer::Done {} => return Ok(()),
+                Answer::Done {} | Answer::Hold(_) | Answer::Purged(_) => return Ok(()),
             })
         })
     }
