@@ -16,7 +16,7 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io,
     os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -42,6 +42,11 @@ pub trait Disk: Send + Sync + 'static {
     /// Takes the exclusive lock that a file stands for, or [`io::ErrorKind::WouldBlock`] when another owner has it. The lock
     /// ends when the value is dropped, and with the process in any case.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn Send + Sync>>;
+    /// Where a library that writes files itself may keep what can be made anew at any time: the directory of that name on
+    /// this machine, or nowhere.
+    fn scratch(&self, _dir: &Path) -> Option<PathBuf> {
+        None
+    }
 }
 
 /// An open file. Positions are explicit, so readers and the one writer can share it.
@@ -183,6 +188,10 @@ impl Disk for SystemDisk {
             .open(path)?;
         rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
         Ok(Box::new(file))
+    }
+
+    fn scratch(&self, dir: &Path) -> Option<PathBuf> {
+        Some(dir.into())
     }
 }
 

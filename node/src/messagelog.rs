@@ -33,6 +33,9 @@ mod ledger;
 mod deletion;
 mod hold;
 mod purge;
+mod index;
+mod search;
+mod show;
 mod housekeeper;
 mod sequencer;
 mod export;
@@ -46,6 +49,7 @@ pub use control::hold::{HoldOrder, ToldHold};
 pub use control::{
     client::Control,
     export::{Selection, Told},
+    search::SearchTold,
 };
 pub use deletion::{Deleted, Held, Released};
 pub use entry::{BatchSignature, EntryKind, LoggedBody, NewEntry, Receipt};
@@ -57,9 +61,12 @@ pub use fact::{
 };
 pub use hold::Hold;
 pub(crate) use identity::hex;
+pub use index::IndexStats;
 pub use ledger::{BINDING_DOCUMENT, BoundCheckpointKey};
 pub use numbers::{InvalidNumbers, NumberSet};
 pub use purge::{PurgeOrder, PurgeReport, PurgedPart};
+pub use search::Filter;
+pub use show::{FoundEntry, PartState, ShownEntry, ShownPart};
 pub use stats::LogStats;
 
 use std::{
@@ -86,12 +93,13 @@ use draft::Draft;
 use exchange::Abandoned;
 use format::Layout;
 use identity::Home;
+use index::{Index, IndexKeys, IndexThread};
 use keytree::KeyRing;
 use leaf::Origin;
 use ledger::Ledger;
 use marks::Marks;
 use queue::Work;
-use read::Reader;
+use read::{Reader, Readers};
 use sequencer::{Published, Sequencer, Setup};
 use status::Status;
 
@@ -178,8 +186,10 @@ pub struct MessageLog {
     purging: Arc<Mutex<()>>,
     origin: Origin,
     home: Home,
-    master: Arc<MasterKey>,
     ledger: Ledger,
+    master: Arc<MasterKey>,
+    readers: Readers,
+    indexer: Arc<IndexThread>,
 }
 
 impl std::fmt::Debug for MessageLog {
@@ -273,6 +283,17 @@ impl MessageLog {
             .spawn(run)
             .map_err(LogError::io("could not start a thread for", &home.layout.root()))?;
         let policy = Arc::new(settings.retention);
+        let index = Index::new(IndexKeys::new(home.clone(), Arc::clone(&master)));
+        let readers = Readers {
+            home: home.clone(),
+            content: content.clone(),
+            master: Arc::clone(&master),
+            published: published.clone(),
+            marks: marks.clone(),
+            index: index.clone(),
+        };
+        let dir = home.disk.scratch(&home.layout.index());
+        let indexer = IndexThread::start(index, dir, home.clone(), readers.clone(), status.clone())?;
         let log = Self {
             queue,
             status,
@@ -286,8 +307,10 @@ impl MessageLog {
             purging: Arc::default(),
             origin,
             home,
-            master,
             ledger,
+            master,
+            readers,
+            indexer: Arc::new(indexer),
         };
         // What the last process had recorded as deleted and did not finish.
         log.finish(&mut PurgeReport::default())?;
@@ -377,18 +400,12 @@ impl MessageLog {
 
     /// Reads what is synced now.
     pub(crate) fn reader(&self) -> Reader {
-        // The count first: every entry it counts lies in a segment of the list.
-        let entries = self.published.entries();
-        let home = self.home.clone();
-        let keys = KeyRing::new(&home, Arc::clone(&self.master));
-        Reader::new(
-            home,
-            self.content.clone(),
-            keys,
-            entries,
-            self.published.segments(),
-            self.marks.clone(),
-        )
+        self.readers.reader()
+    }
+
+    /// How the search index stands.
+    pub fn index(&self) -> IndexStats {
+        self.readers.index.stats()
     }
 
     /// What it did so far.
@@ -398,6 +415,9 @@ impl MessageLog {
 
     /// Writes what waits, marks a clean end and frees the lock. Later appends are refused.
     pub async fn shutdown(&self) {
+        // First the index: the lock of the directory must cover its files.
+        let indexer = Arc::clone(&self.indexer);
+        let _ = tokio::task::spawn_blocking(move || indexer.stop()).await;
         let (done, stopped) = oneshot::channel();
         if self.queue.send(Work::Stop(done)).await.is_ok() {
             // After a failure nobody answers, and there is nothing to wait for.

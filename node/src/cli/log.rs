@@ -3,9 +3,12 @@
 
 mod access;
 mod export;
+mod filter;
 mod hold;
 mod progress;
 mod purge;
+mod search;
+mod show;
 
 use std::process::ExitCode;
 
@@ -16,13 +19,19 @@ use clap::Subcommand;
 pub(super) enum Command {
     /// Write the evidence of logged messages as ASiC-E containers
     #[command(long_about = export::LONG_ABOUT)]
-    Export(export::Export),
+    Export(Box<export::Export>),
     /// Keep entries from deletion, end that, or list what is kept
     #[command(long_about = hold::LONG_ABOUT)]
     Hold(hold::Hold),
     /// Delete what the retention classes say is due
     #[command(long_about = purge::LONG_ABOUT)]
     Purge(purge::Purge),
+    /// List entries by query id, party, service, kind and time
+    #[command(long_about = search::LONG_ABOUT)]
+    Search(Box<search::Search>),
+    /// Show one entry: what is known of it, what is there, what was deleted
+    #[command(long_about = show::LONG_ABOUT)]
+    Show(show::Show),
 }
 
 impl Command {
@@ -31,6 +40,8 @@ impl Command {
             Self::Export(export) => export.run(),
             Self::Hold(hold) => hold.run(),
             Self::Purge(purge) => purge.run(),
+            Self::Search(search) => search.run(),
+            Self::Show(show) => show.run(),
         }
     }
 }

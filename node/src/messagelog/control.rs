@@ -3,9 +3,13 @@
 //! exactly those. Whoever may open the socket (0600, in a directory of the owner) may read the log.
 //!
 //! ```text
-//! > {"op":"export","number":7}                     or "query_id":"…"; "unstamped":true leaves out time-stamps
-//! < {"progress":{"read":20000,"of":900000}}         while a query id is looked for
-//! < {"found":{"numbers":[7,8]}}
+//! > {"op":"export","number":7}                     or "filter":{…}; "unstamped":true leaves out time-stamps
+//! > {"op":"search","filter":{"query_id":"…"},"limit":100}
+//! > {"op":"show","number":7,"body":false}
+//! < {"partial":{"indexed":500000,"of":900000}}       the rest is read, which takes a while
+//! < {"progress":{"read":520000,"of":900000}}
+//! < {"found":{"number":7,…}}                        more than the limit: {"more":{"first":9}}
+//! < {"shown":{"number":7,"body_bytes":70000,…}}     then the bytes of the body, if they were asked for
 //! < {"entry":{"number":7,"name":"…","at":…,"message":512,"signatures":7000,"chain_result":600,"chain":1500,
 //!    "companion":900,"body":70000,"notes":[]}}      then the bytes of each in this order; null for what is not there
 //! > {"op":"hold","order":{"numbers":{"numbers":"3-9","ground":"…"}}}     or "query_id", "release", "list"
@@ -25,6 +29,8 @@ pub(super) mod hold;
 pub(super) mod purge;
 #[cfg(test)]
 mod hold_tests;
+pub(super) mod search;
+pub(super) mod show;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +39,7 @@ use std::{
     os::fd::AsRawFd,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -45,7 +51,11 @@ use tokio::{
     time::timeout,
 };
 
-use super::{MessageLog, PurgeReport, error::LogError};
+use super::{
+    MessageLog, Pieces, PurgeReport,
+    error::LogError,
+    show::{FoundEntry, ShownEntry},
+};
 use crate::{shutdown::Shutdown, timestamper::Timestamper};
 
 /// The longest line of either side.
@@ -64,6 +74,8 @@ enum Question {
     Export(export::Export),
     Hold(hold::HoldQuestion),
     Purge(purge::Purge),
+    Search(search::Search),
+    Show(show::Show),
 }
 
 /// A line of the answer.
@@ -74,9 +86,15 @@ enum Answer {
         read: u64,
         of: u64,
     },
-    Found {
-        numbers: Vec<u64>,
+    Partial {
+        indexed: u64,
+        of: u64,
     },
+    Found(Box<FoundEntry>),
+    More {
+        first: u64,
+    },
+    Shown(Box<ShownEntry>),
     Entry(export::Announced),
     Hold(hold::ToldHold),
     Purged(PurgeReport),
@@ -86,6 +104,18 @@ enum Answer {
         text: String,
     },
     Done {},
+}
+
+impl Answer {
+    /// What to make of an answer that the question does not have.
+    fn unexpected(self) -> anyhow::Result<()> {
+        match self {
+            Self::Error { text, .. } => anyhow::bail!(text),
+            _ => {
+                anyhow::bail!("the node answers another question; is it of the same version as this command?")
+            }
+        }
+    }
 }
 
 /// A path that fits the address of a socket, whose bound is 108 bytes; long ones go through the open directory.
@@ -178,6 +208,8 @@ impl MessageLog {
             Ok(Question::Export(export)) => export.answer(self, timestamper, &mut side).await?,
             Ok(Question::Hold(hold)) => hold.answer(self, &mut side).await?,
             Ok(Question::Purge(purge)) => purge.answer(self, &mut side).await?,
+            Ok(Question::Search(search)) => search.answer(self, &mut side).await?,
+            Ok(Question::Show(show)) => show.answer(self, &mut side).await?,
             Err(error) => side.refuse(None, "malformed", &error).await?,
         }
         side.say(&Answer::Done {}).await
@@ -213,4 +245,33 @@ impl Side {
         })
         .await
     }
+}
+
+/// Sends the bytes of a body. One that does not read ends the connection: the command sees that bytes are missing.
+async fn send_pieces(side: &mut Side, mut pieces: Pieces) -> io::Result<()> {
+    loop {
+        let read = tokio::task::spawn_blocking(move || pieces().map(|piece| (piece, pieces))).await;
+        let (piece, rest) = read.map_err(io::Error::other)??;
+        pieces = rest;
+        match piece {
+            Some(piece) => side.send(&piece).await?,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The bytes of a body as they come from the other side.
+fn pieces_of(control: &client::Control, length: u64) -> Pieces {
+    let (stream, mut left) = (Arc::clone(&control.stream), length);
+    Box::new(move || {
+        let piece = left.min(64 * 1024);
+        if piece == 0 {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; usize::try_from(piece).map_err(io::Error::other)?];
+        let mut stream = stream.lock().unwrap_or_else(PoisonError::into_inner);
+        io::Read::read_exact(&mut *stream, &mut bytes)?;
+        left -= piece;
+        Ok(Some(bytes))
+    })
 }

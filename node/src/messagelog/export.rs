@@ -108,21 +108,6 @@ pub struct Written {
 }
 
 impl MessageLog {
-    /// Numbers of the messages with a query id. Reads every head there is; `progress` hears how many entries were read and
-    /// of how many.
-    pub async fn find(
-        &self,
-        query_id: &str,
-        mut progress: impl FnMut(u64, u64) + Send + 'static,
-    ) -> Result<Vec<u64>, LogError> {
-        let (mut reader, query_id) = (self.reader(), query_id.to_owned());
-        let of = reader.entries();
-        let find = move || reader.find(&query_id, &mut |read| progress(read, of));
-        tokio::task::spawn_blocking(find)
-            .await
-            .map_err(|_| LogError::Closed)?
-    }
-
     /// One message with all that proves it. Without a time-stamp so far it gets one from `timestamper`; `None` leaves it as
     /// it is.
     pub async fn export(

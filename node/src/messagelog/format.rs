@@ -21,6 +21,8 @@
 //! | `log/marks` | deletions, holds and acts in sealed segments, see `marks.rs` | made again from the leaf files |
 //! | `log/purge.pending` | a purge on its way, see `purge.rs` | content files of deleted bodies stay, as `check` says |
 //! | `log/purge.state` | how far each class was looked at | one look at every leaf |
+//! | `log/keys/index.CLASS.YYYYMM.key` | the index key of heads of a class and month, sealed likewise: 1, key (32) | query ids of that month are found by reading only, until the index is made anew |
+//! | `log/index/state`, `log/index/db-ID` | the search index, in sled; see `index` | nothing; made again |
 //! | `log/content/ID` | a large body, sealed by a key of its own | that body |
 //! | `log/spool/ID` | a large body whose entry is not written yet, or was just written | a body without entry is removed at start |
 //! | any name ending in `.new` | a draft before its rename | nothing; removed at start |
@@ -235,6 +237,10 @@ impl Layout {
 
     pub(crate) fn checkpoint_binding(&self) -> PathBuf {
         self.root().join("checkpoint-key.json")
+    }
+
+    pub(crate) fn index(&self) -> PathBuf {
+        self.root().join("index")
     }
 
     pub(crate) fn spool(&self) -> PathBuf {

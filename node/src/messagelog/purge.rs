@@ -194,6 +194,12 @@ impl MessageLog {
             };
             // A crash here: the keys of some are gone, those of the others follow at the next start.
             keys.forget(&name, &deletion.numbers, deletion.said.whole_month)?;
+            if class == BlobClass::Head {
+                let whole_month = deletion.said.whole_month;
+                self.readers
+                    .index
+                    .forget(&name.retention, name.period, whole_month)?;
+            }
             gone.extend(&deletion.numbers);
         }
         // Whoever holds keys in memory drops them from here on.

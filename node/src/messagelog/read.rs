@@ -3,9 +3,9 @@
 
 mod bulk;
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
-use kontor_pki::{crypto::AeadKey, time::UnixTime};
+use kontor_pki::{crypto::AeadKey, sealed::MasterKey, time::UnixTime};
 use kontor_protocol::{
     container::ChainFiles,
     log::{EntryKind, Leaf, ListedPart, parse_parts},
@@ -18,6 +18,7 @@ use super::{
     error::LogError,
     fact::LoggedFact,
     identity::Home,
+    index::{Index, ViewError},
     keytree::{BlobClass, KeyName, KeyRing, associated_data, open},
     leaf,
     marks::Marks,
@@ -25,6 +26,8 @@ use super::{
     record::{BODY, BlobState, EVIDENCE, HEAD, LEAF, RecordHeader, RecordKind},
     round::shared_data,
     segment::{self, Segment},
+    sequencer::Published,
+    show::PartState,
 };
 
 /// What a scan calls for each entry.
@@ -33,8 +36,41 @@ pub(crate) type Visit<'a> = dyn FnMut(&mut Reader, &StoredEntry) -> Result<Contr
 /// A blob in clear, wiped when it is dropped.
 pub(crate) type Opened = Zeroizing<Vec<u8>>;
 
+/// Makes readers of a log; does not keep it open.
+#[derive(Clone)]
+pub(crate) struct Readers {
+    pub(crate) home: Home,
+    pub(crate) content: ContentStore,
+    pub(crate) master: Arc<MasterKey>,
+    pub(crate) published: Published,
+    pub(crate) marks: Marks,
+    pub(crate) index: Index,
+}
+
+impl Readers {
+    /// Reads what is synced now.
+    pub(crate) fn reader(&self) -> Reader {
+        // The count first: every entry it counts lies in a segment of the list.
+        let entries = self.published.entries();
+        let mut segments = self.published.segments();
+        // The writer may have begun one more since the entries were counted.
+        segments.retain(|first| *first < entries);
+        let (home, master) = (self.home.clone(), Arc::clone(&self.master));
+        Reader {
+            keys: KeyRing::new(&home, master),
+            home,
+            content: self.content.clone(),
+            index: self.index.clone(),
+            entries,
+            segments,
+            marks: self.marks.clone(),
+        }
+    }
+}
+
 /// Reads one log. Blocking; each user has its own.
 pub(crate) struct Reader {
+    index: Index,
     home: Home,
     content: ContentStore,
     keys: KeyRing,
@@ -48,6 +84,10 @@ pub(crate) struct Reader {
 /// An entry as it lies in its segment.
 pub(crate) struct StoredEntry {
     pub(crate) number: u64,
+    /// First number of its segment.
+    pub(crate) segment: u64,
+    /// Where its record begins there.
+    pub(crate) offset: u64,
     header: RecordHeader,
     bytes: Vec<u8>,
 }
@@ -88,24 +128,8 @@ pub(crate) enum StoredBody {
 }
 
 impl Reader {
-    pub(crate) fn new(
-        home: Home,
-        content: ContentStore,
-        keys: KeyRing,
-        entries: u64,
-        mut segments: Vec<u64>,
-        marks: Marks,
-    ) -> Self {
-        // The writer may have begun one more since the entries were counted.
-        segments.retain(|first| *first < entries);
-        Self {
-            home,
-            content,
-            keys,
-            entries,
-            segments,
-            marks,
-        }
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
     }
 
     pub(crate) fn entries(&self) -> u64 {
@@ -144,18 +168,41 @@ impl Reader {
     pub(crate) fn entry(&self, number: u64) -> Result<StoredEntry, LogError> {
         let segment = self.segment(self.segment_of(number)?)?;
         let mut found = None;
-        segment.walk(&mut |offset, header| {
+        let mut look = |offset, header: &RecordHeader| {
             let here = header.kind == RecordKind::Entry && header.number == number;
             found = here.then_some(offset);
-            here
-        })?;
+            // Beyond it, or nowhere near: the hint was wrong.
+            here || (header.kind == RecordKind::Entry && header.number > number)
+        };
+        // The index knows a place near by, unless a purge moved it since.
+        match self.index.view().and_then(|view| view.place(number)) {
+            Some((first, offset)) if first == segment.first && offset < segment.length => {
+                segment.walk_from(offset, &mut look)?;
+            }
+            _ => {}
+        }
+        if found.is_none() {
+            segment.walk(&mut |offset, header| {
+                let here = header.kind == RecordKind::Entry && header.number == number;
+                found = here.then_some(offset);
+                here
+            })?;
+        }
         let missing = || LogError::damaged(&segment.path, format_args!("entry {number} is not in it"));
-        let (header, bytes) = segment.record(found.ok_or_else(missing)?)?;
+        let offset = found.ok_or_else(missing)?;
+        let (header, bytes) = segment.record(offset)?;
         Ok(StoredEntry {
             number,
+            segment: segment.first,
+            offset,
             header,
             bytes,
         })
+    }
+
+    /// The bytes of the leaf of an entry.
+    pub(crate) fn leaf_bytes(&self, number: u64) -> Result<Vec<u8>, LogError> {
+        self.entry(number).map(|entry| entry.leaf_bytes().to_vec())
     }
 
     /// The leaf of an entry.
@@ -197,6 +244,27 @@ impl Reader {
         let associated = associated_data(&self.home.id, number, class, period);
         let opened = open(&key, &associated, &entry.bytes[entry.header.blob(place)]);
         opened.map(Some).map_err(|_| self.changed(number, part))
+    }
+
+    /// What became of a part of an entry.
+    pub(crate) fn part_state(
+        &mut self,
+        entry: &StoredEntry,
+        class: BlobClass,
+    ) -> Result<PartState, LogError> {
+        let place = match class {
+            BlobClass::Head => HEAD,
+            BlobClass::Body => BODY,
+            BlobClass::Evidence | BlobClass::Shared => EVIDENCE,
+        };
+        Ok(match entry.header.states[place] {
+            BlobState::Absent => PartState::None,
+            BlobState::Removed => PartState::Deleted,
+            BlobState::There | BlobState::ContentFile => match self.key(entry, class)? {
+                Some(_) => PartState::There,
+                None => PartState::Deleted,
+            },
+        })
     }
 
     fn changed(&self, number: u64, part: &str) -> LogError {
@@ -297,6 +365,8 @@ impl Reader {
                 if number >= from {
                     let entry = StoredEntry {
                         number,
+                        segment: *first,
+                        offset: record.offset,
                         header: record.header.clone(),
                         bytes: record.bytes().to_vec(),
                     };
@@ -315,29 +385,6 @@ impl Reader {
             }
         }
         Ok(())
-    }
-
-    /// Numbers of the messages with a query id, found by reading every head there is. `progress` hears how many entries
-    /// were read.
-    pub(crate) fn find(
-        &mut self,
-        query_id: &str,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Vec<u64>, LogError> {
-        let mut found = Vec::new();
-        self.scan(0, &mut |reader, entry| {
-            match reader.head(entry) {
-                Ok(Some(head)) if Head::parse(&head).is_some_and(|head| head.query_id == query_id) => {
-                    found.push(entry.number);
-                }
-                // What is deleted cannot be found by what it said.
-                Ok(_) | Err(LogError::Forgotten { .. }) => {}
-                Err(error) => return Err(error),
-            }
-            progress(entry.number + 1);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        Ok(found)
     }
 
     /// One message with all that was logged of it.
@@ -421,27 +468,46 @@ impl Reader {
 
     /// The token of the first time-stamp entry that covers an entry.
     pub(crate) fn token(&mut self, number: u64) -> Result<Option<Vec<u8>>, LogError> {
-        for stamp in self.timestamps_after(number)? {
+        let mut from = number + 1;
+        if let Some(view) = self.index.view() {
+            match view.stamp_of(number) {
+                Ok(Some(stamp)) if stamp < self.entries => {
+                    let entry = self.entry(stamp)?;
+                    if let Some(token) = self.token_in(&entry, number)? {
+                        return Ok(Some(token));
+                    }
+                    self.index.suspect("a time-stamp does not cover what it says");
+                }
+                Ok(_) => from = from.max(view.position()),
+                Err(ViewError::Store(error)) => self.index.suspect(&error.to_string()),
+                Err(ViewError::Log(error)) => return Err(error),
+            }
+        }
+        for stamp in self.timestamps_from(from)? {
             let entry = self.entry(stamp)?;
-            let opened = match self.evidence(&entry) {
-                Err(LogError::Forgotten { .. }) => continue,
-                opened => opened?,
-            };
-            if let Some(Evidence {
-                token: Some(token),
-                covered,
-                ..
-            }) = Evidence::parse(&opened)
-                && covered.contains(&number)
-            {
-                return Ok(Some(token.to_vec()));
+            if let Some(token) = self.token_in(&entry, number)? {
+                return Ok(Some(token));
             }
         }
         Ok(None)
     }
 
-    fn timestamps_after(&mut self, number: u64) -> Result<Vec<u64>, LogError> {
-        let (first, mut stamps) = (self.segment_of(number)?, Vec::new());
+    /// The token of a time-stamp entry, if it covers an entry and is not deleted.
+    fn token_in(&mut self, stamp: &StoredEntry, number: u64) -> Result<Option<Vec<u8>>, LogError> {
+        let opened = match self.evidence(stamp) {
+            Err(LogError::Forgotten { .. }) => return Ok(None),
+            opened => opened?,
+        };
+        let evidence = Evidence::parse(&opened).filter(|evidence| evidence.covered.contains(&number));
+        Ok(evidence.and_then(|evidence| evidence.token).map(<[u8]>::to_vec))
+    }
+
+    fn timestamps_from(&mut self, number: u64) -> Result<Vec<u64>, LogError> {
+        let mut stamps = Vec::new();
+        if number >= self.entries {
+            return Ok(stamps);
+        }
+        let first = self.segment_of(number)?;
         let mut open_from = first;
         // Sealed segments by their leaf files, which are small; the rest record by record.
         for segment in self.segments.iter().copied().filter(|segment| *segment >= first) {
@@ -464,7 +530,7 @@ impl Reader {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        stamps.retain(|stamp| *stamp > number);
+        stamps.retain(|stamp| *stamp >= number);
         Ok(stamps)
     }
 }

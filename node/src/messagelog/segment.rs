@@ -31,6 +31,8 @@ pub(crate) struct Segment {
 /// A sound record in memory.
 pub(crate) struct Record<'a> {
     pub(crate) header: &'a RecordHeader,
+    /// Where it begins in its segment.
+    pub(crate) offset: u64,
     bytes: &'a [u8],
 }
 
@@ -128,6 +130,7 @@ impl Segment {
             }
             visit(&Record {
                 header: &header,
+                offset: end.offset,
                 bytes,
             })?;
             round = header.round;
@@ -143,7 +146,15 @@ impl Segment {
 
     /// Walks over headers only, until `visit` is satisfied (true), a header is not sound, or the segment ends.
     pub(crate) fn walk(&self, visit: &mut dyn FnMut(u64, &RecordHeader) -> bool) -> Result<(), LogError> {
-        let mut offset = SEGMENT_HEADER as u64;
+        self.walk_from(SEGMENT_HEADER as u64, visit)
+    }
+
+    /// As [`Segment::walk`], from an offset on.
+    pub(crate) fn walk_from(
+        &self,
+        mut offset: u64,
+        visit: &mut dyn FnMut(u64, &RecordHeader) -> bool,
+    ) -> Result<(), LogError> {
         loop {
             let mut bytes = [0; RECORD_HEADER];
             match disk::read_exact_at(&*self.file, offset, &mut bytes) {

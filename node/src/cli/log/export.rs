@@ -1,6 +1,5 @@
 //! `kontor log export`: evidence of logged messages as files.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -8,8 +7,9 @@ use anyhow::Context;
 use clap::Args;
 use serde::Serialize;
 
-use super::super::print;
+use super::super::{complain, note, print, refuse};
 use super::access::Access;
+use super::filter::By;
 use super::progress::Progress;
 use crate::config::NodeConfig;
 use crate::messagelog::{Selection, Told, Written};
@@ -17,7 +17,7 @@ use crate::messagelog::{Selection, Told, Written};
 pub(super) const LONG_ABOUT: &str = "\
 Write the evidence of logged messages as ASiC-E containers.
 
-For each message two files are written: QUERYID-request-NUMBER.asice (or -response-), which `kontor verify` and X-Road's \
+Everything given must hold. For each message two files are written: QUERYID-request-NUMBER.asice (or -response-), which `kontor verify` and X-Road's \
 asicverifier read, and QUERYID-request-NUMBER.leaf.json, which ties it to its entry of the log. A message that has no \
 time-stamp yet gets one first; the token is kept in the log.
 
@@ -30,8 +30,11 @@ pub(in crate::cli) struct Export {
     /// Configuration file of the node (TOML)
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Number of one entry
+    #[arg(long, value_name = "N")]
+    id: Option<u64>,
     #[command(flatten)]
-    which: Which,
+    by: By,
     /// Directory for the files; made if it is missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -43,22 +46,77 @@ pub(in crate::cli) struct Export {
     unstamped: bool,
 }
 
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-struct Which {
-    /// Number of one entry
-    #[arg(long, value_name = "N")]
-    id: Option<u64>,
-    /// Query id (x-road-id): every message that has it, requests and responses
-    #[arg(long, value_name = "ID")]
-    query_id: Option<String>,
+/// What was done so far. Files are told as they are written, so that nothing grows with their number but the list of
+/// what failed.
+struct Outcome {
+    json: bool,
+    count: u64,
+    errors: Vec<Refusal>,
+    /// Errors that the list does not name any more.
+    further: u64,
 }
 
-/// What `--json` prints.
-#[derive(Serialize, Default)]
-struct Outcome {
-    exported: Vec<ExportedFiles>,
-    errors: Vec<Refusal>,
+/// Errors that are listed.
+const ERRORS: usize = 1000;
+
+impl Outcome {
+    fn new(json: bool) -> Self {
+        Self {
+            json,
+            count: 0,
+            errors: Vec::new(),
+            further: 0,
+        }
+    }
+
+    fn exported(&mut self, files: ExportedFiles) -> anyhow::Result<()> {
+        self.count += 1;
+        if self.json {
+            let before = if self.count == 1 { "{\"exported\":[" } else { "," };
+            print(&format!("{before}{}", serde_json::to_string(&files)?))?;
+            return Ok(());
+        }
+        print(&format!(
+            "{}\n{}\n",
+            files.container.display(),
+            files.companion.display()
+        ))?;
+        files.notes.iter().for_each(|text| note(text));
+        Ok(())
+    }
+
+    fn refused(&mut self, refusal: Refusal) {
+        if !self.json {
+            complain(&anyhow::anyhow!("{}", refusal.text));
+        }
+        if self.errors.len() < ERRORS {
+            self.errors.push(refusal);
+        } else {
+            self.further += 1;
+        }
+    }
+
+    fn end(self) -> anyhow::Result<ExitCode> {
+        let nothing = self.count == 0 && self.errors.is_empty();
+        if self.json {
+            let before = if self.count == 0 { "{\"exported\":[" } else { "" };
+            let errors = serde_json::to_string(&self.errors)?;
+            print(&format!(
+                "{before}],\"errors\":{errors},\"further_errors\":{}}}\n",
+                self.further
+            ))?;
+        } else if nothing {
+            complain(&anyhow::anyhow!(
+                "the log has no such message, or its content is deleted"
+            ));
+        }
+        let failed = nothing || !self.errors.is_empty();
+        Ok(if failed {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -96,64 +154,42 @@ impl From<Written> for ExportedFiles {
 impl Export {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let config = NodeConfig::read(&self.config)?;
+        let selection = match (self.id, self.by.is_empty()) {
+            (Some(number), true) => Selection::Number(number),
+            (None, false) => Selection::Every(Box::new(self.by.filter())),
+            (Some(_), false) => {
+                return refuse(&anyhow::anyhow!(
+                    "--id names one entry; leave out what else chooses entries"
+                ));
+            }
+            (None, true) => {
+                return refuse(&anyhow::anyhow!(
+                    "say which messages: --id, --query-id, --client, --service, --member, --server, --from or --to"
+                ));
+            }
+        };
         std::fs::create_dir_all(&self.out)
             .with_context(|| format!("could not make {}", self.out.display()))?;
-        let selection = match (self.which.id, &self.which.query_id) {
-            (Some(number), _) => Selection::Number(number),
-            (None, Some(query_id)) => Selection::QueryId(query_id.clone()),
-            (None, None) => anyhow::bail!("--id or --query-id is needed"),
-        };
-        let (mut outcome, mut progress) = (Outcome::default(), Progress::new());
+        let (mut outcome, mut progress) = (Outcome::new(self.json), Progress::new());
         Access::to(&config)?.ask(|control| {
             control.export(selection, self.unstamped, &mut |told| {
                 match told {
+                    Told::Partial(indexed, of) => progress.partial(indexed, of),
                     Told::Progress(read, of) => progress.show(read, of),
-                    Told::Found(_) => progress.end(),
-                    Told::Entry(exported) => outcome.exported.push(exported.write(&self.out)?.into()),
+                    Told::Entry(exported) => {
+                        progress.end();
+                        outcome.exported(exported.write(&self.out)?.into())?;
+                    }
                     Told::Refused { number, code, text } => {
-                        outcome.errors.push(Refusal { number, code, text });
+                        progress.end();
+                        outcome.refused(Refusal { number, code, text });
                     }
                 }
                 Ok(())
             })
         })?;
-        self.report(&outcome)
-    }
-
-    fn report(&self, outcome: &Outcome) -> anyhow::Result<ExitCode> {
-        let nothing = outcome.exported.is_empty() && outcome.errors.is_empty();
-        if self.json {
-            print(&format!("{}\n", serde_json::to_string(outcome)?))?;
-        } else {
-            for files in &outcome.exported {
-                print(&format!(
-                    "{}\n{}\n",
-                    files.container.display(),
-                    files.companion.display()
-                ))?;
-            }
-        }
-        let mut errors = std::io::stderr();
-        for files in outcome.exported.iter().filter(|_| !self.json) {
-            for note in &files.notes {
-                let _ = writeln!(errors, "kontor: note: {note}");
-            }
-        }
-        for refusal in outcome.errors.iter().filter(|_| !self.json) {
-            let _ = writeln!(errors, "kontor: {}", refusal.text);
-        }
-        if nothing && !self.json {
-            let _ = writeln!(
-                errors,
-                "kontor: the log has no message with this query id, or its content is deleted"
-            );
-        }
-        let failed = nothing || !outcome.errors.is_empty();
-        Ok(if failed {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        })
+        drop(progress);
+        outcome.end()
     }
 }
 
@@ -170,20 +206,24 @@ mod tests {
     }
 
     #[test]
-    fn an_export_names_one_entry_or_one_query_id() {
+    fn an_export_reads_numbers_ids_and_instants() {
         let parse = |arguments: &[&str]| {
             let line = ["log", "export", "--config", "a.toml", "--out", "out"]
                 .iter()
                 .chain(arguments);
             Line::try_parse_from(line).map(|line| match line.command {
-                Command::Export(export) => (export.which.id, export.which.query_id),
-                _ => panic!("another command"),
+                Command::Export(export) => (export.id, export.by.query_id.clone(), export.by.is_empty()),
+                _ => (None, None, true),
             })
         };
-        assert_eq!(parse(&["--id", "7"]).ok(), Some((Some(7), None)));
-        assert_eq!(parse(&["--query-id", "7"]).ok(), Some((None, Some("7".into()))));
-        assert!(parse(&[]).is_err());
-        assert!(parse(&["--id", "7", "--query-id", "7"]).is_err());
+        assert_eq!(parse(&["--id", "7"]).ok(), Some((Some(7), None, true)));
+        let by_query_id = Some((None, Some("7".into()), false));
+        assert_eq!(parse(&["--query-id", "7"]).ok(), by_query_id);
+        assert_eq!(
+            parse(&["--member", "TEST/GOV/1001", "--from", "2026-01-31"]).ok(),
+            Some((None, None, false))
+        );
+        assert!(parse(&["--member", "TEST"]).is_err());
         assert!(parse(&["--id", "x"]).is_err());
     }
 }

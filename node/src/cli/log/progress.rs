@@ -22,6 +22,15 @@ impl Progress {
         }
     }
 
+    /// The index reflects so many entries; the others are read.
+    pub(super) fn partial(&mut self, indexed: u64, of: u64) {
+        self.end();
+        let _ = writeln!(
+            std::io::stderr(),
+            "note: the index reflects {indexed} of {of} entries; the others are read, which takes longer"
+        );
+    }
+
     /// So many of so many entries were read.
     pub(super) fn show(&mut self, read: u64, of: u64) {
         let now = Instant::now();

@@ -1,29 +1,31 @@
 //! Evidence over the control socket: which entries, then each with the bytes of its two files.
 
-use std::{
-    io::{self, Read},
-    sync::{Arc, PoisonError},
-};
+use std::io;
 
 use kontor_pki::time::UnixTime;
 use kontor_protocol::container::ChainFiles;
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 
-use super::{Answer, PROGRESS, Question, Side, client::Control};
+use super::{
+    Answer, Question, Side,
+    client::Control,
+    pieces_of,
+    search::{Event, Wanted, events},
+    send_pieces,
+};
 use crate::{
-    messagelog::{MessageLog, Pieces, error::LogError, export::Exported},
+    messagelog::{MessageLog, export::Exported, search::Filter},
     timestamper::Timestamper,
 };
 
-/// Evidence of one entry, or of every message with a query id.
+/// Evidence of one entry, or of every message that fits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Export {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     number: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    query_id: Option<String>,
+    filter: Option<Wanted>,
     #[serde(default)]
     unstamped: bool,
 }
@@ -49,16 +51,16 @@ pub(super) struct Announced {
 pub enum Selection {
     /// One entry.
     Number(u64),
-    /// Every message with this query id.
-    QueryId(String),
+    /// Every message that fits, in ascending order.
+    Every(Box<Filter>),
 }
 
 /// What a node tells while it exports.
 pub enum Told {
+    /// The index reflects so many entries of so many; the others are read.
+    Partial(u64, u64),
     /// How many entries were read, and how many there are.
     Progress(u64, u64),
-    /// Which entries will follow.
-    Found(Vec<u64>),
     /// One of them. Its body must be read to its end before the next line is.
     Entry(Box<Exported>),
     /// One of them, or all, could not be had.
@@ -80,43 +82,44 @@ impl Export {
         side: &mut Side,
     ) -> io::Result<()> {
         let timestamper = (!self.unstamped).then_some(timestamper);
-        let numbers = match (self.number, self.query_id) {
-            (Some(number), None) => vec![number],
-            (None, Some(query_id)) => match find(side, log, &query_id).await? {
-                Ok(numbers) => numbers,
-                Err(error) => return side.refuse(None, error.code(), &error).await,
-            },
+        let filter = match (self.number, self.filter.map(Wanted::filter)) {
+            (Some(number), None) => return one(log, number, timestamper, side).await,
+            (None, Some(Ok(filter))) => filter,
+            (None, Some(Err(error))) => return side.refuse(None, "malformed", &error).await,
             _ => {
                 return side
-                    .refuse(None, "malformed", &"an export names a number or a query id")
+                    .refuse(None, "malformed", &"an export names a number or a filter")
                     .await;
             }
         };
-        side.say(&Answer::Found {
-            numbers: numbers.clone(),
-        })
-        .await?;
-        for number in numbers {
-            match log.export(number, timestamper).await {
-                Ok(exported) => entry(side, exported).await?,
-                Err(error) => side.refuse(Some(number), error.code(), &error).await?,
+        let mut events = events(
+            log,
+            Filter {
+                messages: true,
+                ..filter
+            },
+        );
+        while let Some(event) = events.recv().await {
+            match event {
+                Event::Partial { indexed, of } => side.say(&Answer::Partial { indexed, of }).await?,
+                Event::Progress { read, of } => side.say(&Answer::Progress { read, of }).await?,
+                Event::Found(found) => one(log, found.number, timestamper, side).await?,
+                Event::Failed(error) => return side.refuse(None, error.code(), &error).await,
             }
         }
         Ok(())
     }
 }
 
-async fn find(side: &mut Side, log: &MessageLog, query_id: &str) -> io::Result<Result<Vec<u64>, LogError>> {
-    let (progress, mut seen) = tokio::sync::watch::channel((0, 0));
-    let mut finding = Box::pin(log.find(query_id, move |read, of| _ = progress.send_replace((read, of))));
-    loop {
-        match timeout(PROGRESS, &mut finding).await {
-            Ok(found) => return Ok(found),
-            Err(_) => {
-                let (read, of) = *seen.borrow_and_update();
-                side.say(&Answer::Progress { read, of }).await?;
-            }
-        }
+async fn one(
+    log: &MessageLog,
+    number: u64,
+    timestamper: Option<&Timestamper>,
+    side: &mut Side,
+) -> io::Result<()> {
+    match log.export(number, timestamper).await {
+        Ok(exported) => entry(side, exported).await,
+        Err(error) => side.refuse(Some(number), error.code(), &error).await,
     }
 }
 
@@ -142,19 +145,10 @@ async fn entry(side: &mut Side, exported: Exported) -> io::Result<()> {
         side.send(&chain.chain).await?;
     }
     side.send(&exported.companion).await?;
-    if let Some((_, mut pieces)) = exported.body {
-        loop {
-            let read = tokio::task::spawn_blocking(move || pieces().map(|piece| (piece, pieces))).await;
-            // A body that does not read ends the connection: the command sees that bytes are missing.
-            let (piece, rest) = read.map_err(io::Error::other)??;
-            pieces = rest;
-            match piece {
-                Some(piece) => side.send(&piece).await?,
-                None => break,
-            }
-        }
+    match exported.body {
+        Some((_, pieces)) => send_pieces(side, pieces).await,
+        None => Ok(()),
     }
-    Ok(())
 }
 
 impl Control {
@@ -165,22 +159,22 @@ impl Control {
         unstamped: bool,
         told: &mut dyn FnMut(Told) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let (number, query_id) = match selection {
+        let (number, filter) = match selection {
             Selection::Number(number) => (Some(number), None),
-            Selection::QueryId(query_id) => (None, Some(query_id)),
+            Selection::Every(filter) => (None, Some(Wanted::from(&*filter))),
         };
         let question = Question::Export(Export {
             number,
-            query_id,
+            filter,
             unstamped,
         });
         self.ask(&question, &mut |answer| {
             told(match answer {
                 Answer::Progress { read, of } => Told::Progress(read, of),
-                Answer::Found { numbers } => Told::Found(numbers),
+                Answer::Partial { indexed, of } => Told::Partial(indexed, of),
                 Answer::Entry(announced) => Told::Entry(Box::new(entry_of(&self, announced)?)),
                 Answer::Error { number, code, text } => Told::Refused { number, code, text },
-                Answer::Done {} | Answer::Hold(_) | Answer::Purged(_) => return Ok(()),
+                answer => return answer.unexpected(),
             })
         })
     }
@@ -203,23 +197,7 @@ fn entry_of(control: &Control, announced: Announced) -> io::Result<Exported> {
         _ => return Err(io::ErrorKind::InvalidData.into()),
     };
     let companion = control.bytes(announced.companion)?;
-    let body = announced.body.map(|length| {
-        let (stream, mut left) = (Arc::clone(&control.stream), length);
-        let next = move || {
-            let piece = left.min(64 * 1024);
-            if piece == 0 {
-                return Ok(None);
-            }
-            let mut bytes = vec![0; usize::try_from(piece).map_err(io::Error::other)?];
-            stream
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .read_exact(&mut bytes)?;
-            left -= piece;
-            Ok(Some(bytes))
-        };
-        (length, Box::new(next) as Pieces)
-    });
+    let body = announced.body.map(|length| (length, pieces_of(control, length)));
     Ok(Exported {
         number: announced.number,
         name: announced.name,

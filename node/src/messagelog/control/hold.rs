@@ -117,7 +117,7 @@ impl HoldQuestion {
                 (numbers, ground)
             }
             HoldOrder::QueryId { query_id, ground } => {
-                let numbers = log.find(&query_id, |_, _| {}).await?;
+                let numbers = log.find(&query_id).await?;
                 if numbers.is_empty() {
                     return Err(Refused::Nothing(query_id));
                 }

@@ -37,11 +37,14 @@ use super::*;
 use super::{
     client::Control,
     export::{Selection, Told},
+    search::SearchTold,
 };
 use crate::{
     clock::ManualClock,
     disk::SystemDisk,
-    messagelog::{BatchSignature, EntryKind, LogSettings, LoggedBody, NewEntry, OpenLog, Written},
+    messagelog::{
+        BatchSignature, EntryKind, Filter, LogSettings, LoggedBody, NewEntry, OpenLog, PartState, Written,
+    },
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -265,6 +268,14 @@ async fn stamps(listener: TcpListener, authority: TimestampAuthority, tokens: Ar
     }
 }
 
+fn by_query_id(query_id: &str) -> Selection {
+    let query_id = Some(query_id.into());
+    Selection::Every(Box::new(Filter {
+        query_id,
+        ..Filter::default()
+    }))
+}
+
 /// Asks as a command does, on a thread of its own.
 async fn ask(dir: &Path, selection: Selection, unstamped: bool, out: &Path) -> (Vec<Written>, Vec<String>) {
     let (dir, out) = (dir.to_owned(), out.to_owned());
@@ -276,7 +287,7 @@ async fn ask(dir: &Path, selection: Selection, unstamped: bool, out: &Path) -> (
                 match told {
                     Told::Entry(exported) => written.push(exported.write(&out)?),
                     Told::Refused { code, .. } => refused.push(code),
-                    Told::Progress(..) | Told::Found(_) => {}
+                    Told::Partial(..) | Told::Progress(..) => {}
                 }
                 Ok(())
             })
@@ -336,7 +347,7 @@ async fn a_command_gets_its_containers_over_the_socket() {
         log.append(world.request("same")).await.unwrap();
     }
 
-    let (written, refused) = ask(&data, Selection::QueryId("same".into()), false, &world.out()).await;
+    let (written, refused) = ask(&data, by_query_id("same"), false, &world.out()).await;
     assert_eq!((written.len(), refused.len()), (3, 0));
     for written in &written {
         assert_eq!(world.verdict(written), (Verdict::Valid, vec![]));
@@ -358,7 +369,7 @@ async fn a_command_gets_its_containers_over_the_socket() {
     // Entry 4 is the first token.
     let (_, refused) = ask(&data, Selection::Number(4), false, &world.out()).await;
     assert_eq!(refused, ["log_entry_unsuited"]);
-    let (written, refused) = ask(&data, Selection::QueryId("none".into()), false, &world.out()).await;
+    let (written, refused) = ask(&data, by_query_id("none"), false, &world.out()).await;
     assert!(written.is_empty() && refused.is_empty());
 
     assert!(shutdown.finish(Duration::from_secs(5)).await);
@@ -396,6 +407,70 @@ async fn a_message_without_a_reachable_authority_is_exported_only_if_asked_for_u
 }
 
 #[tokio::test]
+async fn a_command_searches_and_looks_at_one_entry_over_the_socket() {
+    let world = World::new().await;
+    let (log, shutdown) = (world.log(), Shutdown::default());
+    log.serve_control(world.timestamper(), &shutdown).unwrap();
+    let data = world.dir.path().join("data");
+    let body = Bytes::from_static(b"a body");
+    for query_id in ["one", "two", "one"] {
+        log.append(NewEntry {
+            body: LoggedBody::Inline(body.clone(), sha512(&body)),
+            ..world.request(query_id)
+        })
+        .await
+        .unwrap();
+    }
+    let asking = move || {
+        let connect = || Control::connect(&data).unwrap().expect("a node listens");
+        let search = |filter: Filter, limit| {
+            let (mut found, mut more) = (Vec::new(), None);
+            connect()
+                .search(&filter, limit, &mut |told| {
+                    match told {
+                        SearchTold::Found(entry) => found.push(entry),
+                        SearchTold::More(first) => more = Some(first),
+                        SearchTold::Partial(..) | SearchTold::Progress(..) => {}
+                    }
+                    Ok(())
+                })
+                .unwrap();
+            (found, more)
+        };
+        let Selection::Every(filter) = by_query_id("one") else {
+            unreachable!()
+        };
+        let (found, more) = search(*filter, 10);
+        let numbers: Vec<_> = found.iter().map(|entry| entry.number).collect();
+        assert_eq!((numbers, more), (vec![0, 2], None));
+        assert_eq!(found[0].service.as_deref(), Some("TEST/GOV/1002/antrag/intake"));
+        assert_eq!(found[0].body, PartState::There);
+        let (found, more) = search(Filter::default(), 2);
+        assert_eq!((found.len(), more), (2, Some(2)));
+
+        let (mut shown, mut bytes) = (None, Vec::new());
+        connect()
+            .show(1, true, &mut |entry, pieces| {
+                shown = Some(entry);
+                let mut pieces = pieces.unwrap();
+                while let Some(piece) = pieces()? {
+                    bytes.extend(piece);
+                }
+                Ok(())
+            })
+            .unwrap();
+        let shown = shown.unwrap();
+        assert_eq!(shown.found.query_id.as_deref(), Some("two"));
+        assert_eq!((shown.body_bytes, &bytes[..]), (Some(6), &b"a body"[..]));
+        assert_eq!(shown.parts[1].name, "attachment1");
+        let missing = connect().show(99, false, &mut |_, _| Ok(())).unwrap_err();
+        assert!(missing.to_string().contains("no entry 99"), "{missing}");
+    };
+    tokio::task::spawn_blocking(asking).await.unwrap();
+    assert!(shutdown.finish(Duration::from_secs(5)).await);
+}
+
+#[tokio::test]
 async fn a_socket_path_longer_than_an_address_still_works() {
     let world = World::new().await;
     let long = world.dir.path().join("d".repeat(120));
@@ -416,7 +491,10 @@ async fn what_is_no_question_is_answered_with_an_error() {
         "{}\n",
         "[1,2\n",
         "{\"op\":\"export\"}\n",
-        "{\"op\":\"export\",\"number\":1,\"query_id\":\"a\"}\n",
+        "{\"op\":\"export\",\"number\":1,\"filter\":{}}\n",
+        "{\"op\":\"export\",\"filter\":{\"client\":\"a\"}}\n",
+        "{\"op\":\"search\",\"limit\":1}\n",
+        "{\"op\":\"show\"}\n",
     ] {
         let mut stream = UnixStream::connect(world.dir.path().join("data/control.sock"))
             .await
@@ -431,5 +509,5 @@ async fn what_is_no_question_is_answered_with_an_error() {
         );
         seen.lock().unwrap().push(answer);
     }
-    assert_eq!(seen.lock().unwrap().len(), 5);
+    assert_eq!(seen.lock().unwrap().len(), 8);
 }

@@ -12,7 +12,8 @@ use crate::{
     messagelog::{
         BatchSignature, EntryKind, LogError, LogSettings, LoggedBody, MessageLog, NewEntry, OpenLog,
         blob::{Evidence, Head, Shared},
-        read::StoredBody,
+        read::{Reader, StoredBody},
+        search::{Filter, Told, search},
     },
 };
 
@@ -175,4 +176,23 @@ pub(super) fn check(log: &MessageLog) -> Result<Vec<Found>, LogError> {
 
 pub(super) fn files(disk: &RecordingDisk, dir: &str) -> Vec<String> {
     disk.list(&Path::new(DIR).join("log").join(dir)).unwrap()
+}
+
+/// Numbers of the messages with a query id.
+pub(super) fn find(reader: &mut Reader, query_id: &str) -> Vec<u64> {
+    let (mut found, filter) = (
+        Vec::new(),
+        Filter {
+            query_id: Some(query_id.into()),
+            ..Filter::default()
+        },
+    );
+    search(reader, &filter, &mut |_, told| {
+        if let Told::Hit { entry, .. } = told {
+            found.push(entry.number);
+        }
+        ControlFlow::Continue(())
+    })
+    .unwrap();
+    found
 }

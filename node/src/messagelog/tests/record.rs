@@ -177,13 +177,8 @@ async fn messages_are_found_by_query_id_and_tokens_by_what_they_cover() {
     }
     log.append_timestamp("token B".into(), vec![8]).await.unwrap();
     let mut reader = log.reader();
-    let mut read = 0;
-    assert_eq!(
-        reader.find("query-3", &mut |count| read = count).unwrap(),
-        [3, 53]
-    );
-    assert_eq!(read, 122);
-    assert_eq!(reader.find("query-999", &mut |_| {}).unwrap(), [0_u64; 0]);
+    assert_eq!(find(&mut reader, "query-3"), [3, 53]);
+    assert_eq!(find(&mut reader, "query-999"), [0_u64; 0]);
     for (number, token) in [(7, Some("token A")), (8, Some("token A")), (9, None), (120, None)] {
         assert_eq!(
             reader.token(number).unwrap(),
@@ -234,8 +229,8 @@ async fn a_forgotten_blob_is_gone_and_its_neighbours_are_not() {
         let evidence = reader.evidence(&entry).unwrap();
         assert!(Evidence::parse(&evidence).unwrap().shared.is_some());
     }
-    assert_eq!(reader.find("query-3", &mut |_| {}).unwrap(), [0_u64; 0]);
-    assert_eq!(reader.find("query-4", &mut |_| {}).unwrap(), [4]);
+    assert_eq!(find(&mut reader, "query-3"), [0_u64; 0]);
+    assert_eq!(find(&mut reader, "query-4"), [4]);
 }
 
 #[tokio::test]

@@ -1,0 +1,218 @@
+//! One entry for people and programs that ask: what its leaf says, what is still there of it and what was deleted. Never its
+//! body; the message itself only through an export.
+
+use kontor_pki::{time::UnixTime, timestamp::TimestampToken};
+use kontor_protocol::log::{Direction, Leaf, leaf_hash, parse_parts};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    blob::{Evidence, Head},
+    error::LogError,
+    identity::hex,
+    keytree::BlobClass,
+    read::{Reader, StoredBody, StoredEntry},
+};
+
+/// What became of a part of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartState {
+    /// It never had one.
+    None,
+    /// It can be read.
+    There,
+    /// It was forgotten on purpose.
+    Deleted,
+}
+
+impl PartState {
+    /// The word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::There => "there",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// An entry as a search tells it: its leaf, and the query id while the head is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundEntry {
+    /// Number of the entry.
+    pub number: u64,
+    /// When it was logged, to the second (RFC 3339).
+    pub at: String,
+    /// What it records, for example `request`.
+    pub kind: String,
+    /// `sent` or `received`, for messages.
+    pub direction: Option<String>,
+    /// Who asked.
+    pub client: Option<String>,
+    /// Which service.
+    pub service: Option<String>,
+    /// Security server on the client's side.
+    pub client_server: Option<String>,
+    /// Security server on the provider's side.
+    pub provider_server: Option<String>,
+    /// `x-road-id`.
+    pub query_id: Option<String>,
+    /// Message and body together have fewer bytes than this.
+    pub bytes_below: Option<u64>,
+    /// Whether it is of a test.
+    pub test: bool,
+    /// The message and its ids.
+    pub head: PartState,
+    /// The body.
+    pub body: PartState,
+    /// Signature and digests.
+    pub evidence: PartState,
+}
+
+impl FoundEntry {
+    pub(crate) fn of(
+        reader: &mut Reader,
+        entry: &StoredEntry,
+        leaf: &Leaf,
+        query_id: Option<String>,
+    ) -> Result<Self, LogError> {
+        let direction = match leaf.direction {
+            Direction::None => None,
+            Direction::Sent => Some("sent".into()),
+            Direction::Received => Some("received".into()),
+        };
+        let at = UnixTime::from_secs(i64::try_from(leaf.second).unwrap_or(i64::MAX));
+        Ok(Self {
+            number: entry.number,
+            at: at.to_rfc3339(),
+            kind: leaf.kind.name().into(),
+            direction,
+            client: leaf.client.as_ref().map(ToString::to_string),
+            service: leaf.service.as_ref().map(ToString::to_string),
+            client_server: leaf.client_server.as_ref().map(ToString::to_string),
+            provider_server: leaf.provider_server.as_ref().map(ToString::to_string),
+            query_id,
+            bytes_below: (leaf.size_class > 0)
+                .then(|| 1_u64.checked_shl(leaf.size_class.into()).unwrap_or(u64::MAX)),
+            test: leaf.test,
+            head: reader.part_state(entry, BlobClass::Head)?,
+            body: reader.part_state(entry, BlobClass::Body)?,
+            evidence: reader.part_state(entry, BlobClass::Evidence)?,
+        })
+    }
+}
+
+/// Everything that is told of one entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownEntry {
+    /// As a search tells it.
+    #[serde(flatten)]
+    pub found: FoundEntry,
+    /// Id of the log.
+    pub log: String,
+    /// SHA-256(0x00 ‖ leaf): the entry's place in the tree.
+    pub leaf_hash: String,
+    /// What the leaf commits to.
+    pub commitment: String,
+    /// The month of its keys, year times 100 plus month.
+    pub key_period: u32,
+    /// Retention classes of head, body and evidence.
+    pub retention: [Option<String>; 3],
+    /// When it was logged, to the millisecond.
+    pub logged: Option<String>,
+    /// `x-road-request-id`.
+    pub request_id: Option<String>,
+    /// The entry that it answers or closes.
+    pub answers: Option<u64>,
+    /// The fault with which an exchange ended.
+    pub fault: Option<String>,
+    /// What the commitment is over.
+    pub parts: Vec<ShownPart>,
+    /// Bytes of the body.
+    pub body_bytes: Option<u64>,
+    /// Instant of the time-stamp that covers it.
+    pub stamped: Option<String>,
+    /// For a time-stamp: how many entries it covers, the first and the last.
+    pub covers: Option<(u64, u64, u64)>,
+}
+
+/// One line of the part list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownPart {
+    /// Its name, for example `message.xml`.
+    pub name: String,
+    /// Its bytes.
+    pub length: u64,
+    /// SHA-512 of it.
+    pub sha512: String,
+}
+
+/// Reads an entry; the body comes with it, unread.
+pub(crate) fn show(reader: &mut Reader, number: u64) -> Result<(ShownEntry, StoredBody), LogError> {
+    let entry = reader.entry(number)?;
+    let leaf = reader.leaf(&entry)?;
+    let absent = |error| match error {
+        LogError::Forgotten { .. } => Ok(None),
+        error => Err(error),
+    };
+    let head = reader.head(&entry).or_else(absent)?;
+    let head = head.as_deref().and_then(|head| Head::parse(head));
+    let opened = reader.evidence(&entry).map(Some).or_else(absent)?;
+    let evidence = opened.as_deref().and_then(|evidence| Evidence::parse(evidence));
+    let query_id = head.as_ref().map(|head| head.query_id.to_owned());
+    let found = FoundEntry::of(reader, &entry, &leaf, query_id)?;
+    let body = match reader.body(&entry) {
+        Err(LogError::Forgotten { .. }) => StoredBody::None,
+        body => body?,
+    };
+    let genuine = |token: &[u8]| {
+        TimestampToken::parse(token)
+            .ok()
+            .map(|token| token.gen_time().to_rfc3339())
+    };
+    let token = reader.token(number)?;
+    let parts = evidence
+        .as_ref()
+        .and_then(|evidence| parse_parts(evidence.parts).ok());
+    let shown = ShownEntry {
+        log: hex(&leaf.log_id),
+        leaf_hash: hex(&leaf_hash(entry.leaf_bytes())),
+        commitment: hex(&leaf.commitment),
+        key_period: leaf.period,
+        retention: [
+            &leaf.retention.head,
+            &leaf.retention.body,
+            &leaf.retention.evidence,
+        ]
+        .map(|class| class.as_ref().map(ToString::to_string)),
+        logged: evidence
+            .as_ref()
+            .map(|evidence| UnixTime::from_millis(evidence.millis).to_rfc3339()),
+        request_id: head.as_ref().map(|head| head.request_id.to_owned()),
+        answers: evidence.as_ref().and_then(|evidence| evidence.answers),
+        fault: evidence
+            .as_ref()
+            .and_then(|evidence| evidence.fault.map(str::to_owned)),
+        parts: parts
+            .unwrap_or_default()
+            .into_iter()
+            .map(|part| ShownPart {
+                name: part.name,
+                length: part.length,
+                sha512: hex(&part.digest),
+            })
+            .collect(),
+        body_bytes: match &body {
+            StoredBody::None => None,
+            StoredBody::Inline(bytes) => Some(bytes.len() as u64),
+            StoredBody::Content(_, length) => Some(*length),
+        },
+        stamped: token.as_deref().and_then(genuine),
+        covers: evidence.as_ref().and_then(|evidence| {
+            let (first, last) = (evidence.covered.iter().min()?, evidence.covered.iter().max()?);
+            Some((evidence.covered.len() as u64, *first, *last))
+        }),
+        found,
+    };
+    Ok((shown, body))
+}
