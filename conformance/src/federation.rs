@@ -195,7 +195,9 @@ impl Builder {
                 clients: plan
                     .clients
                     .iter()
-                    .map(|client| (plan.member.clone(), client.subsystem.clone()))
+                    .map(|client| client.subsystem.clone())
+                    .chain(plan.ledger_seconds.map(|_| "ledger".to_owned()))
+                    .map(|subsystem| (plan.member.clone(), subsystem))
                     .collect(),
             });
             let run = NodeRun {

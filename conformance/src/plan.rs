@@ -16,6 +16,8 @@ pub struct NodePlan {
     pub(crate) trust_refresh_seconds: u32,
     pub(crate) ocsp_refresh_seconds: u32,
     pub(crate) file_limit_kib: Option<u64>,
+    /// Seconds between checkpoints of a node that shows them to others.
+    pub(crate) ledger_seconds: Option<u32>,
 }
 
 /// A subsystem at a node.
@@ -68,7 +70,15 @@ impl NodePlan {
             trust_refresh_seconds: 60,
             ocsp_refresh_seconds: 1200,
             file_limit_kib: None,
+            ledger_seconds: None,
         }
+    }
+
+    /// With a subsystem `ledger`, in whose name the node shows checkpoints to others and co-signs theirs.
+    #[must_use]
+    pub fn ledger(mut self, seconds: u32) -> Self {
+        self.ledger_seconds = Some(seconds);
+        self
     }
 
     /// With a subsystem whose information systems need no TLS.

@@ -50,6 +50,8 @@ pub enum Tls12 {
 /// How an information system must prove itself (wire 2.2).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum IsAuthentication {
+    /// Only the node itself sends in this name; no file says so.
+    Own,
     /// Plain HTTP is enough.
     NoSsl,
     /// HTTPS with a registered client certificate.
@@ -169,6 +171,10 @@ pub struct NodeConfig {
     pub retention: RetentionPolicy,
     /// How long each retention class is kept.
     pub schedule: Schedule,
+    /// The subsystem in whose name the node shows its checkpoints to others and keeps theirs.
+    pub ledger: Option<ClientId>,
+    /// How old the newest checkpoint may be while entries come.
+    pub checkpoint_age: Duration,
     /// How long a stop waits for running exchanges.
     pub stop_grace: Duration,
     /// Members that sign here.

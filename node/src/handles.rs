@@ -18,6 +18,7 @@ use crate::globalconf::GlobalConf;
 use crate::keystore::Identity;
 use crate::messagelog::{EntryKind, LogError, LoggedBody, MessageLog, NewEntry, Receipt};
 use crate::ocsp::OwnOcsp;
+use crate::partners::Partners;
 use crate::peers::Peers;
 use crate::registry::ClientRegistry;
 use crate::shutdown::Shutdown;
@@ -51,6 +52,8 @@ pub struct Handles {
     pub authentication: Arc<Identity>,
     /// Exchanges in flight.
     pub in_flight: InFlight,
+    /// With whom messages were exchanged.
+    pub partners: Partners,
     /// Tokens and tasks.
     pub shutdown: Shutdown,
     /// Counters of both sides.

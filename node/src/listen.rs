@@ -13,7 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioTimer;
 use kontor_pki::certificate::Certificate;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -33,6 +33,9 @@ const BUFFER: usize = 256 * 1024;
 /// Header lines of one head; hyper makes room for them before each.
 const LINES: usize = 256;
 
+/// What a connection within the process holds in each direction.
+const PIPE: usize = 64 * 1024;
+
 /// What is known of the other end of a connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -42,6 +45,8 @@ pub struct Connection {
     pub is_tls: bool,
     /// Certificates it presented, leaf first; those that do not parse end the connection.
     pub certificates: Vec<Certificate>,
+    /// Whether the node itself is at the other end, within the process.
+    pub is_own: bool,
     /// Bytes of the head that is being read.
     pub tap: Tap,
 }
@@ -135,6 +140,7 @@ where
                 peer,
                 is_tls: false,
                 certificates: Vec::new(),
+                is_own: false,
                 tap: tap.clone(),
             };
             exchanges(stream, known, shutdown, handler).await
@@ -156,6 +162,7 @@ where
                     peer,
                     is_tls: true,
                     certificates,
+                    is_own: false,
                     tap,
                 },
                 shutdown,
@@ -164,6 +171,30 @@ where
             .await
         }
     }
+}
+
+/// The other end of a connection within the process, on which requests are answered as on a port: what the node sends and
+/// serves itself goes the same way as what others do.
+pub fn within<H, F>(shutdown: &Shutdown, handler: H) -> DuplexStream
+where
+    H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<OutBody>> + Send + 'static,
+{
+    let (near, far) = tokio::io::duplex(PIPE);
+    let known = Connection {
+        peer: ([127, 0, 0, 1], 0).into(),
+        is_tls: false,
+        certificates: Vec::new(),
+        is_own: true,
+        tap: Tap::default(),
+    };
+    let down = shutdown.clone();
+    shutdown.spawn(async move {
+        if let Err(error) = exchanges(far, known, &down, handler).await {
+            tracing::debug!(error, "a connection within the process was given up");
+        }
+    });
+    near
 }
 
 async fn exchanges<S, H, F>(

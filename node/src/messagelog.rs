@@ -63,6 +63,7 @@ pub use hold::Hold;
 pub(crate) use identity::hex;
 pub use index::IndexStats;
 pub use ledger::{BINDING_DOCUMENT, BoundCheckpointKey};
+pub(crate) use ledger::{parse_bindings, write_bindings};
 pub use numbers::{InvalidNumbers, NumberSet};
 pub use purge::{PurgeOrder, PurgeReport, PurgedPart};
 pub use search::Filter;
@@ -320,6 +321,7 @@ impl MessageLog {
     /// Records a message. Resolves once its entry is on disk; dropping the future does not take it back. A response must cite
     /// its request, which must be open.
     pub async fn append(&self, entry: NewEntry) -> Result<Receipt, LogError> {
+        self.ledger.check()?;
         let draft = Box::new(Draft::message(&self.origin, entry, &self.policy));
         self.send(|done| Work::Append(draft, done)).await
     }
@@ -395,6 +397,7 @@ impl MessageLog {
     /// Whether the log takes entries: it did not fail and the disk has room.
     pub fn check(&self) -> Result<(), LogError> {
         self.status.check()?;
+        self.ledger.check()?;
         self.status.room()
     }
 

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use http::Uri;
 use kontor_pki::certificate::Certificate;
 use kontor_protocol::access::{AccessRights, ServiceRights};
 use kontor_protocol::fault::{Fault, FaultCode};
@@ -13,6 +15,11 @@ use kontor_protocol::trust::TrustSet;
 use crate::config::{Client, IsAuthentication, Service};
 use crate::keystore::{KeyError, certificates};
 use crate::listen::Connection;
+
+/// The service that the node itself serves to the nodes of others.
+pub const OWN_SERVICE: &str = "ledger";
+/// What it answers takes a moment.
+const OWN_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One client and what belongs to it.
 #[derive(Debug)]
@@ -41,6 +48,8 @@ pub struct ClientRegistry {
     rights: AccessRights,
     /// Always accepted in SSLAUTH mode (wire 2.2).
     internal: Option<Certificate>,
+    /// The subsystem in whose name the node itself sends and serves.
+    own: Option<ClientId>,
 }
 
 impl ClientRegistry {
@@ -85,7 +94,45 @@ impl ClientRegistry {
             clients: registered,
             rights: AccessRights::new(rights),
             internal,
+            own: None,
         })
+    }
+
+    /// Adds the subsystem in whose name the node itself sends, and serves [`OWN_SERVICE`].
+    #[must_use]
+    pub fn with_own(mut self, own: ClientId) -> Self {
+        let client = Client {
+            id: own.clone(),
+            is_authentication: IsAuthentication::Own,
+            allow_plain: false,
+            is_certificates: Vec::new(),
+            services: Vec::new(),
+        };
+        let service = Service {
+            code: OWN_SERVICE.into(),
+            url: Uri::from_static("kontor://ledger/"),
+            timeout: OWN_TIMEOUT,
+            verify_tls: false,
+            disabled: None,
+            rights: Vec::new(),
+        };
+        let offered = Offered {
+            service,
+            allowed: None,
+        };
+        let registered = Registered {
+            client,
+            certificates: Vec::new(),
+            services: HashMap::from([(OWN_SERVICE.to_owned(), Arc::new(offered))]),
+        };
+        self.clients.insert(own.clone(), registered);
+        self.own = Some(own);
+        self
+    }
+
+    /// The subsystem in whose name the node itself sends and serves.
+    pub fn own(&self) -> Option<&ClientId> {
+        self.own.as_ref()
     }
 
     /// A client of this node.
@@ -102,6 +149,15 @@ impl ClientRegistry {
     /// is accepted, and on the verified signer before anything is used.
     pub fn permit(&self, trust: &TrustSet, request: &RestRequest) -> Result<&Arc<Offered>, Fault> {
         let service = request.service();
+        let client = request.client();
+        let is_own = self.own.as_ref() == Some(service.provider()) && service.code() == OWN_SERVICE;
+        // Nodes serve each other in the name of their subsystems, wherever those are registered; nobody else may ask.
+        if is_own
+            && client.subsystem() == service.provider().subsystem()
+            && !trust.servers_of(client).is_empty()
+        {
+            return self.offered(service);
+        }
         self.rights.judge(
             trust,
             request.client(),
@@ -109,6 +165,10 @@ impl ClientRegistry {
             request.verb(),
             request.service_path(),
         )?;
+        self.offered(service)
+    }
+
+    fn offered(&self, service: &ServiceId) -> Result<&Arc<Offered>, Fault> {
         self.provider(service.provider())?
             .services
             .get(service.code())
@@ -145,6 +205,8 @@ impl ClientRegistry {
             ))
         };
         match registered.client.is_authentication {
+            IsAuthentication::Own if connection.is_own => Ok(registered),
+            IsAuthentication::Own => refused("only the node itself sends in this name"),
             IsAuthentication::NoSsl if connection.is_tls => Ok(registered),
             IsAuthentication::NoSsl
                 if connection.peer.ip().is_loopback() || registered.client.allow_plain =>
@@ -189,6 +251,7 @@ mod tests {
             peer: ([127, 0, 0, 1], 4000).into(),
             is_tls,
             certificates: Vec::new(),
+            is_own: false,
             tap: crate::head::Tap::default(),
         }
     }

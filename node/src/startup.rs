@@ -25,6 +25,7 @@ use crate::listen::{self, ListenError};
 use crate::messagelog::{LogError, LogSettings, MessageLog, OpenLog};
 use crate::ocsp::OwnOcsp;
 use crate::outbound::Outbound;
+use crate::partners::Partners;
 use crate::peers::Peers;
 use crate::purger;
 use crate::registry::ClientRegistry;
@@ -35,6 +36,7 @@ use crate::timestamper::Timestamper;
 use crate::tls;
 use crate::transparency;
 use crate::verdicts::Verdicts;
+use crate::witness::{Witness, show::Shower};
 
 /// Why a node does not start, or ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +122,10 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
 
     let provider = tls::provider();
     let internal = keys.internal.as_ref();
-    let clients = ClientRegistry::new(&config.clients, internal.map(|i| i.leaf().clone()))?;
+    let mut clients = ClientRegistry::new(&config.clients, internal.map(|i| i.leaf().clone()))?;
+    if let Some(own) = &config.ledger {
+        clients = clients.with_own(own.clone());
+    }
     let mut service_tls = HashMap::new();
     for offered in clients
         .services()
@@ -131,7 +136,17 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
             tls::service_client(&provider, internal, offered.allowed.clone())?,
         );
     }
-    let services = Services::new(service_tls, shutdown.clone());
+    let witness = match &config.ledger {
+        Some(_) => Some(Witness::open(
+            &config.data_dir.join("witness"),
+            Arc::new(SystemDisk),
+            log.clone(),
+            trust.clone(),
+            clock.clone(),
+        )?),
+        None => None,
+    };
+    let services = Services::new(service_tls, witness.clone(), shutdown.clone());
     let outbound_tls = tls::federation_client(&provider, &keys.authentication, config.tls12, &trust)?;
     let federation_tls = tls::federation_server(&provider, &keys.authentication, config.tls12, &trust)?;
     let is_tls = internal
@@ -150,6 +165,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         verdicts: Verdicts::default(),
         authentication: Arc::new(keys.authentication),
         in_flight,
+        partners: Partners::default(),
         shutdown: shutdown.clone(),
         exchanges: ExchangeMetrics::register(&mut registry),
     });
@@ -188,7 +204,15 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         ocsp.clone()
             .run(trust, clock, config.ocsp_refresh, shutdown.clone()),
     );
-    shutdown.spawn(transparency::run(handles.clone(), shutdown.clone()));
+    let shower = config
+        .ledger
+        .map(|own| Shower::new(handles.clone(), outbound.clone(), own));
+    shutdown.spawn(transparency::run(
+        handles.clone(),
+        shower,
+        config.checkpoint_age,
+        shutdown.clone(),
+    ));
     shutdown.spawn(refresh_signer(handles, ocsp.clone(), shutdown.clone()));
     if let Some(listener) = is_http {
         let side = outbound.clone();

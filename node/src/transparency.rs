@@ -6,17 +6,17 @@ use std::time::Duration;
 use kontor_protocol::fault::Fault;
 use kontor_protocol::id::MemberId;
 use kontor_protocol::log::binding::{Binding, Statement};
+use kontor_protocol::log::note::VerifierKey;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::SharedClock;
 use crate::handles::Handles;
 use crate::messagelog::{LogError, MessageLog};
 use crate::shutdown::Shutdown;
+use crate::witness::show::Shower;
 
 /// How often it is looked whether there is something to sign.
 const LOOK: Duration = Duration::from_secs(1);
-/// A checkpoint is at most so old while entries come.
-const AGE: Duration = Duration::from_secs(60);
 /// With so many new entries it is not waited for.
 const ENTRIES: u64 = 4096;
 /// A key that could not be bound is tried again after this.
@@ -36,8 +36,13 @@ pub enum BindError {
     Log(#[from] LogError),
 }
 
-/// Runs until the node stops; signs once more then.
-pub async fn run(handles: std::sync::Arc<Handles>, shutdown: Shutdown) {
+/// Runs until the node stops; signs once more then. While entries come, the newest checkpoint is at most `age` old.
+pub async fn run(
+    handles: std::sync::Arc<Handles>,
+    mut shower: Option<Shower>,
+    age: Duration,
+    shutdown: Shutdown,
+) {
     let log = &handles.log;
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -49,29 +54,40 @@ pub async fn run(handles: std::sync::Arc<Handles>, shutdown: Shutdown) {
             _ = ticks.tick() => {}
         }
         let may_try = tried.is_none_or(|at: Instant| at.elapsed() >= RETRY);
-        if log.checkpoint_binding().is_none() && may_try {
+        for key in unbound(log).into_iter().filter(|_| may_try) {
             tried = Some(Instant::now());
-            match bind(&handles).await {
-                Ok(member) => {
-                    tracing::info!(%member, key = %log.checkpoint_key(), "the key of the log is bound to the member")
-                }
+            match bind(&handles, key.clone()).await {
+                Ok(member) => tracing::info!(%member, %key, "a key of the ledger is bound to the member"),
                 // Before the first OCSP response there is nobody who could sign: the next look may find one.
                 Err(BindError::NoSigner(_)) => tried = None,
                 Err(error) => {
-                    tracing::warn!(%error, "the key of the log is not bound to a member yet; it is tried again");
+                    tracing::warn!(%error, %key, "a key of the ledger is not bound to a member yet; it is tried again");
                 }
             }
         }
         let fresh = unsigned(log);
-        let is_due = fresh >= ENTRIES || last.is_none_or(|at| at.elapsed() >= AGE);
+        let is_due = fresh >= ENTRIES || last.is_none_or(|at| at.elapsed() >= age);
         if fresh > 0 && is_due {
             last = Some(Instant::now());
             told = sign(log, told).await;
+            if let Some((shower, checkpoint)) = shower.as_mut().zip(log.checkpoint())
+                && log.checkpoint_refusal().is_none()
+            {
+                shower.show(&checkpoint).await;
+            }
         }
     }
     if unsigned(log) > 0 {
         sign(log, told).await;
     }
+}
+
+/// The keys that no member has signed for.
+fn unbound(log: &MessageLog) -> Vec<VerifierKey> {
+    let bound = log.ledger_bindings();
+    let mut keys = log.ledger_keys().to_vec();
+    keys.retain(|key| !bound.iter().any(|binding| binding.statement.key() == key));
+    keys
 }
 
 /// How many entries no checkpoint covers.
@@ -98,7 +114,7 @@ async fn sign(log: &MessageLog, told: bool) -> bool {
 }
 
 /// Has the owner of the server sign for the key, or else the first member that can.
-async fn bind(handles: &Handles) -> Result<MemberId, BindError> {
+async fn bind(handles: &Handles, key: VerifierKey) -> Result<MemberId, BindError> {
     let owner = handles.server.owner();
     let mut members =
         std::iter::once(owner).chain(handles.signer.members().filter(|member| *member != owner));
@@ -115,9 +131,9 @@ async fn bind(handles: &Handles) -> Result<MemberId, BindError> {
         (None, Some(fault)) => return Err(BindError::NoSigner(fault)),
         (None, None) => unreachable!("the owner was asked"),
     };
-    let key = handles.log.checkpoint_key();
     let second = second_of(&handles.clock);
-    let statement = Statement::new(key, member.clone(), second).expect("a log's own key has its name");
+    let statement =
+        Statement::new(key, member.clone(), second).expect("the keys of a ledger have their names");
     let signed = handles
         .signer
         .sign(&member, vec![statement.part()])
@@ -129,7 +145,7 @@ async fn bind(handles: &Handles) -> Result<MemberId, BindError> {
         signature: signed.batch.document().to_vec(),
         chain: chain.map(|(result, chain)| (result.to_vec(), chain.to_vec())),
     };
-    handles.log.bind_checkpoint_key(binding).await?;
+    handles.log.bind_ledger_key(binding).await?;
     Ok(member)
 }
 

@@ -132,6 +132,11 @@ sign_certificate = "keys/sign.pem"
         plan.trust_refresh_seconds,
         plan.ocsp_refresh_seconds,
     );
+    if let Some(seconds) = plan.ledger_seconds {
+        text.push_str(&format!(
+            "[transparency]\nclient = \"{member}/ledger\"\ncheckpoint_seconds = {seconds}\n"
+        ));
+    }
     for client in &plan.clients {
         let certificates: Vec<_> = (0..client.is_certificates.len())
             .map(|index| format!("\"is-{}-{index}.pem\"", client.subsystem))

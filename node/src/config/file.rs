@@ -36,6 +36,8 @@ pub(super) struct File {
     #[serde(default)]
     messagelog: MessageLogTable,
     #[serde(default)]
+    transparency: TransparencyTable,
+    #[serde(default)]
     stop: StopTable,
     #[serde(default)]
     member: Vec<MemberTable>,
@@ -119,6 +121,22 @@ impl Default for OcspTable {
 struct TimestampingTable {
     #[serde(default)]
     urls: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TransparencyTable {
+    client: Option<String>,
+    checkpoint_seconds: u64,
+}
+
+impl Default for TransparencyTable {
+    fn default() -> Self {
+        Self {
+            client: None,
+            checkpoint_seconds: 60,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -295,6 +313,8 @@ impl Reading {
         let (retention, schedule) = self.retention(&file.messagelog, &file.client);
         let members = self.members(file.member);
         let clients = self.clients(file.client, &members, &listen, file.internal_tls.is_some());
+        let checkpoint_age = Duration::from_secs(file.transparency.checkpoint_seconds.clamp(1, 3600));
+        let ledger = self.ledger(file.transparency, &members, &clients);
         let seconds = Duration::from_secs;
         let pair = |base: &PathBuf, t: KeyPairTable| KeyPair {
             key: base.join(t.key),
@@ -322,12 +342,39 @@ impl Reading {
                 inline_body: file.messagelog.inline_body_bytes.clamp(1024, 1 << 20),
                 retention,
                 schedule,
+                ledger,
+                checkpoint_age,
                 stop_grace: seconds(file.stop.grace_seconds.min(3600)),
                 members,
                 clients,
             }),
             _ => Err(self.mistakes),
         }
+    }
+
+    /// The subsystem of the ledger: of a member that signs here, and nobody else's.
+    fn ledger(
+        &mut self,
+        table: TransparencyTable,
+        members: &[Member],
+        clients: &[Client],
+    ) -> Option<ClientId> {
+        let id: ClientId = self.id(
+            "transparency.client",
+            &table.client?,
+            "INSTANCE/CLASS/CODE/SUBSYSTEM",
+        )?;
+        if id.subsystem().is_none() || !members.iter().any(|member| member.id == *id.member()) {
+            self.mistakes.push(format!(
+                "transparency.client = {id} must be a subsystem of a member that has a [[member]] entry"
+            ));
+        }
+        if clients.iter().any(|client| client.id == id) {
+            self.mistakes.push(format!(
+                "transparency.client = {id} is a [[client]] too: only the node itself may send in its name"
+            ));
+        }
+        Some(id)
     }
 
     fn listen(&mut self, table: &ListenTable) -> Listen {

@@ -125,6 +125,9 @@ async fn course(
         message_digest: sha512(response.bytes()),
     };
     let recorded = handles.sign_and_record(entry, spooled.as_ref()).await?;
+    if handles.registry.own() != Some(request.service().provider()) {
+        handles.partners.note(request.client().member());
+    }
     reply
         .end(
             response.bytes(),

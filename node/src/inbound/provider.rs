@@ -16,9 +16,11 @@ use tokio_rustls::TlsConnector;
 use crate::body::OutBody;
 use crate::head::Head;
 use crate::link::{Link, LinkError, Links};
+use crate::listen;
 use crate::registry::Offered;
 use crate::shutdown::Shutdown;
 use crate::spool::Spooled;
+use crate::witness::Witness;
 
 const CONNECT: Duration = Duration::from_secs(30);
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -27,12 +29,18 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 pub struct Services {
     links: Links<String, ()>,
     tls: HashMap<String, TlsConnector>,
+    own: Option<Arc<Witness>>,
     shutdown: Shutdown,
 }
 
 impl Services {
     /// `tls` is keyed by [`place`] of each https service.
-    pub fn new(tls: HashMap<String, rustls::ClientConfig>, shutdown: Shutdown) -> Self {
+    /// `own` is what the node serves itself.
+    pub fn new(
+        tls: HashMap<String, rustls::ClientConfig>,
+        own: Option<Arc<Witness>>,
+        shutdown: Shutdown,
+    ) -> Self {
         let tls = tls
             .into_iter()
             .map(|(place, config)| (place, TlsConnector::from(Arc::new(config))))
@@ -40,6 +48,7 @@ impl Services {
         Self {
             links: Links::default(),
             tls,
+            own,
             shutdown,
         }
     }
@@ -87,6 +96,12 @@ impl Services {
 
     async fn open(&self, offered: &Offered, place: &str) -> Result<Link<()>, Fault> {
         let url = &offered.service.url;
+        if let Some(own) = self.own.as_ref().filter(|_| url.scheme_str() == Some("kontor")) {
+            let own = Arc::clone(own);
+            let stream = listen::within(&self.shutdown, move |_, request| Arc::clone(&own).answer(request));
+            let opened = Link::open(stream, (), &self.shutdown).await;
+            return opened.map_err(|e| failed(FaultCode::IoError, offered, &e));
+        }
         let host = url
             .host()
             .unwrap_or_default()

@@ -32,7 +32,7 @@ pub enum LogError {
     },
     /// The leaves are not those that the node signed.
     #[error(
-        "the first {size} entries of the message log are not those that the node signed: something was changed or exchanged. No further checkpoint is signed; run `kontor log check`"
+        "the first {size} entries of the message log are not those that the node signed: something was changed or exchanged. No message is taken any more; run `kontor log check`"
     )]
     Contradiction {
         /// Entries of the checkpoint.

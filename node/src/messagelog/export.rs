@@ -123,15 +123,24 @@ impl MessageLog {
         {
             logged.token = self.stamp(&logged, timestamper).await?;
         }
-        let (proof, missing) = match self.checkpoint_binding() {
-            None => (
+        let [log_key, _] = self.ledger_keys();
+        let mut keys = self.ledger_bindings();
+        keys.retain(|binding| *binding.statement.key() == log_key);
+        let (proof, missing) = if keys.is_empty() {
+            (
                 None,
                 Some("the key of this log is not bound to a member yet".to_owned()),
-            ),
-            Some(key) => match self.prove(number).await {
-                Ok(proof) => (Some((proof, key)), None),
+            )
+        } else {
+            match self.prove(number).await {
+                Ok(proof) => {
+                    let cosigned = self.cosigned_checkpoint();
+                    let cosigned = cosigned.filter(|(checkpoint, _)| *checkpoint == proof.checkpoint);
+                    keys.extend(cosigned.map(|(_, witnesses)| witnesses).unwrap_or_default());
+                    (Some((proof, keys)), None)
+                }
                 Err(error) => (None, Some(error.to_string())),
-            },
+            }
         };
         let mut exported = exported(logged, proof)?;
         exported
@@ -162,7 +171,7 @@ impl MessageLog {
     }
 }
 
-fn exported(logged: LoggedMessage, proof: Option<(LogProof, Binding)>) -> Result<Exported, ExportError> {
+fn exported(logged: LoggedMessage, proof: Option<(LogProof, Vec<Binding>)>) -> Result<Exported, ExportError> {
     let number = logged.number;
     if logged.not_kept.head {
         return Err(LogError::Shortened { number }.into());
@@ -209,13 +218,13 @@ fn exported(logged: LoggedMessage, proof: Option<(LogProof, Binding)>) -> Result
         }
         Err(error) => return Err(error.into()),
     };
-    let (proof, key) = proof.unzip();
+    let (proof, keys) = proof.unzip();
     let companion = Companion {
         leaf: logged.leaf_bytes,
         salt: logged.salt,
         parts: logged.parts,
         proof,
-        keys: key.into_iter().collect(),
+        keys: keys.unwrap_or_default(),
         absent,
     };
     Ok(Exported {

@@ -16,7 +16,9 @@
 //! | `log/keys/CLASS.RETENTION.YYYYMM.key` | a key tree, sealed by the unsealing key | the blobs it opens: this is how they are forgotten |
 //! | `log/checkpoint` | the newest checkpoint that was signed ([`kontor_protocol::log::checkpoint`]) | a node that was set back is noticed by its peers only |
 //! | `log/checkpoint.key` | the Ed25519 seed that signs checkpoints, sealed by the unsealing key | the log does not open |
-//! | `log/checkpoint-key.json` | the member's signature over that key | it is signed again |
+//! | `log/witness.key` | the seed that co-signs checkpoints of others, sealed likewise | a new key has to be bound; older co-signatures stay good |
+//! | `log/checkpoint-key.json`, `log/witness-key.json` | the member's signatures over these keys | they are signed again |
+//! | `log/checkpoint.cosigned`, `log/witnesses.json` | the newest checkpoint that others co-signed, and the bindings of their keys | the next one is shown to them |
 //! | `log/tree/level-N` | hashes of subtrees of 256^N leaves, in order | nothing; made again from the leaves |
 //! | `log/marks` | deletions, holds and acts in sealed segments, see `marks.rs` | made again from the leaf files |
 //! | `log/purge.pending` | a purge on its way, see `purge.rs` | content files of deleted bodies stay, as `check` says |
@@ -231,12 +233,20 @@ impl Layout {
         self.root().join("checkpoint")
     }
 
-    pub(crate) fn checkpoint_key(&self) -> PathBuf {
-        self.root().join("checkpoint.key")
+    pub(crate) fn ledger_key(&self, name: &str) -> PathBuf {
+        self.root().join(format!("{name}.key"))
     }
 
-    pub(crate) fn checkpoint_binding(&self) -> PathBuf {
-        self.root().join("checkpoint-key.json")
+    pub(crate) fn binding(&self, name: &str) -> PathBuf {
+        self.root().join(format!("{name}-key.json"))
+    }
+
+    pub(crate) fn cosigned(&self) -> PathBuf {
+        self.root().join("checkpoint.cosigned")
+    }
+
+    pub(crate) fn witnesses(&self) -> PathBuf {
+        self.root().join("witnesses.json")
     }
 
     pub(crate) fn index(&self) -> PathBuf {

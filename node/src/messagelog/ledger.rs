@@ -1,15 +1,19 @@
 //! The ledger: the tree over the leaves of this log, and the checkpoints that the node signs over it. Owns the key that
-//! signs them, `log/checkpoint` and `log/tree`; `ledger/tree.rs` keeps the hashes.
+//! signs them and the one that co-signs those of others, `log/checkpoint` and `log/tree`; `ledger/tree.rs` keeps the hashes.
 //!
 //! - A checkpoint is signed over synced leaves only, and is on disk before anybody sees it: a crash can cost one, never
 //!   make two that contradict each other.
 //! - Before the first is signed in a process, the leaves are checked against the newest that was signed before. If they
-//!   are others, or fewer, nothing is signed any more and the operator is told.
+//!   are others, or fewer, nothing is signed and no message is taken any more, and the operator is told. The log can still
+//!   be read.
 //! - All of it runs beside the writer: an entry never waits for its checkpoint.
 
 mod tree;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use kontor_pki::{crypto::Ed25519Key, sealed::MasterKey};
 use kontor_protocol::{
@@ -18,11 +22,12 @@ use kontor_protocol::{
         binding::Binding,
         checkpoint::{Checkpoint, SignedCheckpoint},
         leaf_hash,
-        note::{NoteSigner, VerifierKey},
-        origin::LogOrigin,
+        note::{Cosigner, NoteSignature, NoteSigner, SignatureKind, VerifierKey},
+        origin::{LogOrigin, witness_name},
         proof::LogProof,
         tile::Tile,
         tree::Hash,
+        witness::Accepted,
     },
 };
 use zeroize::Zeroizing;
@@ -47,7 +52,10 @@ pub(super) struct Ledger(Arc<Shared>);
 struct Shared {
     home: Home,
     signer: NoteSigner,
+    cosigner: Cosigner,
     state: Mutex<State>,
+    /// Set with [`Shown::refused`], for those who ask often.
+    is_refused: AtomicBool,
     /// What others may see, so that they need not wait for a tree that is being read.
     shown: Mutex<Shown>,
 }
@@ -55,7 +63,10 @@ struct Shared {
 #[derive(Default, Clone)]
 struct Shown {
     checkpoint: Option<SignedCheckpoint>,
-    binding: Option<Binding>,
+    /// The newest checkpoint that others co-signed, and the bindings of their keys.
+    cosigned: Option<(SignedCheckpoint, Vec<Binding>)>,
+    /// Of the keys of this log, as far as they are bound.
+    bindings: Vec<Binding>,
     refused: Option<LogError>,
 }
 
@@ -65,7 +76,7 @@ struct State {
     is_checked: bool,
 }
 
-/// What a fact of kind *checkpoint key* says.
+/// What a fact of kind *checkpoint key* says, about the key that signs checkpoints or the one that co-signs them.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BoundCheckpointKey {
     /// The verifier key, `name+id+key`.
@@ -111,28 +122,42 @@ impl Ledger {
             log_id: home.id,
         };
         let checkpoint = read_checkpoint(home)?;
-        let signer = NoteSigner::new(origin.key_name(), key(home, master, checkpoint.is_none())?);
+        let signer = NoteSigner::new(
+            origin.key_name(),
+            key(home, master, CHECKPOINT_KEY, checkpoint.is_none())?,
+        );
+        let cosigner = Cosigner::new(witness_name(server), key(home, master, WITNESS_KEY, true)?);
         if let Some(kept) = &checkpoint {
             kept.verify(signer.verifier(), &[])
                 .map_err(|error| LogError::damaged(&home.layout.checkpoint(), error))?;
         }
-        let path = home.layout.checkpoint_binding();
-        let binding = read(home, &path)?.map(|bytes| Binding::from_json(&bytes));
-        // One that does not read, or is of another key, is signed anew.
-        let binding = binding
-            .and_then(Result::ok)
-            .filter(|binding| binding.statement.key() == signer.verifier());
+        let mut bindings = Vec::new();
+        for key in [signer.verifier(), cosigner.verifier()] {
+            // One that does not read, or is of another key, is signed anew.
+            let kept = read(home, &home.layout.binding(name_of(key)))?;
+            let kept = kept.and_then(|bytes| Binding::from_json(&bytes).ok());
+            bindings.extend(kept.filter(|binding| binding.statement.key() == key));
+        }
+        // What is not readable of it is shown to others again.
+        let cosigned = read(home, &home.layout.cosigned())?
+            .and_then(|bytes| SignedCheckpoint::parse(&bytes).ok())
+            .filter(|kept| kept.verify(signer.verifier(), &[]).is_ok());
+        let witnesses = read(home, &home.layout.witnesses())?.map(|bytes| parse_bindings(&bytes));
+        let cosigned = cosigned.map(|kept| (kept, witnesses.unwrap_or_default()));
         let tree = Tree::open(home, checkpoint.as_ref().map_or(0, |kept| kept.claimed().size()))?;
         Ok(Self(Arc::new(Shared {
             home: home.clone(),
             signer,
+            cosigner,
+            is_refused: AtomicBool::new(false),
             state: Mutex::new(State {
                 tree,
                 is_checked: checkpoint.is_none(),
             }),
             shown: Mutex::new(Shown {
                 checkpoint,
-                binding,
+                cosigned,
+                bindings,
                 refused: None,
             }),
         })))
@@ -144,6 +169,20 @@ impl Ledger {
 
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.0.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the log still goes on from what was signed; asked for every message.
+    pub(super) fn check(&self) -> Result<(), LogError> {
+        if !self.0.is_refused.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.shown().refused.clone().map_or(Ok(()), Err)
+    }
+
+    fn refuse(&self, error: LogError) -> LogError {
+        let first = self.shown().refused.get_or_insert(error).clone();
+        self.0.is_refused.store(true, Ordering::Relaxed);
+        first
     }
 
     /// Takes in what is synced and signs it, if it is more than was signed.
@@ -163,10 +202,10 @@ impl Ledger {
         }
         state.tree.advance(reader)?;
         if let Some(kept) = kept.as_ref().filter(|_| !state.is_checked)
-            && let Err(error) = self.check(&mut state.tree, kept.claimed(), reader)
+            && let Err(error) = self.compare(&mut state.tree, kept.claimed(), reader)
         {
             if matches!(error, LogError::Contradiction { .. }) {
-                self.shown().refused = Some(error.clone());
+                self.refuse(error.clone());
             }
             return Err(error);
         }
@@ -188,7 +227,7 @@ impl Ledger {
     }
 
     /// The leaves against what was signed over them. Kept hashes that do not fit are not believed a second time.
-    fn check(&self, tree: &mut Tree, signed: &Checkpoint, reader: &Reader) -> Result<(), LogError> {
+    fn compare(&self, tree: &mut Tree, signed: &Checkpoint, reader: &Reader) -> Result<(), LogError> {
         let size = signed.size();
         if tree.size() < size {
             let entries = tree.size();
@@ -214,11 +253,14 @@ impl Ledger {
             return Err(LogError::NotFound { number });
         }
         let mut state = self.state();
-        let signed = self
-            .shown()
-            .checkpoint
-            .clone()
-            .filter(|kept| state.is_checked && kept.claimed().size() > number);
+        let shown = self.shown().clone();
+        let covers = |kept: &SignedCheckpoint| state.is_checked && kept.claimed().size() > number;
+        // What others signed too says more than what is newer.
+        let signed = shown
+            .cosigned
+            .map(|(kept, _)| kept)
+            .filter(covers)
+            .or(shown.checkpoint.filter(covers));
         let checkpoint = match signed {
             Some(checkpoint) => checkpoint,
             None => self
@@ -240,11 +282,27 @@ impl Ledger {
         }
     }
 
+    fn replace(&self, path: &std::path::Path, bytes: &[u8]) -> Result<(), LogError> {
+        disk::replace(&*self.0.home.disk, path, bytes).map_err(LogError::io("could not write", path))
+    }
+
     fn keep_binding(&self, binding: Binding) -> Result<(), LogError> {
-        let path = self.0.home.layout.checkpoint_binding();
-        disk::replace(&*self.0.home.disk, &path, &binding.to_json())
-            .map_err(LogError::io("could not write", &path))?;
-        self.shown().binding = Some(binding);
+        let path = self.0.home.layout.binding(name_of(binding.statement.key()));
+        self.replace(&path, &binding.to_json())?;
+        let mut shown = self.shown();
+        shown
+            .bindings
+            .retain(|kept| kept.statement.key() != binding.statement.key());
+        shown.bindings.push(binding);
+        Ok(())
+    }
+
+    fn keep_cosigned(&self, cosigned: SignedCheckpoint, witnesses: Vec<Binding>) -> Result<(), LogError> {
+        let layout = &self.0.home.layout;
+        // A crash between the two: a co-signature is not told until the next one is kept.
+        self.replace(&layout.witnesses(), &write_bindings(&witnesses))?;
+        self.replace(&layout.cosigned(), &cosigned.to_bytes())?;
+        self.shown().cosigned = Some((cosigned, witnesses));
         Ok(())
     }
 
@@ -256,15 +314,48 @@ impl Ledger {
         let mut state = self.state();
         state.tree.begin_anew();
         state.tree.advance(reader)?;
-        self.check(&mut state.tree, kept.claimed(), reader)?;
+        self.compare(&mut state.tree, kept.claimed(), reader)?;
         Ok(Some(kept))
     }
 }
 
-/// The key of the log, or the first one. It never leaves its file unsealed.
-fn key(home: &Home, master: &MasterKey, may_make: bool) -> Result<Ed25519Key, LogError> {
-    let path = home.layout.checkpoint_key();
-    let label = format!("kontor/log/checkpoint-key/1 {}", hex(&home.id));
+/// Names of the two keys, in files and labels.
+const CHECKPOINT_KEY: &str = "checkpoint";
+const WITNESS_KEY: &str = "witness";
+
+fn name_of(key: &VerifierKey) -> &'static str {
+    match key.kind() {
+        SignatureKind::Ed25519 => CHECKPOINT_KEY,
+        SignatureKind::Cosignature => WITNESS_KEY,
+    }
+}
+
+/// Bindings from a JSON array; those that do not read are left out.
+pub(crate) fn parse_bindings(bytes: &[u8]) -> Vec<Binding> {
+    let values: Vec<serde_json::Value> = serde_json::from_slice(bytes).unwrap_or_default();
+    values
+        .iter()
+        .filter_map(|value| Binding::from_json(value.to_string().as_bytes()).ok())
+        .collect()
+}
+
+/// Bindings as a JSON array.
+pub(crate) fn write_bindings(bindings: &[Binding]) -> Vec<u8> {
+    let mut array = vec![b'['];
+    for binding in bindings {
+        if array.len() > 1 {
+            array.push(b',');
+        }
+        array.extend(binding.to_json());
+    }
+    array.extend(b"]\n");
+    array
+}
+
+/// A key of the log, or the first one. It never leaves its file unsealed.
+fn key(home: &Home, master: &MasterKey, name: &str, may_make: bool) -> Result<Ed25519Key, LogError> {
+    let path = home.layout.ledger_key(name);
+    let label = format!("kontor/log/{name}-key/1 {}", hex(&home.id));
     if let Some(sealed) = read(home, &path)? {
         let seed = master
             .open(&label, &sealed)
@@ -291,9 +382,39 @@ impl MessageLog {
         self.ledger.shown().checkpoint.clone()
     }
 
-    /// The key that signs the checkpoints of this log.
-    pub fn checkpoint_key(&self) -> VerifierKey {
-        self.ledger.0.signer.verifier().clone()
+    /// The keys of this log: the one that signs its checkpoints, and the one that co-signs those of others.
+    pub fn ledger_keys(&self) -> [VerifierKey; 2] {
+        let Shared { signer, cosigner, .. } = &*self.ledger.0;
+        [signer.verifier().clone(), cosigner.verifier().clone()]
+    }
+
+    /// The newest checkpoint that others co-signed, and the bindings of their keys.
+    pub fn cosigned_checkpoint(&self) -> Option<(SignedCheckpoint, Vec<Binding>)> {
+        self.ledger.shown().cosigned.clone()
+    }
+
+    /// Co-signs a checkpoint of another log, which is on disk here by now.
+    pub fn cosign(&self, accepted: &Accepted, second: u64) -> NoteSignature {
+        accepted.cosign(&self.ledger.0.cosigner, second)
+    }
+
+    /// Keeps what others co-signed.
+    pub async fn keep_cosigned(
+        &self,
+        cosigned: SignedCheckpoint,
+        witnesses: Vec<Binding>,
+    ) -> Result<(), LogError> {
+        self.beside(move |ledger, _| ledger.keep_cosigned(cosigned, witnesses))
+            .await
+    }
+
+    /// Somebody has seen more of this log than there is: nothing is signed any more.
+    pub fn refuse_behind(&self, seen: u64) -> LogError {
+        let behind = LogError::Behind {
+            entries: self.stats().entries,
+            signed: seen,
+        };
+        self.ledger.refuse(behind)
     }
 
     /// Why no checkpoint is signed any more: the leaves are not those that were signed.
@@ -301,13 +422,13 @@ impl MessageLog {
         self.ledger.shown().refused.clone()
     }
 
-    /// The member's signature over that key, once there is one.
-    pub fn checkpoint_binding(&self) -> Option<Binding> {
-        self.ledger.shown().binding.clone()
+    /// The member's signatures over those keys, as far as there are any.
+    pub fn ledger_bindings(&self) -> Vec<Binding> {
+        self.ledger.shown().bindings.clone()
     }
 
-    /// Records and keeps the member's signature over the key. The entry comes first: what is shown stands in the log.
-    pub async fn bind_checkpoint_key(&self, binding: Binding) -> Result<(), LogError> {
+    /// Records and keeps the member's signature over a key. The entry comes first: what is shown stands in the log.
+    pub async fn bind_ledger_key(&self, binding: Binding) -> Result<(), LogError> {
         let said = BoundCheckpointKey {
             key: binding.statement.key().to_string(),
             member: binding.statement.member().to_string(),

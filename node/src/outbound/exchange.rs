@@ -146,6 +146,9 @@ async fn course(
         ..draft(handles, request)
     };
     handles.record(entry, &signed, received.body.as_ref()).await?;
+    if handles.registry.own() != Some(request.client()) {
+        handles.partners.note(request.service().provider().member());
+    }
     Ok(released(handles, request, &response, received.body.as_ref()))
 }
 

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 pub const INSTANCE: &str = "TEST";
 /// The subsystem that every member has.
 pub const SUBSYSTEM: &str = "antrag";
+/// The subsystem of every member in whose name its node shows checkpoints.
+pub const LEDGER: &str = "ledger";
 /// The service that takes applications.
 pub const SERVICE: &str = "intake";
 
@@ -58,6 +60,11 @@ impl Member {
     /// Identifier of its subsystem.
     pub fn client(&self) -> String {
         format!("{}/{SUBSYSTEM}", self.id())
+    }
+
+    /// Identifier of the subsystem of its node.
+    pub fn ledger(&self) -> String {
+        format!("{}/{LEDGER}", self.id())
     }
 
     /// Identifier of its server.

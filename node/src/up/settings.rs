@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::layout::{INSTANCE, Layout, MEMBERS, Member, SERVICE, SUBSYSTEM};
+use super::layout::{INSTANCE, LEDGER, Layout, MEMBERS, Member, SERVICE, SUBSYSTEM};
 use super::prepare::PROFILE;
 
 const WRITTEN: &str = "\
@@ -51,6 +51,10 @@ tls12 = "gcm"
 anchor = "anchor.xml"
 refresh_seconds = 60
 
+[transparency]
+# In this name the node shows its checkpoints to the others, and co-signs theirs.
+client = "{ledger}"
+
 [stop]
 grace_seconds = 5
 
@@ -78,6 +82,7 @@ timeout_seconds = 60
         ocsp = listen(5577),
         health = listen(9100),
         client = member.client(),
+        ledger = member.ledger(),
         url = layout.applications_url(member),
     );
     // The first municipality may hand in at the two others; nobody else may do anything.
@@ -149,7 +154,7 @@ description = "Chambers and associations"
     for member in MEMBERS {
         let _ = write!(
             text,
-            "\n[[member]]\nid = \"{}\"\nname = \"{}\"\nsubsystems = [\"{SUBSYSTEM}\"]\n",
+            "\n[[member]]\nid = \"{}\"\nname = \"{}\"\nsubsystems = [\"{SUBSYSTEM}\", \"{LEDGER}\"]\n",
             member.id(),
             member.name
         );
@@ -158,12 +163,13 @@ description = "Chambers and associations"
         let _ = write!(
             text,
             "\n[[server]]\nowner = \"{}\"\ncode = \"{}\"\naddress = \"{}\"\n\
-             authentication_certificates = [\"../{}/keys/auth.pem\"]\nclients = [\"{}\"]\n",
+             authentication_certificates = [\"../{}/keys/auth.pem\"]\nclients = [\"{}\", \"{}\"]\n",
             member.id(),
             member.server,
             layout.node(index, 0).ip(),
             member.code,
-            member.client()
+            member.client(),
+            member.ledger()
         );
     }
     text

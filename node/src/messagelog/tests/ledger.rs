@@ -64,10 +64,10 @@ async fn all_proven(log: &MessageLog, checkpoint: &SignedCheckpoint) {
         tree.push(leaf);
         let proof = log.prove(number).await.unwrap();
         assert_eq!(&proof.checkpoint, checkpoint);
-        proof.verify(&leaf, &log.checkpoint_key(), &[]).unwrap();
+        proof.verify(&leaf, &log.ledger_keys()[0], &[]).unwrap();
         assert!(
             proof
-                .verify(&leaf_hash(b"another leaf"), &log.checkpoint_key(), &[])
+                .verify(&leaf_hash(b"another leaf"), &log.ledger_keys()[0], &[])
                 .is_err()
         );
     }
