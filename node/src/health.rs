@@ -100,7 +100,15 @@ impl Health {
 
     fn log_check(&self) -> Check {
         let (ok, text) = match self.log.check() {
-            Ok(()) => (true, "takes entries".to_owned()),
+            Ok(()) => match self.log.damage().first() {
+                None => (true, "takes entries".to_owned()),
+                Some(damage) => (
+                    false,
+                    format!(
+                        "takes entries, but old ones are damaged: {damage}; `kontor log check` says what to do"
+                    ),
+                ),
+            },
             Err(error) => (false, error.to_string()),
         };
         Check {

@@ -36,6 +36,8 @@ mod purge;
 mod index;
 mod search;
 mod show;
+mod check;
+mod background;
 mod housekeeper;
 mod sequencer;
 mod export;
@@ -44,6 +46,7 @@ mod control;
 #[cfg(test)]
 mod tests;
 
+pub use check::{CheckOrder, CheckReport, Finding, check_unowned};
 pub use content::{ContentFile, ContentReader, ContentWriter};
 pub use control::hold::{HoldOrder, ToldHold};
 pub use control::{
@@ -89,6 +92,7 @@ use crate::{
     },
     disk::Disk,
 };
+use background::Damage;
 use content::ContentStore;
 use draft::Draft;
 use exchange::Abandoned;
@@ -183,6 +187,10 @@ pub struct MessageLog {
     schedule: Arc<Schedule>,
     clock: SharedClock,
     marks: Marks,
+    /// What the background check found.
+    damage: Damage,
+    /// While it lives the background check goes on.
+    _open: Arc<()>,
     /// One purge at a time.
     purging: Arc<Mutex<()>>,
     origin: Origin,
@@ -226,7 +234,7 @@ impl MessageLog {
         recovery::prepare(&*disk, &layout)?;
         let now = clock.now();
         let home = identity::open(Arc::clone(&disk), layout.clone(), &master, &server, test, now)?;
-        let recovered = recovery::recover(&home)?;
+        let mut recovered = recovery::recover(&home)?;
         ledger::refuse_behind(&home, recovered.as_ref().map_or(0, |found| found.next))?;
         let ledger = Ledger::open(&home, &master, &server)?;
         let marks = Marks::load(
@@ -234,6 +242,9 @@ impl MessageLog {
             recovered.as_ref().map_or(&[], |found| &found.sealed_firsts),
         )?;
         marks.extend(recovered.iter().flat_map(|found| found.marks.iter().copied()));
+        let (damage, open) = (Damage::default(), Arc::new(()));
+        let unread = recovered.as_mut().map(|found| std::mem::take(&mut found.unread));
+        background::check(&home, unread.unwrap_or_default(), &damage, Arc::downgrade(&open))?;
         let status = Status::new(Arc::clone(&disk), dir, settings.reserve);
         let content = ContentStore {
             disk: Arc::clone(&disk),
@@ -305,6 +316,8 @@ impl MessageLog {
             schedule: Arc::new(settings.schedule),
             clock,
             marks,
+            damage,
+            _open: open,
             purging: Arc::default(),
             origin,
             home,
@@ -399,6 +412,11 @@ impl MessageLog {
         self.status.check()?;
         self.ledger.check()?;
         self.status.room()
+    }
+
+    /// Damage that was found in old segments since the start, a sentence for each.
+    pub fn damage(&self) -> Vec<String> {
+        self.damage.found()
     }
 
     /// Reads what is synced now.

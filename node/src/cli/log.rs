@@ -2,6 +2,7 @@
 //! the log, and `progress` how they say how far they are.
 
 mod access;
+mod check;
 mod export;
 mod filter;
 mod hold;
@@ -17,6 +18,9 @@ use clap::Subcommand;
 /// Commands on the message log.
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Read every file of the log and say what is wrong with it
+    #[command(long_about = check::LONG_ABOUT)]
+    Check(check::Check),
     /// Write the evidence of logged messages as ASiC-E containers
     #[command(long_about = export::LONG_ABOUT)]
     Export(Box<export::Export>),
@@ -37,6 +41,7 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Check(check) => check.run(),
             Self::Export(export) => export.run(),
             Self::Hold(hold) => hold.run(),
             Self::Purge(purge) => purge.run(),

@@ -406,6 +406,12 @@ impl ContentFile {
     }
 }
 
+/// Bytes of the file of a body of this length.
+pub(crate) fn file_length(length: u64) -> u64 {
+    let chunks = length.div_ceil(CHUNK as u64).max(1);
+    CONTENT_HEADER as u64 + length + chunks * TAG as u64
+}
+
 /// Reads a body chunk by chunk and checks each; blocking.
 pub(crate) struct ChunkReader {
     file: Arc<dyn DiskFile>,
@@ -417,6 +423,11 @@ pub(crate) struct ChunkReader {
 }
 
 impl ChunkReader {
+    /// Bytes of the file.
+    pub(crate) fn file_length(&self) -> std::io::Result<u64> {
+        self.file.len()
+    }
+
     /// The next chunk, `None` after the last.
     pub(crate) fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, LogError> {
         let chunk = CHUNK as u64;

@@ -12,6 +12,8 @@
 //! < {"shown":{"number":7,"body_bytes":70000,…}}     then the bytes of the body, if they were asked for
 //! < {"entry":{"number":7,"name":"…","at":…,"message":512,"signatures":7000,"chain_result":600,"chain":1500,
 //!    "companion":900,"body":70000,"notes":[]}}      then the bytes of each in this order; null for what is not there
+//! > {"op":"check","deep":true}                    then progress, and
+//! < {"checked":{"findings":[…],"notes":[],"entries":9,…}}
 //! > {"op":"hold","order":{"numbers":{"numbers":"3-9","ground":"…"}}}     or "query_id", "release", "list"
 //! < {"hold":{"entry":7,"entries":7,"numbers":"3-9","ground":"…","who":"uid:1000"}}
 //! > {"op":"purge","ground":"…","dry_run":true}
@@ -24,6 +26,7 @@
 //! A command is a variant of `Question`, and a file here that owns its fields, its answer and its asking method.
 
 pub(super) mod client;
+pub(super) mod check;
 pub(super) mod export;
 pub(super) mod hold;
 pub(super) mod purge;
@@ -52,7 +55,7 @@ use tokio::{
 };
 
 use super::{
-    MessageLog, Pieces, PurgeReport,
+    CheckReport, MessageLog, Pieces, PurgeReport,
     error::LogError,
     show::{FoundEntry, ShownEntry},
 };
@@ -71,6 +74,7 @@ const PROGRESS: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 enum Question {
+    Check(check::Check),
     Export(export::Export),
     Hold(hold::HoldQuestion),
     Purge(purge::Purge),
@@ -96,6 +100,7 @@ enum Answer {
     },
     Shown(Box<ShownEntry>),
     Entry(export::Announced),
+    Checked(CheckReport),
     Hold(hold::ToldHold),
     Purged(PurgeReport),
     Error {
@@ -206,6 +211,7 @@ impl MessageLog {
         let mut side = Side { output, who };
         match serde_json::from_slice(&line) {
             Ok(Question::Export(export)) => export.answer(self, timestamper, &mut side).await?,
+            Ok(Question::Check(check)) => check.answer(self, &mut side).await?,
             Ok(Question::Hold(hold)) => hold.answer(self, &mut side).await?,
             Ok(Question::Purge(purge)) => purge.answer(self, &mut side).await?,
             Ok(Question::Search(search)) => search.answer(self, &mut side).await?,

@@ -107,6 +107,25 @@ pub(crate) fn open(
     }
 }
 
+/// The log that lies here, read and not written.
+pub(crate) fn known(disk: Arc<dyn Disk>, layout: Layout, master: &MasterKey) -> Result<Home, LogError> {
+    let path = layout.identity();
+    let text = disk::read_all(&*disk, &path, LIMIT).map_err(LogError::io("could not read", &path))?;
+    let (id, _, check) =
+        parse(&text).ok_or_else(|| LogError::damaged(&path, "it is not the identity of a log"))?;
+    match master.open(LABEL, check) {
+        Ok(opened) if opened[..] == id => Ok(Home {
+            disk,
+            layout,
+            id,
+            purges: Arc::default(),
+        }),
+        _ => Err(LogError::WrongKey {
+            path: layout.data().display().to_string(),
+        }),
+    }
+}
+
 fn parse(text: &[u8]) -> Option<([u8; 32], &str, &[u8])> {
     let marker = b"\nkey-check\n";
     let at = text.windows(marker.len()).position(|window| window == marker)?;

@@ -18,7 +18,7 @@ const MAGIC: &[u8; 8] = b"KONTMRK1";
 const HEADER: usize = 8 + 4 + 4 + 32 + 8 + 8;
 const MARK: usize = 8 + 1 + 8 + 8;
 /// Ten marks a day for a thousand years.
-const LIMIT: usize = HEADER + 4 + 4_000_000 * MARK;
+pub(crate) const LIMIT: usize = HEADER + 4 + 4_000_000 * MARK;
 
 /// One of these entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

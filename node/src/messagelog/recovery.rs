@@ -19,7 +19,7 @@ use super::{
     segment::{self, Segment},
 };
 
-/// Sealed segments are read again at start up to so many bytes, newest first. Older ones are checked when they are read.
+/// Sealed segments are read again at start up to so many bytes, newest first; older ones in the background.
 const VERIFIED: u64 = 64 * 1024 * 1024;
 
 /// The state in which the last process left the log.
@@ -33,6 +33,8 @@ pub(crate) struct Recovered {
     pub(crate) sealed: bool,
     pub(crate) open: OpenRequests,
     pub(crate) segments: Vec<u64>,
+    /// Sealed segments that were not read to their last byte.
+    pub(crate) unread: Vec<Segment>,
     /// First numbers of the leaf files.
     pub(crate) sealed_firsts: Vec<u64>,
     /// Marks in the last segment.
@@ -127,10 +129,7 @@ pub(crate) fn recover(home: &Home) -> Result<Option<Recovered>, LogError> {
         ));
     }
     let mut budget = VERIFIED;
-    for sealed in unread.iter().rev() {
-        if budget < sealed.length {
-            break;
-        }
+    while let Some(sealed) = unread.pop_if(|sealed| sealed.length <= budget) {
         budget -= sealed.length;
         let end = sealed.scan(&mut |_| Ok(()))?;
         if !end.sealed {
@@ -142,6 +141,7 @@ pub(crate) fn recover(home: &Home) -> Result<Option<Recovered>, LogError> {
     }
     let segment = Segment::open(disk, layout, &home.id, last)?;
     let mut recovered = read_last(segment)?;
+    recovered.unread = unread;
     recovered.segments = segments.into_iter().collect();
     // Copies made just now are among them.
     recovered.sealed_firsts = numbers(home, &layout.leaves(), ".leaf")?.into_iter().collect();
@@ -207,6 +207,7 @@ fn read_last(segment: Segment) -> Result<Recovered, LogError> {
         sealed: end.sealed,
         open,
         segments: Vec::new(),
+        unread: Vec::new(),
         sealed_firsts: Vec::new(),
         marks,
     })

@@ -115,6 +115,7 @@ impl Sequencer {
                         sealed: false,
                         open,
                         segments: vec![0],
+                        unread: Vec::new(),
                         sealed_firsts: Vec::new(),
                         marks: Vec::new(),
                     },

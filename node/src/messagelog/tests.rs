@@ -1,6 +1,7 @@
 //! What the log promises, seen from its handle, on a disk that records and fails.
 
 mod bed;
+mod check;
 mod crash;
 mod damage;
 mod exchange;

@@ -42,6 +42,20 @@ pub(crate) struct KeyName {
 }
 
 impl KeyName {
+    /// The name in the name of a file.
+    fn parse(file: &str) -> Option<Self> {
+        let mut pieces = file.strip_suffix(".key")?.split('.');
+        let class = pieces.next()?;
+        let name = Self {
+            class: [BlobClass::Head, BlobClass::Body, BlobClass::Evidence]
+                .into_iter()
+                .find(|known| known.name() == class)?,
+            retention: pieces.next()?.parse().ok()?,
+            period: pieces.next()?.parse().ok()?,
+        };
+        (name.file() == file).then_some(name)
+    }
+
     fn file(&self) -> String {
         format!("{}.{}.{:06}.key", self.class.name(), self.retention, self.period)
     }
@@ -200,6 +214,15 @@ impl KeyRing {
         overwrite(&*old).map_err(failed())?;
         self.trees.retain(|(held, _)| held != name);
         Ok(true)
+    }
+
+    /// Opens and reads one key file, by its name; the reason when that fails.
+    pub(crate) fn open_file(&self, file: &str) -> Result<(), String> {
+        let name = KeyName::parse(file).ok_or("its name is not that of a key file")?;
+        match self.load(&name) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// Drops what is held when a purge changed a key file since.
