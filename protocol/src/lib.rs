@@ -28,3 +28,4 @@ pub mod access;
 pub mod log;
 pub mod container;
 pub mod archive;
+pub mod package;

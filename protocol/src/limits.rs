@@ -126,3 +126,12 @@ pub const CHECKPOINT_REQUEST: usize = NOTE + 64 * 64;
 pub const LOG_PROOF: usize = 2 * NOTE;
 /// The statement that binds a key of the transparency log to a member.
 pub const BINDING_STATEMENT: usize = 8 * 1024;
+
+// --- Evidence packages
+
+/// Files of a package, its manifest counted in.
+pub const PACKAGE_FILES: usize = 10_000;
+/// The manifest of a package.
+pub const PACKAGE_MANIFEST: usize = 4 * 1024 * 1024;
+/// A package with all its files inflated.
+pub const PACKAGE: u64 = 8 * 1024 * 1024 * 1024;

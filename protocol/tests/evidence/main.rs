@@ -9,5 +9,6 @@ mod archive;
 mod batch;
 mod container;
 mod inclusion;
+mod package;
 mod speed;
 mod world;
