@@ -1,7 +1,13 @@
-//! `kontor verify`: judges evidence containers offline, by a configuration that the one who asks decides to trust.
+//! `kontor verify`: judges evidence containers, archives and packages offline, by a configuration that the one who asks decides to
+//! trust.
 //!
-//! Owns arguments, files, and exit codes; the judgement is [`kontor_protocol::container::check`]. Needs neither a
-//! node nor the network, and no file but those named on the command line and the companions beside them.
+//! Owns arguments, files, and exit codes; the judgement is [`kontor_protocol::container::check`], and for archives
+//! [`kontor_protocol::archive`], for packages [`kontor_protocol::package`] besides. Needs neither a node nor the network, and no file but those named on the
+//! command line and the companions beside them.
+
+mod archive;
+mod bundle;
+mod package;
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -20,7 +26,7 @@ use serde::Serialize;
 use crate::globalconf;
 
 pub(super) const LONG_ABOUT: &str = "\
-Check evidence containers (ASiC-E, *.asice) offline.
+Check evidence containers (ASiC-E, *.asice), archives of a message log (mlog-*.zip) and evidence packages offline.
 
 For each file the report says who signed what and when, whether that holds, and why not. Nothing is asked of any node \
 or network: who is believed stands in the directory given by --trust, a copy of a global configuration \
@@ -33,6 +39,15 @@ besides whether the proof is still sound then.
 
 If NAME.leaf.json lies beside NAME.asice it is checked too: it ties the message to its entry in a node's log.
 
+An archive holds containers and continues the archive before it by a chain of digests. Name all archives, or the \
+directory they are in: they are put into order, and each container in them is judged. Say --first if the chain must begin \
+with the first archive of all, or --previous DIGEST with the digest that the last check ended with; without either, an \
+archive whose predecessor is not there is incomplete. Encrypted archives (*.gpg) must be decrypted before.
+
+An evidence package (a ZIP file with manifest.json) holds containers, their companions and a global configuration. Every \
+file is compared with the manifest, every container is judged. Without --trust the configuration in the package is used: \
+that proves only that the package fits together, and the verdict is undecided at best.
+
 Verdicts: valid; invalid (cryptography fails, parts contradict each other, the archive is damaged); incomplete (what is \
 there holds, but a time-stamp or a part is missing); undecided (DIR does not know an authority or instance).
 
@@ -41,16 +56,22 @@ Exit code: that of the worst file: 0 valid, 1 invalid, 2 incomplete or undecided
 /// Arguments of `kontor verify`.
 #[derive(Args)]
 pub(super) struct Verify {
-    /// Evidence containers
+    /// Evidence containers, archives, packages, or directories with them
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Directory of the global configuration to trust
+    /// Directory of the global configuration to trust; needed but for packages
     #[arg(long, value_name = "DIR")]
-    trust: PathBuf,
+    trust: Option<PathBuf>,
     /// Instant to judge by where there is no time-stamp, such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "INSTANT", value_parser = instant)]
     at: Option<UnixTime>,
-    /// Write one JSON object a line for each file
+    /// Chains of archives must begin with a first archive
+    #[arg(long, conflicts_with = "previous")]
+    first: bool,
+    /// Digest that the earliest archive must continue
+    #[arg(long, value_name = "DIGEST")]
+    previous: Option<String>,
+    /// Write one JSON object a line for each container and archive
     #[arg(long)]
     json: bool,
 }
@@ -68,23 +89,27 @@ struct Line<'a> {
 
 impl Verify {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let trust = match self.trusted() {
-            Ok(trust) => trust,
+        let asked = self.files().and_then(|files| Ok((files, self.trusted()?)));
+        let (files, trust) = match asked {
+            Ok(asked) => asked,
             Err(error) => return super::refuse(&error),
         };
-        for problem in trust.problems() {
+        for problem in trust.iter().flat_map(TrustSet::problems) {
             super::note(problem);
         }
-        let mut worst = Verdict::Valid;
-        for file in self
-            .files
-            .iter()
-            .filter(|file| !self.is_companion_of_another(file))
-        {
-            let report = judge(file, &trust, self.at);
-            worst = worst.max(report.verdict);
-            super::print(&self.shown(file, &report)?)?;
-        }
+        let (packages, others): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| package::is_package(file));
+        let (archives, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|file| is_archive(file));
+        let mut worst = match &trust {
+            Some(trust) => self.containers_and_archives(&others, &archives, trust)?,
+            None if others.is_empty() && archives.is_empty() => Verdict::Valid,
+            None => {
+                let text =
+                    "say --trust DIR: the global configuration by which containers and archives are judged";
+                return super::refuse(&anyhow!(text));
+            }
+        };
+        worst = worst.max(self.packages(&packages, trust.as_ref())?);
         Ok(ExitCode::from(match worst {
             Verdict::Valid => 0,
             Verdict::Invalid => 1,
@@ -92,32 +117,95 @@ impl Verify {
         }))
     }
 
-    /// The configuration to judge by, once it is clear that there is something to judge.
-    fn trusted(&self) -> anyhow::Result<TrustSet> {
-        if let Some(file) = self.files.iter().find(|file| !file.is_file()) {
-            bail!("{} is no file", file.display());
+    /// The files that were named, and those in the directories that were named.
+    fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        for path in &self.files {
+            if !path.is_dir() {
+                if !path.is_file() {
+                    bail!("{} is no file", path.display());
+                }
+                files.push(path.clone());
+                continue;
+            }
+            let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
+            let inside: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
+            let mut inside = inside.with_context(|| path.display().to_string())?;
+            inside.retain(|file| file.is_file() && file.extension().is_some_and(is_evidence));
+            if inside.is_empty() {
+                bail!(
+                    "{} has neither containers (*.asice) nor archives (*.zip)",
+                    path.display()
+                );
+            }
+            inside.sort();
+            files.append(&mut inside);
         }
-        globalconf::stored(&self.trust)
-            .map_err(|reason| anyhow!("{} cannot be used: {reason}", self.trust.display()))
+        Ok(files)
     }
 
-    /// `NAME.leaf.json` on the command line, as `DIR/*` puts it there, is judged with its container.
-    fn is_companion_of_another(&self, file: &Path) -> bool {
-        let name = file.to_str().and_then(|name| name.strip_suffix(".leaf.json"));
-        name.is_some_and(|name| self.files.contains(&PathBuf::from(format!("{name}.asice"))))
+    fn containers_and_archives(
+        &self,
+        containers: &[PathBuf],
+        archives: &[PathBuf],
+        trust: &TrustSet,
+    ) -> anyhow::Result<Verdict> {
+        let mut worst = Verdict::Valid;
+        for file in containers
+            .iter()
+            .filter(|file| !is_companion_of(file, containers))
+        {
+            let report = judge(file, trust, self.at);
+            worst = worst.max(report.verdict);
+            super::print(&self.shown(file, &report)?)?;
+        }
+        Ok(worst.max(self.archives(archives, trust)?))
+    }
+
+    fn trusted(&self) -> anyhow::Result<Option<TrustSet>> {
+        let Some(dir) = &self.trust else {
+            return Ok(None);
+        };
+        let trust = globalconf::stored(dir);
+        trust
+            .map(Some)
+            .map_err(|reason| anyhow!("{} cannot be used: {reason}", dir.display()))
     }
 
     fn shown(&self, file: &Path, report: &Report) -> anyhow::Result<String> {
-        let name: String = file
-            .to_string_lossy()
-            .chars()
-            .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
-            .collect();
+        let name = shown(file);
         if self.json {
             return Ok(serde_json::to_string(&Line { file: &name, report })? + "\n");
         }
         Ok(format!("{name}: {}\n", report.in_words()))
     }
+}
+
+/// Extensions of what is looked at in a directory.
+fn is_evidence(extension: &std::ffi::OsStr) -> bool {
+    ["asice", "gpg", "zip"].iter().any(|known| extension == *known)
+}
+
+/// Archives have a `linkinginfo`; a file that only has the name of an archive is judged as one and told what it lacks.
+fn is_archive(file: &Path) -> bool {
+    let named = file
+        .extension()
+        .is_some_and(|extension| extension == "gpg" || extension == "zip");
+    named || File::open(file).is_ok_and(|file| kontor_protocol::archive::is_archive(BufReader::new(file)))
+}
+
+/// `NAME.leaf.json` on the command line, as `DIR/*` puts it there, is judged with its container.
+fn is_companion_of(file: &Path, others: &[PathBuf]) -> bool {
+    let name = file.to_str().and_then(|name| name.strip_suffix(".leaf.json"));
+    name.is_some_and(|name| others.contains(&PathBuf::from(format!("{name}.asice"))))
+}
+
+/// The name of a file on one line.
+fn shown(file: &Path) -> String {
+    let text = file.to_string_lossy();
+    text.chars()
+        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
+        .collect()
 }
 
 /// Judges one file. A file that cannot be read is no evidence either way.

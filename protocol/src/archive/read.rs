@@ -199,16 +199,18 @@ impl<R: Read + Seek> Archive<R> {
         let damaged = |e: std::io::Error| ArchiveError::Damaged(e.to_string());
         let mut hasher = Hasher::new(algorithm).map_err(|e| ArchiveError::Damaged(e.to_string()))?;
         let mut file = self.zip.by_index(entry)?;
-        let mut left = limits::CONTAINER;
+        // Whoever chose memory or a file by the stated size must not be given more.
+        let stated = usize::try_from(file.size()).unwrap_or(usize::MAX);
+        let mut left = limits::CONTAINER.min(stated);
         let mut buffer = [0; 16 * 1024];
         loop {
             let read = file.read(&mut buffer).map_err(damaged)?;
             if read == 0 {
                 break;
             }
-            left = left
-                .checked_sub(read)
-                .ok_or(ArchiveError::TooLarge("a container is too large"))?;
+            left = left.checked_sub(read).ok_or(ArchiveError::TooLarge(
+                "a container is too large, or larger than stated",
+            ))?;
             hasher.update(&buffer[..read]);
             out.write_all(&buffer[..read]).map_err(damaged)?;
         }

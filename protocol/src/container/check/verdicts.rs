@@ -6,7 +6,7 @@
 //! [`KEPT`] is begun anew.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use kontor_pki::certificate::Certificate;
 use kontor_pki::crypto::sha256;
@@ -25,8 +25,8 @@ const KEPT: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Verdicts {
     generation: Option<[u8; 32]>,
-    tokens: HashMap<[u8; 32], Rc<TokenVerdict>>,
-    documents: HashMap<[u8; 32], Rc<DocumentRead>>,
+    tokens: HashMap<[u8; 32], Arc<TokenVerdict>>,
+    documents: HashMap<[u8; 32], Arc<DocumentRead>>,
     /// Each from the first instant it was judged at.
     signers: HashMap<([u8; 32], MemberId), (UnixTime, SignerVerdict)>,
 }
@@ -68,14 +68,14 @@ impl Verdicts {
         token: &[u8],
         stamped: &[u8],
         judge: impl FnOnce() -> TokenVerdict,
-    ) -> Rc<TokenVerdict> {
+    ) -> Arc<TokenVerdict> {
         let key = sha256(&[sha256(token), sha256(stamped)].concat());
-        kept(&mut self.tokens, key, || Rc::new(judge()))
+        kept(&mut self.tokens, key, || Arc::new(judge()))
     }
 
-    pub(super) fn document(&mut self, bytes: &[u8]) -> Rc<DocumentRead> {
+    pub(super) fn document(&mut self, bytes: &[u8]) -> Arc<DocumentRead> {
         kept(&mut self.documents, sha256(bytes), || {
-            Rc::new(SignatureDocument::parse(bytes).map(|document| {
+            Arc::new(SignatureDocument::parse(bytes).map(|document| {
                 let value = document.check_value();
                 (document, value)
             }))

@@ -1,0 +1,149 @@
+//! Packages: every file against the manifest, then every container with its companion.
+
+use std::fs::File;
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use kontor_protocol::container::Verdict;
+use kontor_protocol::container::check::{Question, Verdicts};
+use kontor_protocol::package::{Package, PackageError, PackageFault};
+use kontor_protocol::trust::TrustSet;
+use serde::Serialize;
+
+use super::bundle::{BundleReport, judge};
+use super::{Verify, shown};
+
+/// What only a package has.
+#[derive(Serialize)]
+struct Origin {
+    /// By which configuration it was judged: `given` by the one who asks, or that in the `package`.
+    trust: &'static str,
+    /// When it says that it was made.
+    created: Option<String>,
+}
+
+type PackageReport = BundleReport<Origin>;
+
+impl PackageReport {
+    fn fault(&mut self, fault: &PackageFault) {
+        self.refuse(Verdict::Invalid, fault.code(), fault.to_string());
+    }
+
+    fn damaged(&mut self, error: &PackageError) {
+        self.refuse(Verdict::Invalid, error.code(), error.to_string());
+    }
+
+    fn say_origin(&self, json: bool) -> anyhow::Result<()> {
+        let mut sentences = Vec::new();
+        sentences.extend(
+            self.more
+                .created
+                .as_ref()
+                .map(|at| format!("it says that it was made at {at}")),
+        );
+        sentences.push(match self.more.trust {
+            "given" => "judged by the configuration given with --trust".to_owned(),
+            _ => "judged by the configuration in the package itself, which proves only that it fits together"
+                .to_owned(),
+        });
+        self.say(json, &sentences)
+    }
+}
+
+impl Verify {
+    /// Judges packages; gives the worst verdict.
+    pub(super) fn packages(&self, files: &[PathBuf], trust: Option<&TrustSet>) -> anyhow::Result<Verdict> {
+        let mut worst = Verdict::Valid;
+        for file in files {
+            let origin = Origin {
+                trust: if trust.is_some() { "given" } else { "package" },
+                created: None,
+            };
+            let mut report = BundleReport::new(shown(file), "package", origin);
+            match File::open(file) {
+                Ok(opened) => match Package::open(BufReader::new(opened)) {
+                    Ok(package) => self.package(&mut report, package, trust)?,
+                    Err(error) => report.damaged(&error),
+                },
+                Err(error) => {
+                    let text = format!("the file cannot be read: {error}");
+                    report.refuse(Verdict::Undecided, "io_error", text);
+                }
+            }
+            report.say_origin(self.json)?;
+            worst = worst.max(report.verdict);
+        }
+        Ok(worst)
+    }
+
+    fn package(
+        &self,
+        report: &mut PackageReport,
+        mut package: Package<BufReader<File>>,
+        given: Option<&TrustSet>,
+    ) -> anyhow::Result<()> {
+        report.more.created = Some(package.created().to_rfc3339());
+        for fault in package.faults().to_vec() {
+            report.fault(&fault);
+        }
+        match package.changed() {
+            Ok(faults) => faults.iter().for_each(|fault| report.fault(fault)),
+            Err(error) => report.damaged(&error),
+        }
+        let own;
+        let trust = match given {
+            Some(trust) => trust,
+            None => {
+                let configuration = package.configuration().map_err(|e| e.to_string());
+                let read =
+                    configuration.and_then(|files| TrustSet::from_files(files).map_err(|e| e.to_string()));
+                match read {
+                    Ok(trust) => own = trust,
+                    Err(error) => {
+                        let text = format!(
+                            "the configuration in the package cannot be used ({error}); give one with --trust"
+                        );
+                        report.refuse(Verdict::Undecided, "package_configuration", text);
+                        return Ok(());
+                    }
+                }
+                let text = "the configuration in the package says whom to believe, and whoever made the package could have \
+                            made it too; give one from elsewhere with --trust";
+                report.refuse(Verdict::Undecided, "package_trust", text);
+                &own
+            }
+        };
+        let names: Vec<String> = package.containers().map(str::to_owned).collect();
+        if names.is_empty() {
+            report.refuse(
+                Verdict::Incomplete,
+                "package_empty",
+                "there is no container in it",
+            );
+        }
+        let mut verdicts = Verdicts::new();
+        for name in names {
+            let judged = package.companion(&name).and_then(|companion| {
+                let question = Question {
+                    trust,
+                    at: self.at,
+                    companion: companion.as_deref(),
+                };
+                let size = package.size(&name).unwrap_or_default();
+                let io = |e: std::io::Error| PackageError::Damaged(e.to_string());
+                let copy = |mut out: &mut dyn Write| package.file(&name, &mut out);
+                judge(size, &question, &mut verdicts, io, copy)
+            });
+            match judged {
+                Ok((_, container)) => report.container(&name, &container, self.json)?,
+                Err(error) => report.damaged(&error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Packages have a manifest.
+pub(super) fn is_package(file: &Path) -> bool {
+    File::open(file).is_ok_and(|file| kontor_protocol::package::is_package(BufReader::new(file)))
+}
