@@ -105,11 +105,11 @@ impl Cover<'_> {
 const TOOLS: &str = "\
 unzip PACKAGE.zip -d package
 unzip package/containers/NAME.asice -d container && cd container
-openssl ts -verify -token_in -in META-INF/timestamp.tst -data ts-hashchainresult.xml -CAfile ca.pem
+openssl ts -verify -token_in -in META-INF/timestamp.tst -data ts-hashchainresult.xml -CAfile ca.pem -attime SECONDS
 xmlsec1 --verify --enabled-reference-uris empty,same-doc,local,remote \\
   --id-attr:Id http://uri.etsi.org/01903/v1.3.2#:SignedProperties --pubkey-cert-pem signer.pem \\
   --url-map:/sig-hashchainresult.xml sig-hashchainresult.xml META-INF/signatures.xml
-openssl verify -CAfile ca.pem signer.pem";
+openssl verify -CAfile ca.pem -attime SECONDS signer.pem";
 
 fn escaped_lines(text: &str) -> String {
     text.lines().map(escaped).collect::<Vec<_>>().join("\n")
@@ -171,8 +171,8 @@ fn container(
     match &report.time_stamp {
         Some(token) => {
             let by = token.authority.as_deref().unwrap_or(words.unknown_authority);
-            let text = format!("{} – {}", value(&token.gen_time.to_rfc3339()), value(by));
-            row(out, words.existed, &text)?;
+            let (time, seconds) = (value(&token.gen_time.to_rfc3339()), token.gen_time.secs());
+            row(out, words.existed, &format!("{time} ({seconds}) – {}", value(by)))?;
         }
         None => row(out, words.existed, words.no_time_stamp)?,
     }

@@ -1,7 +1,10 @@
 //! Evidence packages: written, read, changed; and a cover sheet that hostile evidence cannot take over.
 
 use std::io::{Cursor, Read as _, Write as _};
+use std::process::Command;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use kontor_pki::crypto::sha512;
 use kontor_pki::ocsp::CertStatus;
 use kontor_protocol::container::{Report, Verdict};
@@ -210,6 +213,89 @@ fn the_cover_says_who_sent_what_to_whom_and_when_in_both_languages() {
         }
         assert_eq!((count("main"), count("h1"), count("script")), (1, 1, 0));
         assert_eq!(count("section"), count("h2"));
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    let text = STANDARD.encode(der);
+    let lines: Vec<_> = text
+        .as_bytes()
+        .chunks(64)
+        .map(|l| std::str::from_utf8(l).unwrap())
+        .collect();
+    format!(
+        "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n",
+        lines.join("\n")
+    )
+}
+
+fn has(tool: &str) -> bool {
+    let there =
+        Command::new(tool).arg("--version").output().is_ok() || Command::new(tool).arg("-v").output().is_ok();
+    if !there {
+        eprintln!("SKIPPED: the command of the cover sheet that needs {tool}");
+    }
+    there
+}
+
+#[test]
+fn the_commands_on_the_cover_sheet_say_what_it_says() {
+    let world = World::new();
+    let container = world.batch_stamped().archive();
+    let report = judge(&container, &world.trust());
+    let seconds = report.time_stamp.as_ref().unwrap().gen_time.secs().to_string();
+    let html = cover(&[("containers/NAME.asice".to_owned(), report)], Language::English);
+    let document = roxmltree::ParsingOptions {
+        allow_dtd: true,
+        ..Default::default()
+    };
+    let document = roxmltree::Document::parse_with_options(&html, document).unwrap();
+    let commands = document
+        .descendants()
+        .filter(|n| n.has_tag_name("pre"))
+        .nth(1)
+        .unwrap();
+    let commands: String = commands
+        .descendants()
+        .filter(|n| n.is_text())
+        .filter_map(|n| n.text())
+        .collect();
+
+    let dir = tempfile::tempdir().unwrap();
+    let package = packed(&[("containers/NAME.asice", &container)], &html);
+    std::fs::write(dir.path().join("PACKAGE.zip"), package).unwrap();
+    std::fs::write(dir.path().join("ca.pem"), pem(world.ca.certificate().der())).unwrap();
+    std::fs::write(dir.path().join("signer.pem"), pem(world.certificate.der())).unwrap();
+    if !has("unzip") {
+        return;
+    }
+    let mut script = String::from("set -e\n");
+    let commands = commands.replace("\\\n", "").replace("SECONDS", &seconds);
+    let lines: Vec<_> = commands.lines().map(str::trim).collect();
+    assert_eq!(lines.len(), 5);
+    for line in lines {
+        let tool = line.split(' ').next().unwrap();
+        if has(tool) {
+            script += &format!("{line}\n");
+        }
+        if line.ends_with("cd container") {
+            script += "cp ../ca.pem ../signer.pem .\n";
+        }
+    }
+    let run = |script: &str| {
+        Command::new("sh")
+            .args(["-c", script])
+            .current_dir(dir.path())
+            .output()
+            .unwrap()
+    };
+    let output = run(&script);
+    assert!(output.status.success(), "{script}\n{output:?}");
+    if has("openssl") {
+        let changed = script
+            .replace("set -e", "set -e; rm -r package container")
+            .replace("-data ts-hashchainresult.xml", "-data message.xml");
+        assert!(!run(&changed).status.success());
     }
 }
 

@@ -97,7 +97,8 @@ const ENGLISH: Words = Words {
                   that all of it fits together.",
     check_tools: "With standard tools, container by container. <code>ca.pem</code> is made of the certificates in \
                   <code>shared-params.xml</code> of the configuration, <code>signer.pem</code> of the element \
-                  <code>ds:X509Certificate</code> in <code>signatures.xml</code>:",
+                  <code>ds:X509Certificate</code> in <code>signatures.xml</code>; SECONDS is the number behind the instant of the \
+                  time-stamp:",
     check_more: "A container without <code>timestamp.tst</code> has its time-stamp as <code>EncapsulatedTimeStamp</code> in \
                  <code>signatures.xml</code>, over the decoded <code>SignatureValue</code>. A signature without hash chain \
                  refers to <code>/message.xml</code>. The SHA-256 of every file stands in <code>manifest.json</code>.",
@@ -147,7 +148,8 @@ const GERMAN: Words = Words {
                   alles zueinander passt.",
     check_tools: "Mit üblichen Werkzeugen, je Container. <code>ca.pem</code> besteht aus den Zertifikaten in \
                   <code>shared-params.xml</code> der Konfiguration, <code>signer.pem</code> aus dem Element \
-                  <code>ds:X509Certificate</code> in <code>signatures.xml</code>:",
+                  <code>ds:X509Certificate</code> in <code>signatures.xml</code>; SECONDS ist die Zahl hinter dem Zeitpunkt des \
+                  Zeitstempels:",
     check_more: "Ein Container ohne <code>timestamp.tst</code> enthält seinen Zeitstempel als <code>EncapsulatedTimeStamp</code> in \
                  <code>signatures.xml</code>, über dem dekodierten <code>SignatureValue</code>. Eine Signatur ohne Hashkette \
                  verweist auf <code>/message.xml</code>. Die SHA-256-Werte aller Dateien stehen in <code>manifest.json</code>.",
