@@ -44,7 +44,13 @@ impl Chronicle {
             kontor: env!("CARGO_PKG_VERSION").into(),
             mode: mode.into(),
         };
-        log.append_fact(Fact::new(FactKind::Start, &started)).await?;
+        let refusal = log.checkpoint_refusal();
+        match &refusal {
+            None => _ = log.append_fact(Fact::new(FactKind::Start, &started)).await?,
+            Some(error) => {
+                tracing::error!(%error, "the log may not go on: it can be read, and nothing is taken")
+            }
+        }
         let mut chronicle = Self {
             log,
             trust,
@@ -52,13 +58,15 @@ impl Chronicle {
             node_sha256: hex(&config.digest),
             recorded: None,
         };
-        chronicle.record_configuration().await?;
+        if refusal.is_none() {
+            chronicle.record_configuration().await?;
+        }
         Ok(chronicle)
     }
 
     /// Records a snapshot unless the content in force is the one of the last snapshot.
     async fn record_configuration(&mut self) -> Result<(), LogError> {
-        if self.trust.held().is_none() {
+        if self.trust.held().is_none() || self.log.checkpoint_refusal().is_some() {
             return Ok(());
         }
         let (dir, node_sha256) = (self.globalconf_dir.clone(), self.node_sha256.clone());
@@ -105,6 +113,9 @@ impl Chronicle {
 
 /// Records a clean stop.
 pub async fn stop(log: &MessageLog) {
+    if log.checkpoint_refusal().is_some() {
+        return;
+    }
     let stopped = Stopped {
         reason: "asked".into(),
     };

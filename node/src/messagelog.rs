@@ -235,8 +235,13 @@ impl MessageLog {
         let now = clock.now();
         let home = identity::open(Arc::clone(&disk), layout.clone(), &master, &server, test, now)?;
         let mut recovered = recovery::recover(&home)?;
-        ledger::refuse_behind(&home, recovered.as_ref().map_or(0, |found| found.next))?;
+        let behind = ledger::behind(&home, recovered.as_ref().map_or(0, |found| found.next))?;
         let ledger = Ledger::open(&home, &master, &server)?;
+        let is_behind = behind.is_some();
+        if let Some(error) = behind {
+            // It is opened to be read, as it stands: what is written now would be written a second time.
+            ledger.refuse(error);
+        }
         let marks = Marks::load(
             &home,
             recovered.as_ref().map_or(&[], |found| &found.sealed_firsts),
@@ -276,6 +281,7 @@ impl MessageLog {
                 segment_bytes: settings.segment_bytes,
                 group_wait: settings.group_wait,
                 group_wait_from: settings.group_wait_from,
+                closes_interrupted: !is_behind,
             },
             recovered,
         )?;
@@ -326,15 +332,16 @@ impl MessageLog {
             readers,
             indexer: Arc::new(indexer),
         };
-        // What the last process had recorded as deleted and did not finish.
-        log.finish(&mut PurgeReport::default())?;
+        if !is_behind {
+            // What the last process had recorded as deleted and did not finish.
+            log.finish(&mut PurgeReport::default())?;
+        }
         Ok(log)
     }
 
     /// Records a message. Resolves once its entry is on disk; dropping the future does not take it back. A response must cite
     /// its request, which must be open.
     pub async fn append(&self, entry: NewEntry) -> Result<Receipt, LogError> {
-        self.ledger.check()?;
         let draft = Box::new(Draft::message(&self.origin, entry, &self.policy));
         self.send(|done| Work::Append(draft, done)).await
     }
@@ -385,6 +392,7 @@ impl MessageLog {
     }
 
     async fn send(&self, work: impl FnOnce(round::Done) -> Work) -> Result<Receipt, LogError> {
+        self.ledger.check()?;
         let (done, receipt) = oneshot::channel();
         // A slow disk is felt by callers: the queue is bounded.
         if self.queue.send(work(done)).await.is_err() {

@@ -53,6 +53,9 @@ pub async fn run(
             () = shutdown.soft() => break,
             _ = ticks.tick() => {}
         }
+        if log.checkpoint_refusal().is_some() {
+            continue;
+        }
         let may_try = tried.is_none_or(|at: Instant| at.elapsed() >= RETRY);
         for key in unbound(log).into_iter().filter(|_| may_try) {
             tried = Some(Instant::now());

@@ -22,7 +22,7 @@ pub enum LogError {
     },
     /// The log has fewer entries than the node once signed for: an older copy was put in its place, or files were lost.
     #[error(
-        "the message log has {entries} entries, but the node has signed a checkpoint over {signed}: an older copy stands in its place. Restore the newest copy; if there is none, keep this directory as evidence and begin a new one"
+        "the message log has {entries} entries, but {signed} were signed or seen by a peer: an older copy stands in its place. It can be read, nothing is taken any more. Restore the newest copy; if there is none, keep this directory as evidence and begin a new one"
     )]
     Behind {
         /// Entries there are.

@@ -19,6 +19,7 @@
 //! | `log/witness.key` | the seed that co-signs checkpoints of others, sealed likewise | a new key has to be bound; older co-signatures stay good |
 //! | `log/checkpoint-key.json`, `log/witness-key.json` | the member's signatures over these keys | they are signed again |
 //! | `log/checkpoint.cosigned`, `log/witnesses.json` | the newest checkpoint that others co-signed, and the bindings of their keys | the next one is shown to them |
+//! | `log/seen` | how many entries a peer has seen of this log, if those are more than there are | the peer tells it again |
 //! | `log/tree/level-N` | hashes of subtrees of 256^N leaves, in order | nothing; made again from the leaves |
 //! | `log/marks` | deletions, holds and acts in sealed segments, see `marks.rs` | made again from the leaf files |
 //! | `log/purge.pending` | a purge on its way, see `purge.rs` | content files of deleted bodies stay, as `check` says |
@@ -239,6 +240,10 @@ impl Layout {
 
     pub(crate) fn binding(&self, name: &str) -> PathBuf {
         self.root().join(format!("{name}-key.json"))
+    }
+
+    pub(crate) fn seen(&self) -> PathBuf {
+        self.root().join("seen")
     }
 
     pub(crate) fn cosigned(&self) -> PathBuf {

@@ -27,7 +27,7 @@ use kontor_protocol::{
         proof::LogProof,
         tile::Tile,
         tree::Hash,
-        witness::Accepted,
+        witness::{Accepted, parse_size_body, size_body},
     },
 };
 use zeroize::Zeroizing;
@@ -88,15 +88,17 @@ pub struct BoundCheckpointKey {
 /// The document of such a fact that holds statement and signature.
 pub const BINDING_DOCUMENT: &str = "binding.json";
 
-/// Refuses a log with fewer entries than were signed. Asked before anything is written: an entry more would be a fork.
-pub(super) fn refuse_behind(home: &Home, entries: u64) -> Result<(), LogError> {
-    match read_checkpoint(home)? {
-        Some(kept) if kept.claimed().size() > entries => Err(LogError::Behind {
-            entries,
-            signed: kept.claimed().size(),
-        }),
-        _ => Ok(()),
-    }
+/// Whether the log has fewer entries than were signed, or than a peer has seen. Asked before anything is written: an entry
+/// more would be a fork.
+pub(super) fn behind(home: &Home, entries: u64) -> Result<Option<LogError>, LogError> {
+    let signed = read_checkpoint(home)?.map_or(0, |kept| kept.claimed().size());
+    let path = home.layout.seen();
+    let seen = match read(home, &path)? {
+        None => 0,
+        Some(bytes) => parse_size_body(&bytes).ok_or_else(|| LogError::damaged(&path, "it names no size"))?,
+    };
+    let signed = signed.max(seen);
+    Ok((signed > entries).then_some(LogError::Behind { entries, signed }))
 }
 
 fn read(home: &Home, path: &std::path::Path) -> Result<Option<Vec<u8>>, LogError> {
@@ -171,7 +173,7 @@ impl Ledger {
         self.0.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the log still goes on from what was signed; asked for every message.
+    /// Whether the log still goes on from what was signed; asked for every entry.
     pub(super) fn check(&self) -> Result<(), LogError> {
         if !self.0.is_refused.load(Ordering::Relaxed) {
             return Ok(());
@@ -179,7 +181,7 @@ impl Ledger {
         self.shown().refused.clone().map_or(Ok(()), Err)
     }
 
-    fn refuse(&self, error: LogError) -> LogError {
+    pub(super) fn refuse(&self, error: LogError) -> LogError {
         let first = self.shown().refused.get_or_insert(error).clone();
         self.0.is_refused.store(true, Ordering::Relaxed);
         first
@@ -408,12 +410,18 @@ impl MessageLog {
             .await
     }
 
-    /// Somebody has seen more of this log than there is: nothing is signed any more.
-    pub fn refuse_behind(&self, seen: u64) -> LogError {
+    /// Somebody has seen more of this log than there is: nothing is taken any more, after the next start neither.
+    pub async fn refuse_behind(&self, seen: u64) -> LogError {
         let behind = LogError::Behind {
             entries: self.stats().entries,
             signed: seen,
         };
+        let kept = self.beside(move |ledger, _| {
+            ledger.replace(&ledger.0.home.layout.seen(), size_body(seen).as_bytes())
+        });
+        if let Err(error) = kept.await {
+            tracing::error!(%error, "what a peer has seen could not be kept; the next start has to be told again");
+        }
         self.ledger.refuse(behind)
     }
 

@@ -156,6 +156,7 @@ impl MessageLog {
     }
 
     pub(super) fn append_blocking(&self, fact: Fact) -> Result<Receipt, LogError> {
+        self.ledger.check()?;
         let (done, receipt) = oneshot::channel();
         let draft = Box::new(Draft::fact(&self.origin, fact));
         let sent = self.queue.blocking_send(Work::Append(draft, done));

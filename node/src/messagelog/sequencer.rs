@@ -73,6 +73,8 @@ pub(crate) struct Setup {
     pub(crate) segment_bytes: u64,
     pub(crate) group_wait: Duration,
     pub(crate) group_wait_from: usize,
+    /// Whether requests that the last process left open are closed; not in a log that may not go on.
+    pub(crate) closes_interrupted: bool,
 }
 
 pub(crate) struct Sequencer {
@@ -154,7 +156,14 @@ impl Sequencer {
             sequencer.housekeeper.obtain(file_length)?;
             sequencer.begin_next()?;
         }
-        for request in sequencer.open.keys().copied().collect::<Vec<_>>() {
+        let closes = sequencer.setup.closes_interrupted;
+        for request in sequencer
+            .open
+            .keys()
+            .copied()
+            .filter(|_| closes)
+            .collect::<Vec<_>>()
+        {
             sequencer.close(request, INTERRUPTED.into(), None)?;
         }
         sequencer.commit()?;

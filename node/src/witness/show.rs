@@ -100,7 +100,7 @@ impl Shower {
                         }
                     }
                     Err(ShowError::Behind(seen)) => {
-                        let error = self.handles.log.refuse_behind(seen);
+                        let error = self.handles.log.refuse_behind(seen).await;
                         tracing::error!(%error, peer = %server, "a peer has seen more of this log than there is");
                         return;
                     }

@@ -160,28 +160,74 @@ async fn kept_hashes_that_are_lost_or_damaged_are_made_again_from_the_leaves() {
 }
 
 #[tokio::test]
-async fn a_log_that_was_set_back_does_not_open() {
+async fn a_log_that_was_set_back_can_be_read_but_takes_nothing_more() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path()).unwrap();
     exchanges(&log, 0..5).await;
-    log.shutdown().await;
-    drop(log);
-    copy(&dir.path().join("data"), &dir.path().join("older"));
-    let log = open(dir.path()).unwrap();
+    // One that the older copy would close as interrupted.
+    log.append(request(900)).await.unwrap();
+    let (data, older) = (dir.path().join("data"), dir.path().join("older"));
+    copy(&data, &older);
     exchanges(&log, 5..9).await;
     signed(&log).await;
     log.shutdown().await;
     drop(log);
 
-    let segments = dir.path().join("data/log/segments");
+    let segments = data.join("log/segments");
     std::fs::remove_dir_all(&segments).unwrap();
-    copy(&dir.path().join("older/log/segments"), &segments);
-    match open(dir.path()) {
-        Err(LogError::Behind {
+    copy(&older.join("log/segments"), &segments);
+    let refused = |error: LogError| {
+        matches!(
+            error,
+            LogError::Behind {
+                entries: 11,
+                signed: 19
+            }
+        )
+    };
+    for _ in 0..2 {
+        let log = open(dir.path()).unwrap();
+        assert!(refused(log.check().unwrap_err()));
+        assert!(refused(log.append(request(100)).await.unwrap_err()));
+        let said = started();
+        assert!(refused(
+            log.append_fact(Fact::new(FactKind::Start, &said))
+                .await
+                .unwrap_err()
+        ));
+        assert!(refused(log.sign_checkpoint().await.unwrap_err()));
+        assert_eq!(log.stats().entries, 11, "nothing was closed, nothing was added");
+        assert!(log.reader().message(3).is_ok());
+        log.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_peer_has_seen_is_not_forgotten_by_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path()).unwrap();
+    exchanges(&log, 0..5).await;
+    let told = log.refuse_behind(12).await;
+    assert!(matches!(
+        told,
+        LogError::Behind {
             entries: 10,
-            signed: 18,
-        }) => {}
-        other => panic!("must be refused: {other:?}"),
+            signed: 12
+        }
+    ));
+    assert!(log.append(request(100)).await.is_err());
+    log.shutdown().await;
+    drop(log);
+    let log = open(dir.path()).unwrap();
+    assert_eq!(log.check().unwrap_err().code(), "log_behind");
+    log.shutdown().await;
+}
+
+fn started() -> Started {
+    Started {
+        server: "TEST/GOV/1001/ss1".into(),
+        kontor: "0".into(),
+        mode: "test".into(),
     }
 }
 
@@ -230,12 +276,9 @@ async fn a_log_with_other_entries_than_were_signed_signs_nothing_more() {
 async fn a_checkpoint_by_another_key_or_over_nothing_known_is_damage() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path()).unwrap();
-    let said = Started {
-        server: "TEST/GOV/1001/ss1".into(),
-        kontor: "0".into(),
-        mode: "test".into(),
-    };
-    log.append_fact(Fact::new(FactKind::Start, &said)).await.unwrap();
+    log.append_fact(Fact::new(FactKind::Start, &started()))
+        .await
+        .unwrap();
     signed(&log).await;
     log.shutdown().await;
     drop(log);
