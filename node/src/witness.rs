@@ -8,6 +8,7 @@
 //! | `PUT /key` (binding of the log's key) | 204; 403 the member does not answer for it |
 //! | `GET /key` | the bindings of this node's own keys, a JSON array |
 //! | `GET /checkpoint` | the newest checkpoint of this node |
+//! | `GET /kept/LOGID` | the checkpoint that is kept of the caller's log with this id (64 hexadecimal digits) |
 //!
 //! A caller can only be a witness's customer for the log of a server at which its subsystem is registered. What
 //! contradicts what is kept is kept too, as evidence with both signatures, and told to the operator.
@@ -171,6 +172,9 @@ impl Witness {
                     "nothing was signed yet; ask again in a minute".into(),
                 )),
             },
+            (&Method::GET, path) if path.starts_with("/kept/") => {
+                self.kept_of(client, trust, &path["/kept/".len()..]).await
+            }
             (&Method::PUT, "/key") => {
                 let body = whole(body, limits::NOTE).await?;
                 self.take_key(client, trust, &body).await
@@ -183,6 +187,32 @@ impl Witness {
                 StatusCode::NOT_FOUND,
                 "unknown_path",
                 "there are GET and PUT /key, GET /checkpoint and POST /add-checkpoint".into(),
+            )),
+        }
+    }
+
+    async fn kept_of(
+        &self,
+        client: &ClientId,
+        trust: &TrustSet,
+        id: &str,
+    ) -> Result<Response<OutBody>, Refused> {
+        let kept = self.kept.lock().await;
+        let of_caller = |name: &str| {
+            LogOrigin::parse(name).is_some_and(|origin| {
+                hex(&origin.log_id) == id && is_of(client, &origin.server, trust).is_ok()
+            })
+        };
+        let checkpoint = kept
+            .iter()
+            .filter(|(name, _)| of_caller(name))
+            .find_map(|(_, kept)| kept.checkpoint.as_ref());
+        match checkpoint {
+            Some(checkpoint) => Ok(respond(StatusCode::OK, TEXT, checkpoint.to_bytes())),
+            None => Err(Refused(
+                StatusCode::NOT_FOUND,
+                "nothing_kept",
+                "no checkpoint of that log is kept here".into(),
             )),
         }
     }

@@ -19,7 +19,7 @@
 //! | `log/witness.key` | the seed that co-signs checkpoints of others, sealed likewise | a new key has to be bound; older co-signatures stay good |
 //! | `log/checkpoint-key.json`, `log/witness-key.json` | the member's signatures over these keys | they are signed again |
 //! | `log/checkpoint.cosigned`, `log/witnesses.json` | the newest checkpoint that others co-signed, and the bindings of their keys | the next one is shown to them |
-//! | `log/seen` | how many entries a peer has seen of this log, if those are more than there are | the peer tells it again |
+//! | `log/seen` | a checkpoint of this log that a peer keeps and that the log does not go on from | the peer shows it again |
 //! | `log/tree/level-N` | hashes of subtrees of 256^N leaves, in order | nothing; made again from the leaves |
 //! | `log/marks` | deletions, holds and acts in sealed segments, see `marks.rs` | made again from the leaf files |
 //! | `log/purge.pending` | a purge on its way, see `purge.rs` | content files of deleted bodies stay, as `check` says |

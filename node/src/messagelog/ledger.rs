@@ -27,7 +27,7 @@ use kontor_protocol::{
         proof::LogProof,
         tile::Tile,
         tree::Hash,
-        witness::{Accepted, parse_size_body, size_body},
+        witness::Accepted,
     },
 };
 use zeroize::Zeroizing;
@@ -65,6 +65,8 @@ struct Shown {
     checkpoint: Option<SignedCheckpoint>,
     /// The newest checkpoint that others co-signed, and the bindings of their keys.
     cosigned: Option<(SignedCheckpoint, Vec<Binding>)>,
+    /// A checkpoint of this log that a peer keeps and that the log does not go on from.
+    seen: Option<SignedCheckpoint>,
     /// Of the keys of this log, as far as they are bound.
     bindings: Vec<Binding>,
     refused: Option<LogError>,
@@ -92,11 +94,7 @@ pub const BINDING_DOCUMENT: &str = "binding.json";
 /// more would be a fork.
 pub(super) fn behind(home: &Home, entries: u64) -> Result<Option<LogError>, LogError> {
     let signed = read_checkpoint(home)?.map_or(0, |kept| kept.claimed().size());
-    let path = home.layout.seen();
-    let seen = match read(home, &path)? {
-        None => 0,
-        Some(bytes) => parse_size_body(&bytes).ok_or_else(|| LogError::damaged(&path, "it names no size"))?,
-    };
+    let seen = read_note(home, &home.layout.seen())?.map_or(0, |seen| seen.claimed().size());
     let signed = signed.max(seen);
     Ok((signed > entries).then_some(LogError::Behind { entries, signed }))
 }
@@ -110,10 +108,13 @@ fn read(home: &Home, path: &std::path::Path) -> Result<Option<Vec<u8>>, LogError
 }
 
 fn read_checkpoint(home: &Home) -> Result<Option<SignedCheckpoint>, LogError> {
-    let path = home.layout.checkpoint();
+    read_note(home, &home.layout.checkpoint())
+}
+
+fn read_note(home: &Home, path: &std::path::Path) -> Result<Option<SignedCheckpoint>, LogError> {
     let parse =
-        |bytes: Vec<u8>| SignedCheckpoint::parse(&bytes).map_err(|error| LogError::damaged(&path, error));
-    read(home, &path)?.map(parse).transpose()
+        |bytes: Vec<u8>| SignedCheckpoint::parse(&bytes).map_err(|error| LogError::damaged(path, error));
+    read(home, path)?.map(parse).transpose()
 }
 
 impl Ledger {
@@ -129,9 +130,15 @@ impl Ledger {
             key(home, master, CHECKPOINT_KEY, checkpoint.is_none())?,
         );
         let cosigner = Cosigner::new(witness_name(server), key(home, master, WITNESS_KEY, true)?);
-        if let Some(kept) = &checkpoint {
-            kept.verify(signer.verifier(), &[])
-                .map_err(|error| LogError::damaged(&home.layout.checkpoint(), error))?;
+        let seen = read_note(home, &home.layout.seen())?;
+        for (kept, path) in [
+            (&checkpoint, home.layout.checkpoint()),
+            (&seen, home.layout.seen()),
+        ] {
+            if let Some(kept) = kept {
+                kept.verify(signer.verifier(), &[])
+                    .map_err(|error| LogError::damaged(&path, error))?;
+            }
         }
         let mut bindings = Vec::new();
         for key in [signer.verifier(), cosigner.verifier()] {
@@ -154,11 +161,12 @@ impl Ledger {
             is_refused: AtomicBool::new(false),
             state: Mutex::new(State {
                 tree,
-                is_checked: checkpoint.is_none(),
+                is_checked: checkpoint.is_none() && seen.is_none(),
             }),
             shown: Mutex::new(Shown {
                 checkpoint,
                 cosigned,
+                seen,
                 bindings,
                 refused: None,
             }),
@@ -196,6 +204,7 @@ impl Ledger {
     fn advanced(&self, state: &mut State, reader: &Reader) -> Result<Option<SignedCheckpoint>, LogError> {
         let Shown {
             checkpoint: kept,
+            seen,
             refused,
             ..
         } = self.shown().clone();
@@ -203,13 +212,13 @@ impl Ledger {
             return Err(refused);
         }
         state.tree.advance(reader)?;
-        if let Some(kept) = kept.as_ref().filter(|_| !state.is_checked)
-            && let Err(error) = self.compare(&mut state.tree, kept.claimed(), reader)
-        {
-            if matches!(error, LogError::Contradiction { .. }) {
-                self.refuse(error.clone());
+        for before in kept.iter().chain(&seen).filter(|_| !state.is_checked) {
+            if let Err(error) = self.compare(&mut state.tree, before.claimed(), reader) {
+                if matches!(error, LogError::Contradiction { .. } | LogError::Behind { .. }) {
+                    self.refuse(error.clone());
+                }
+                return Err(error);
             }
-            return Err(error);
         }
         state.is_checked = true;
         let size = state.tree.size();
@@ -306,6 +315,19 @@ impl Ledger {
         self.replace(&layout.cosigned(), &cosigned.to_bytes())?;
         self.shown().cosigned = Some((cosigned, witnesses));
         Ok(())
+    }
+
+    fn compare_with_seen(&self, seen: SignedCheckpoint, reader: &Reader) -> Result<(), LogError> {
+        let mut state = self.state();
+        state.tree.advance(reader)?;
+        let compared = self.compare(&mut state.tree, seen.claimed(), reader);
+        if let Err(error @ (LogError::Contradiction { .. } | LogError::Behind { .. })) = compared {
+            // Kept before it is told: the next start knows it too.
+            self.replace(&self.0.home.layout.seen(), &seen.to_bytes())?;
+            self.shown().seen = Some(seen);
+            return Err(self.refuse(error));
+        }
+        compared
     }
 
     /// Reads every leaf again, whatever is kept, and compares with the newest checkpoint.
@@ -410,19 +432,14 @@ impl MessageLog {
             .await
     }
 
-    /// Somebody has seen more of this log than there is: nothing is taken any more, after the next start neither.
-    pub async fn refuse_behind(&self, seen: u64) -> LogError {
-        let behind = LogError::Behind {
-            entries: self.stats().entries,
-            signed: seen,
-        };
-        let kept = self.beside(move |ledger, _| {
-            ledger.replace(&ledger.0.home.layout.seen(), size_body(seen).as_bytes())
-        });
-        if let Err(error) = kept.await {
-            tracing::error!(%error, "what a peer has seen could not be kept; the next start has to be told again");
-        }
-        self.ledger.refuse(behind)
+    /// Compares the log with a checkpoint of it that a peer keeps. If it does not go on from that, nothing is taken any more,
+    /// after the next start neither. What this node did not sign says nothing, whoever shows it.
+    pub async fn compare_with_seen(&self, seen: SignedCheckpoint) -> Result<(), LogError> {
+        let path = self.home.layout.seen();
+        seen.verify(self.ledger.0.signer.verifier(), &[])
+            .map_err(|error| LogError::damaged(&path, error))?;
+        self.beside(move |ledger, reader| ledger.compare_with_seen(seen, reader))
+            .await
     }
 
     /// Why no checkpoint is signed any more: the leaves are not those that were signed.

@@ -20,7 +20,7 @@ use crate::body::OutBody;
 use crate::handles::Handles;
 use crate::link::Link;
 use crate::listen;
-use crate::messagelog::parse_bindings;
+use crate::messagelog::{LogError, parse_bindings};
 use crate::outbound::Outbound;
 use crate::registry::OWN_SERVICE;
 
@@ -34,6 +34,8 @@ struct Peer {
     size: u64,
     /// The key it co-signs with.
     key: Option<Binding>,
+    /// Whether what it keeps of this log was compared with the log since the start.
+    is_compared: bool,
 }
 
 /// Shows checkpoints.
@@ -47,8 +49,8 @@ pub struct Shower {
 /// Why a peer did not co-sign.
 #[derive(Debug, thiserror::Error)]
 enum ShowError {
-    #[error("it has seen {0} entries of this log")]
-    Behind(u64),
+    #[error("it keeps a checkpoint that this log does not go on from: {0}")]
+    Refuted(LogError),
     #[error("it answers with status {0}: {1}")]
     Status(StatusCode, String),
     #[error("it cannot be asked: {0}")]
@@ -99,9 +101,8 @@ impl Shower {
                             witnesses.push(key);
                         }
                     }
-                    Err(ShowError::Behind(seen)) => {
-                        let error = self.handles.log.refuse_behind(seen).await;
-                        tracing::error!(%error, peer = %server, "a peer has seen more of this log than there is");
+                    Err(error @ ShowError::Refuted(_)) => {
+                        tracing::error!(%error, peer = %server, "a peer has seen another log of this node than there is");
                         return;
                     }
                     Err(error) => {
@@ -141,6 +142,10 @@ impl Shower {
         trust: &TrustSet,
     ) -> Result<(Vec<NoteSignature>, Binding), ShowError> {
         let size = checkpoint.claimed().size();
+        if !peer.is_compared {
+            self.compare(ledger, server).await?;
+            peer.is_compared = true;
+        }
         // Once for a key that is not known, once for another size than was thought; a third time is not in order.
         for _ in 0..3 {
             let proof = self
@@ -174,14 +179,41 @@ impl Shower {
                     let known = parse_size_body(&answer.body)
                         .ok_or_else(|| ShowError::Answer("it names no size".into()))?;
                     if known > size {
-                        return Err(ShowError::Behind(known));
+                        self.compare(ledger, server).await?;
+                        return Err(ShowError::Answer("it names a size that it does not show".into()));
                     }
                     peer.size = known;
                 }
-                status => return Err(refused(status, &answer.body)),
+                status => {
+                    // Perhaps what it keeps is of this log as it was before an older copy took its place.
+                    self.compare(ledger, server).await?;
+                    return Err(refused(status, &answer.body));
+                }
             }
         }
         Err(ShowError::Answer("it contradicts itself".into()))
+    }
+
+    /// Compares the log with what the peer keeps of it. Only what this node signed counts: a peer that claims to have seen
+    /// more stops nobody.
+    async fn compare(&self, ledger: &ClientId, server: &ServerId) -> Result<(), ShowError> {
+        let [key, _] = self.handles.log.ledger_keys();
+        let id = key.name().as_str().rsplit('/').next().unwrap_or_default();
+        let answer = self
+            .ask(ledger, server, Method::GET, &format!("kept/{id}"), Vec::new())
+            .await?;
+        if answer.status != StatusCode::OK {
+            return Ok(());
+        }
+        let seen =
+            SignedCheckpoint::parse(&answer.body).map_err(|error| ShowError::Answer(error.to_string()))?;
+        match self.handles.log.compare_with_seen(seen).await {
+            Ok(()) => Ok(()),
+            Err(error @ (LogError::Behind { .. } | LogError::Contradiction { .. })) => {
+                Err(ShowError::Refuted(error))
+            }
+            Err(error) => Err(ShowError::Answer(error.to_string())),
+        }
     }
 
     /// Shows the peer who answers for the key of this log.

@@ -203,24 +203,55 @@ async fn a_log_that_was_set_back_can_be_read_but_takes_nothing_more() {
 }
 
 #[tokio::test]
-async fn what_a_peer_has_seen_is_not_forgotten_by_a_restart() {
+async fn what_a_peer_has_seen_stops_a_log_that_was_set_back_now_and_after_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path()).unwrap();
     exchanges(&log, 0..5).await;
-    let told = log.refuse_behind(12).await;
-    assert!(matches!(
-        told,
-        LogError::Behind {
-            entries: 10,
-            signed: 12
-        }
-    ));
-    assert!(log.append(request(100)).await.is_err());
+    signed(&log).await;
+    let (data, older) = (dir.path().join("data"), dir.path().join("older"));
+    copy(&data, &older);
+    exchanges(&log, 5..9).await;
+    let seen = signed(&log).await;
+    log.compare_with_seen(seen.clone()).await.unwrap();
     log.shutdown().await;
     drop(log);
-    let log = open(dir.path()).unwrap();
-    assert_eq!(log.check().unwrap_err().code(), "log_behind");
-    log.shutdown().await;
+
+    // The whole directory is an older one, its own checkpoint too; it may have gone on before a peer is asked.
+    for gone_on in [false, true] {
+        std::fs::remove_dir_all(&data).unwrap();
+        copy(&older, &data);
+        let log = open(dir.path()).unwrap();
+        if gone_on {
+            exchanges(&log, 70..80).await;
+        }
+        signed(&log).await;
+        let code = if gone_on {
+            "log_contradiction"
+        } else {
+            "log_behind"
+        };
+        let error = log.compare_with_seen(seen.clone()).await.unwrap_err();
+        assert_eq!(error.code(), code);
+        assert_eq!(log.append(request(1000)).await.unwrap_err().code(), code);
+        log.shutdown().await;
+        drop(log);
+        let log = open(dir.path()).unwrap();
+        assert_eq!(log.sign_checkpoint().await.unwrap_err().code(), code);
+        assert_eq!(log.check().unwrap_err().code(), code);
+        log.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_peer_cannot_stop_a_log_with_what_the_log_did_not_sign() {
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (log, another) = (open(dir.path()).unwrap(), open(other.path()).unwrap());
+    exchanges(&log, 0..2).await;
+    exchanges(&another, 0..9).await;
+    let foreign = signed(&another).await;
+    assert!(log.compare_with_seen(foreign).await.is_err());
+    log.check().unwrap();
+    log.append(request(100)).await.unwrap();
 }
 
 fn started() -> Started {
