@@ -52,6 +52,7 @@ pub use control::hold::{HoldOrder, ToldHold};
 pub use control::{
     client::Control,
     export::{Selection, Told},
+    prove::Proven,
     search::SearchTold,
 };
 pub use deletion::{Deleted, Held, Released};

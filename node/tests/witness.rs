@@ -18,6 +18,7 @@ use kontor_conformance::plan::{INSTANCE, NodePlan, ServicePlan};
 use kontor_conformance::service::Service;
 use kontor_conformance::subject::Subject;
 use kontor_conformance::wire::http;
+use kontor_protocol::log::{binding::Binding, leaf_hash, proof::LogProof};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -114,6 +115,34 @@ async fn peers_co_sign_what_they_see_and_their_signatures_travel_with_the_eviden
         assert!(text.contains("TEST/GOV/1002/"), "beta co-signed: {text}");
         assert!(!text.contains("co-signed by nobody"), "{text}");
     }
+    // The same as files, for tools of others.
+    let said = subject
+        .run([
+            "log".as_ref(),
+            "prove".as_ref(),
+            "--config".as_ref(),
+            alpha.config().as_os_str(),
+            "--since".as_ref(),
+            "1".as_ref(),
+            "--json".as_ref(),
+            "--out".as_ref(),
+            out.path().as_os_str(),
+            "2".as_ref(),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let told: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(told["number"], 2);
+    assert!(told["size"].as_u64().unwrap() > 2);
+    assert!(!told["consistency"].as_array().unwrap().is_empty());
+    let (leaf, proof) = (out.path().join("2.leaf"), out.path().join("2.proof"));
+    let proof = LogProof::parse(&std::fs::read(proof).unwrap()).unwrap();
+    let keys: Vec<serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(out.path().join("2.keys.json")).unwrap()).unwrap();
+    let key = Binding::from_json(keys[0].to_string().as_bytes()).unwrap();
+    let leaf = leaf_hash(&std::fs::read(leaf).unwrap());
+    proof.verify(&leaf, key.statement.key(), &[]).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

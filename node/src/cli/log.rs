@@ -7,6 +7,7 @@ mod export;
 mod filter;
 mod hold;
 mod progress;
+mod prove;
 mod purge;
 mod search;
 mod show;
@@ -27,6 +28,9 @@ pub(super) enum Command {
     /// Keep entries from deletion, end that, or list what is kept
     #[command(long_about = hold::LONG_ABOUT)]
     Hold(hold::Hold),
+    /// Prove that an entry is in the log, under a checkpoint that the node and its peers signed
+    #[command(long_about = prove::LONG_ABOUT)]
+    Prove(prove::Prove),
     /// Delete what the retention classes say is due
     #[command(long_about = purge::LONG_ABOUT)]
     Purge(purge::Purge),
@@ -44,6 +48,7 @@ impl Command {
             Self::Check(check) => check.run(),
             Self::Export(export) => export.run(),
             Self::Hold(hold) => hold.run(),
+            Self::Prove(prove) => prove.run(),
             Self::Purge(purge) => purge.run(),
             Self::Search(search) => search.run(),
             Self::Show(show) => show.run(),

@@ -16,6 +16,8 @@
 //! < {"checked":{"findings":[…],"notes":[],"entries":9,…}}
 //! > {"op":"hold","order":{"numbers":{"numbers":"3-9","ground":"…"}}}     or "query_id", "release", "list"
 //! < {"hold":{"entry":7,"entries":7,"numbers":"3-9","ground":"…","who":"uid:1000"}}
+//! > {"op":"prove","number":7,"since":3}
+//! < {"proven":{"leaf":300,"proof":1200,"keys":9000,"consistency":128}}   then the bytes of each in this order
 //! > {"op":"purge","ground":"…","dry_run":true}
 //! < {"purged":{"deletions":[…],"on_hold":0,"content_files":0,"segments":0}}
 //! < {"error":{"number":8,"code":"…","text":"…"}}
@@ -29,6 +31,7 @@ pub(super) mod client;
 pub(super) mod check;
 pub(super) mod export;
 pub(super) mod hold;
+pub(super) mod prove;
 pub(super) mod purge;
 #[cfg(test)]
 mod hold_tests;
@@ -77,6 +80,7 @@ enum Question {
     Check(check::Check),
     Export(export::Export),
     Hold(hold::HoldQuestion),
+    Prove(prove::Prove),
     Purge(purge::Purge),
     Search(search::Search),
     Show(show::Show),
@@ -102,6 +106,7 @@ enum Answer {
     Entry(export::Announced),
     Checked(CheckReport),
     Hold(hold::ToldHold),
+    Proven(prove::ProvenBytes),
     Purged(PurgeReport),
     Error {
         number: Option<u64>,
@@ -213,6 +218,7 @@ impl MessageLog {
             Ok(Question::Export(export)) => export.answer(self, timestamper, &mut side).await?,
             Ok(Question::Check(check)) => check.answer(self, &mut side).await?,
             Ok(Question::Hold(hold)) => hold.answer(self, &mut side).await?,
+            Ok(Question::Prove(prove)) => prove.answer(self, &mut side).await?,
             Ok(Question::Purge(purge)) => purge.answer(self, &mut side).await?,
             Ok(Question::Search(search)) => search.answer(self, &mut side).await?,
             Ok(Question::Show(show)) => show.answer(self, &mut side).await?,

@@ -123,24 +123,13 @@ impl MessageLog {
         {
             logged.token = self.stamp(&logged, timestamper).await?;
         }
-        let [log_key, _] = self.ledger_keys();
-        let mut keys = self.ledger_bindings();
-        keys.retain(|binding| *binding.statement.key() == log_key);
-        let (proof, missing) = if keys.is_empty() {
-            (
+        let (proof, missing) = match self.prove_to_others(number).await {
+            Ok((_, keys)) if keys.is_empty() => (
                 None,
                 Some("the key of this log is not bound to a member yet".to_owned()),
-            )
-        } else {
-            match self.prove(number).await {
-                Ok(proof) => {
-                    let cosigned = self.cosigned_checkpoint();
-                    let cosigned = cosigned.filter(|(checkpoint, _)| *checkpoint == proof.checkpoint);
-                    keys.extend(cosigned.map(|(_, witnesses)| witnesses).unwrap_or_default());
-                    (Some((proof, keys)), None)
-                }
-                Err(error) => (None, Some(error.to_string())),
-            }
+            ),
+            Ok(proven) => (Some(proven), None),
+            Err(error) => (None, Some(error.to_string())),
         };
         let mut exported = exported(logged, proof)?;
         exported

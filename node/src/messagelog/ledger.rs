@@ -475,6 +475,26 @@ impl MessageLog {
             .await
     }
 
+    /// The same with the bindings of the keys that signed the checkpoint; none while that of the log is not bound.
+    pub async fn prove_to_others(&self, number: u64) -> Result<(LogProof, Vec<Binding>), LogError> {
+        let proof = self.prove(number).await?;
+        let [log_key, _] = self.ledger_keys();
+        let mut keys = self.ledger_bindings();
+        keys.retain(|binding| *binding.statement.key() == log_key);
+        if !keys.is_empty() {
+            let cosigned = self.cosigned_checkpoint();
+            let cosigned = cosigned.filter(|(checkpoint, _)| *checkpoint == proof.checkpoint);
+            keys.extend(cosigned.map(|(_, witnesses)| witnesses).unwrap_or_default());
+        }
+        Ok((proof, keys))
+    }
+
+    /// The leaf of an entry.
+    pub async fn leaf(&self, number: u64) -> Result<Vec<u8>, LogError> {
+        self.beside(move |_, reader| Ok(reader.entry(number)?.leaf_bytes().to_vec()))
+            .await
+    }
+
     /// Proves that the tree of `new` leaves goes on from that of `old`.
     pub async fn prove_consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LogError> {
         self.beside(move |ledger, _| ledger.state().tree.consistency(old, new))
