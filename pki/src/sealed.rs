@@ -131,6 +131,15 @@ impl MasterKey {
         }
     }
 
+    /// The same key once more, for another holder.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self {
+            key: self.key.clone(),
+            origin: self.origin,
+        }
+    }
+
     /// A key made from a passphrase by Argon2id; takes a noticeable part of a second, on purpose.
     pub fn from_passphrase(passphrase: &[u8], params: &PassphraseParams) -> Result<Self, SealError> {
         let PassphraseParams {

@@ -9,6 +9,7 @@ mod hold;
 mod progress;
 mod prove;
 mod purge;
+mod quarantine;
 mod search;
 mod show;
 
@@ -31,6 +32,9 @@ pub(super) enum Command {
     /// Prove that an entry is in the log, under a checkpoint that the node and its peers signed
     #[command(long_about = prove::LONG_ABOUT)]
     Prove(prove::Prove),
+    /// Put damaged files aside so that the node starts again
+    #[command(long_about = quarantine::LONG_ABOUT)]
+    Quarantine(quarantine::Quarantine),
     /// Delete what the retention classes say is due
     #[command(long_about = purge::LONG_ABOUT)]
     Purge(purge::Purge),
@@ -50,6 +54,7 @@ impl Command {
             Self::Hold(hold) => hold.run(),
             Self::Prove(prove) => prove.run(),
             Self::Purge(purge) => purge.run(),
+            Self::Quarantine(quarantine) => quarantine.run(),
             Self::Search(search) => search.run(),
             Self::Show(show) => show.run(),
         }

@@ -99,6 +99,10 @@ struct State {
     now: Tree,
     done: Vec<Done>,
     failures: Vec<Failure>,
+    /// Of the next failing write so many bytes arrive first.
+    short: usize,
+    /// How many operations failed.
+    failed: usize,
     free: u64,
     locks: BTreeSet<PathBuf>,
 }
@@ -126,6 +130,8 @@ impl RecordingDisk {
             now: tree,
             done: Vec::new(),
             failures: Vec::new(),
+            short: 0,
+            failed: 0,
             free: u64::MAX,
             locks: BTreeSet::new(),
         };
@@ -154,6 +160,16 @@ impl RecordingDisk {
     /// Lets operations fail from now on.
     pub fn fail(&self, failure: Failure) {
         self.state().failures.push(failure);
+    }
+
+    /// Lets so many bytes of each failing write arrive before it fails: a short write.
+    pub fn arrive_short(&self, bytes: usize) {
+        self.state().short = bytes;
+    }
+
+    /// How many operations failed so far.
+    pub fn failed(&self) -> usize {
+        self.state().failed
     }
 
     /// Repairs the disk.
@@ -225,15 +241,18 @@ impl RecordingDisk {
 
     fn check(&self, operation: Operation, path: &Path) -> io::Result<()> {
         let text = path.to_string_lossy().into_owned();
-        for failure in &mut self.state().failures {
+        let mut state = self.state();
+        let mut failed = None;
+        for failure in &mut state.failures {
             if failure.operation == operation && text.contains(failure.path) {
                 match failure.after.checked_sub(1) {
                     Some(left) => failure.after = left,
-                    None => return Err(failure.kind.into()),
+                    None => failed = failed.or(Some(failure.kind)),
                 }
             }
         }
-        Ok(())
+        state.failed += usize::from(failed.is_some());
+        failed.map_or(Ok(()), |kind| Err(kind.into()))
     }
 }
 
@@ -530,16 +549,23 @@ impl RecordingFile {
 
 impl DiskFile for RecordingFile {
     fn write_at(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.disk.check(Operation::Write, &self.path())?;
+        let checked = self.disk.check(Operation::Write, &self.path());
         let offset = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
         let mut state = self.disk.state();
+        let data = match &checked {
+            Ok(()) => data,
+            Err(_) => &data[..data.len().min(state.short)],
+        };
+        if checked.is_err() && data.is_empty() {
+            return checked;
+        }
         overwrite(&mut state.now.inodes[self.inode], offset, data);
         state.done.push(Done::Write {
             inode: self.inode,
             offset,
             data: data.into(),
         });
-        Ok(())
+        checked
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {

@@ -326,8 +326,11 @@ impl Checker<'_> {
                     NumberSet::default()
                 }
             };
+            let aside = reader.quarantined(first, last).unwrap_or_default();
+            let aside = |number: u64| aside.iter().any(|(_, numbers)| numbers.contains(number));
             let file = format!("log/keys/{part}.*.key");
-            for number in numbers.iter().filter(|number| !deleted.contains(*number)) {
+            let unexplained = |number: &u64| !deleted.contains(*number) && !aside(*number);
+            for number in numbers.iter().filter(unexplained) {
                 let text = format!("the {part} cannot be opened and no entry says that it was deleted");
                 self.findings.add(Code::KeyLost, &file, text, Some(number));
             }

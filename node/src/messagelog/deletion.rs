@@ -6,7 +6,14 @@ use std::collections::BTreeMap;
 use kontor_protocol::log::EntryKind;
 use serde::{Deserialize, Serialize};
 
-use super::{error::LogError, fact::LoggedFact, keytree::BlobClass, numbers::NumberSet, read::Reader};
+use super::{
+    error::LogError,
+    fact::{Acted, LoggedFact},
+    keytree::BlobClass,
+    numbers::NumberSet,
+    quarantine,
+    read::Reader,
+};
 
 /// What a deletion says. The numbers concerned stand beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,8 +135,37 @@ impl Reader {
                 rule: by.said.rule,
                 entry: by.number,
             },
-            None => LogError::Lost { number, part },
+            None => match self.quarantined(number, number) {
+                Ok(acts) => match acts.first() {
+                    Some((entry, _)) => LogError::Quarantined {
+                        number,
+                        part,
+                        entry: *entry,
+                    },
+                    None => LogError::Lost { number, part },
+                },
+                Err(error) => error,
+            },
         }
+    }
+
+    /// Acts of quarantine that concern a number from `first` to `last`, with all their numbers.
+    pub(crate) fn quarantined(&mut self, first: u64, last: u64) -> Result<Vec<(u64, NumberSet)>, LogError> {
+        let mut acts = Vec::new();
+        for mark in self.marks().of_kind(EntryKind::Act) {
+            if mark.number >= self.entries() {
+                continue;
+            }
+            let fact = self.fact(mark.number)?;
+            let is_it = fact
+                .said::<Acted>()
+                .is_some_and(|said| said.act == quarantine::ACT);
+            let numbers = fact.numbers;
+            if is_it && numbers.iter().any(|number| (first..=last).contains(&number)) {
+                acts.push((mark.number, numbers));
+            }
+        }
+        Ok(acts)
     }
 
     /// Holds that were not released: entry, what it says, the numbers.

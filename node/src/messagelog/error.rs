@@ -131,6 +131,16 @@ pub enum LogError {
         /// Which part.
         part: &'static str,
     },
+    /// A part that was damaged and put aside by the operator.
+    #[error("the {part} of entry {number} was damaged and put aside, as entry {entry} says")]
+    Quarantined {
+        /// The number asked for.
+        number: u64,
+        /// Which part.
+        part: &'static str,
+        /// The act.
+        entry: u64,
+    },
     /// A head that was shortened when it was logged.
     #[error(
         "the head of entry {number} was shortened when it was logged (logging = \"short-head\"): no container can be made of it"
@@ -169,6 +179,7 @@ impl LogError {
             Self::Unsuited { .. } => "log_entry_unsuited",
             Self::Deleted { .. } | Self::Forgotten { .. } => "log_content_deleted",
             Self::Lost { .. } => "log_content_lost",
+            Self::Quarantined { .. } => "log_content_quarantined",
             Self::Shortened { .. } => "log_head_not_kept",
             Self::Io { .. } => "log_io",
         }

@@ -203,7 +203,7 @@ fn exported(logged: LoggedMessage, proof: Option<(LogProof, Vec<Binding>)>) -> R
             let next = move || chunks.next_chunk().map_err(io::Error::other);
             Some((length, Box::new(next) as Pieces))
         }
-        Err(gone @ (LogError::Deleted { .. } | LogError::Lost { .. })) => {
+        Err(gone @ (LogError::Deleted { .. } | LogError::Lost { .. } | LogError::Quarantined { .. })) => {
             notes.push(gone.to_string());
             absent.push(Absent {
                 name: "attachment1".into(),

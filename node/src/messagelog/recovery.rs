@@ -159,6 +159,10 @@ fn read_last(segment: Segment) -> Result<Recovered, LogError> {
                 if let Some(request) = record.header.answers {
                     OpenRequests::remove(open, &request);
                 }
+                // Lost to damage and put aside: nobody knows whether it was a request.
+                if record.header.states[LEAF] == BlobState::Removed {
+                    return Ok(());
+                }
                 let bytes = record.blob(LEAF);
                 let leaf = Leaf::parse(bytes).map_err(|error| {
                     LogError::damaged(

@@ -9,4 +9,5 @@ mod fact;
 mod failure;
 mod ledger;
 mod purge;
+mod quarantine;
 mod record;

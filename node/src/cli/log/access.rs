@@ -37,7 +37,7 @@ impl Access {
         if let Some(control) = control {
             return Ok(Self { control, own: None });
         }
-        let log = open(config)?;
+        let log = MessageLog::open(opening(config)?)?;
         let trust = globalconf::stored(&config.data_dir.join("globalconf"))
             .ok()
             .map(Arc::new);
@@ -76,7 +76,8 @@ impl Access {
     }
 }
 
-fn open(config: &NodeConfig) -> anyhow::Result<MessageLog> {
+/// What it takes to open the log of a node that does not run.
+pub(super) fn opening(config: &NodeConfig) -> anyhow::Result<OpenLog> {
     let dir = &config.data_dir;
     let metadata =
         std::fs::metadata(dir).with_context(|| format!("there is no message log in {}", dir.display()))?;
@@ -86,7 +87,7 @@ fn open(config: &NodeConfig) -> anyhow::Result<MessageLog> {
         "the node does not run and {} belongs to another user; run this as that user, or start the node",
         dir.display()
     );
-    Ok(MessageLog::open(OpenLog {
+    Ok(OpenLog {
         dir: dir.clone(),
         disk: Arc::new(SystemDisk),
         master: keystore::master_key(&config.unseal, &config.authentication.key)?,
@@ -94,5 +95,5 @@ fn open(config: &NodeConfig) -> anyhow::Result<MessageLog> {
         server: config.server.clone(),
         test: config.mode == Mode::Test,
         clock: Arc::new(SystemClock),
-    })?)
+    })
 }

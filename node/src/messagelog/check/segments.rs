@@ -175,6 +175,10 @@ impl Checker<'_> {
             let text = "the leaf in the leaf file is another one";
             self.findings.add(Code::LeafWrong, file, text, Some(number));
         }
+        if record.header.states[LEAF] == BlobState::Removed {
+            self.forgotten.entry("leaf").or_default().insert(number);
+            return;
+        }
         let leaf = match Leaf::parse(bytes) {
             Ok(leaf) if leaf.number == number && leaf.log_id == self.home.id => leaf,
             Ok(_) => {

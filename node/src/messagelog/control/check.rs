@@ -47,16 +47,19 @@ impl Check {
 impl Control {
     /// Asks for a check; `progress` hears how many entries of how many were read.
     pub fn check(self, order: CheckOrder, progress: &mut dyn FnMut(u64, u64)) -> anyhow::Result<CheckReport> {
-        let mut report = None;
+        let (mut report, mut refused) = (None, None);
         self.ask(&Question::Check(Check(order)), &mut |answer| {
             match answer {
                 Answer::Checked(checked) => report = Some(checked),
                 Answer::Progress { read, of } => progress(read, of),
-                Answer::Error { text, .. } => anyhow::bail!(text),
+                Answer::Error { text, .. } => refused = Some(text),
                 _ => {}
             }
             Ok(())
         })?;
+        if let Some(refused) = refused {
+            anyhow::bail!(refused);
+        }
         report
             .ok_or_else(|| anyhow::anyhow!("the node did not say what it found; it may be an older version"))
     }

@@ -159,18 +159,18 @@ impl Refused {
 impl Control {
     /// Asks for a hold, the end of one, or the list.
     pub fn hold(self, order: HoldOrder) -> anyhow::Result<Vec<ToldHold>> {
-        let mut holds = Vec::new();
-        self.ask(
-            &Question::Hold(HoldQuestion { order }),
-            &mut |answer| match answer {
-                Answer::Hold(hold) => {
-                    holds.push(hold);
-                    Ok(())
-                }
-                Answer::Error { text, .. } => anyhow::bail!(text),
-                _ => Ok(()),
-            },
-        )?;
-        Ok(holds)
+        let (mut holds, mut refused) = (Vec::new(), None);
+        self.ask(&Question::Hold(HoldQuestion { order }), &mut |answer| {
+            match answer {
+                Answer::Hold(hold) => holds.push(hold),
+                Answer::Error { text, .. } => refused = Some(text),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        match refused {
+            Some(refused) => anyhow::bail!(refused),
+            None => Ok(holds),
+        }
     }
 }

@@ -24,15 +24,18 @@ impl Purge {
 impl Control {
     /// Asks for a purge.
     pub fn purge(self, order: PurgeOrder) -> anyhow::Result<PurgeReport> {
-        let mut report = None;
-        self.ask(&Question::Purge(Purge(order)), &mut |answer| match answer {
-            Answer::Purged(purged) => {
-                report = Some(purged);
-                Ok(())
+        let (mut report, mut refused) = (None, None);
+        self.ask(&Question::Purge(Purge(order)), &mut |answer| {
+            match answer {
+                Answer::Purged(purged) => report = Some(purged),
+                Answer::Error { text, .. } => refused = Some(text),
+                _ => {}
             }
-            Answer::Error { text, .. } => anyhow::bail!(text),
-            _ => Ok(()),
+            Ok(())
         })?;
+        if let Some(refused) = refused {
+            anyhow::bail!(refused);
+        }
         report.ok_or_else(|| {
             anyhow::anyhow!("the node did not say what it deleted; it may be an older version")
         })

@@ -162,3 +162,59 @@ async fn a_failed_write_of_a_body_ends_the_log_but_a_full_disk_only_that_body() 
     assert_eq!(body.finish().await.unwrap_err().code(), "log_failed");
     assert_eq!(log.append(request(1)).await.unwrap_err().code(), "log_failed");
 }
+
+#[tokio::test]
+async fn a_short_write_ends_the_log_and_the_next_start_cuts_what_arrived_of_it() {
+    for arrived in [1, 80, 600, 1500] {
+        let disk = RecordingDisk::default();
+        let log = open(&disk).unwrap();
+        log.append(request(0)).await.unwrap();
+        disk.arrive_short(arrived);
+        disk.fail(Failure {
+            operation: Operation::Write,
+            path: "segments/0",
+            after: 0,
+            kind: ErrorKind::WriteZero,
+        });
+        assert_eq!(log.append(request(1)).await.unwrap_err().code(), "log_failed");
+        assert_eq!(log.append(request(2)).await.unwrap_err().code(), "log_failed");
+        assert_eq!(disk.failed(), 1, "nothing was written after it");
+        let killed = disk.after_crash(disk.position(), crate::disk::recording::Crash::Process);
+        let log = open(&killed).unwrap();
+        // The request that was acknowledged and its closure; what arrived whole may stay, and is closed too.
+        let found = check(&log).unwrap();
+        assert_eq!(found[0], Found::Message(0), "{arrived}");
+        assert!(
+            found.len() == 2 || (arrived == 1500 && found.len() == 4),
+            "{arrived}: {found:?}"
+        );
+        let next = log.append(request(3)).await.unwrap().number;
+        assert_eq!(next, found.len() as u64);
+    }
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_never_tried_again() {
+    for path in ["segments/0", "segments"] {
+        let disk = RecordingDisk::default();
+        let log = open(&disk).unwrap();
+        disk.fail(Failure {
+            operation: Operation::Sync,
+            path,
+            after: 0,
+            kind: ErrorKind::Other,
+        });
+        let waiting: Vec<_> = (0..20)
+            .map(|id| {
+                let log = log.clone();
+                tokio::spawn(async move { log.append(request(id)).await })
+            })
+            .collect();
+        for task in waiting {
+            assert_eq!(task.await.unwrap().unwrap_err().code(), "log_failed", "{path}");
+        }
+        assert_eq!(disk.failed(), 1, "{path}");
+        log.shutdown().await;
+        assert_eq!(disk.failed(), 1, "{path}: neither at the stop");
+    }
+}
