@@ -294,7 +294,7 @@ fn hash(number: usize, content: &mut impl Read, left: &mut u64) -> Result<Attach
         .filter_map(|a| Hasher::new(a).ok().map(|h| (a, h)))
         .collect();
     let mut length = 0;
-    let mut buffer = vec![0; 64 * 1024];
+    let mut buffer = [0; 16 * 1024];
     loop {
         let read = content
             .read(&mut buffer)

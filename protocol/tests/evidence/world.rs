@@ -134,8 +134,12 @@ impl World {
     }
 
     pub(crate) fn sign(&self, object: SignedObject, status: CertStatus) -> Vec<u8> {
+        self.sign_by(&self.signer(status), object)
+    }
+
+    fn sign_by(&self, signer: &SignerInfo, object: SignedObject) -> Vec<u8> {
         let algorithm = self.key.key_algorithm().message_algorithm();
-        prepare(&self.signer(status), object, algorithm, now() + seconds(10))
+        prepare(signer, object, algorithm, now() + seconds(10))
             .sign(&*self.key)
             .unwrap()
     }
@@ -150,6 +154,11 @@ impl World {
 
     /// A message with a body, not stamped yet.
     pub(crate) fn unstamped(&self) -> Pieces {
+        self.unstamped_by(&self.signer(CertStatus::Good))
+    }
+
+    /// The same with an OCSP response that other messages have as well.
+    pub(crate) fn unstamped_by(&self, signer: &SignerInfo) -> Pieces {
         let parts = vec![
             PartDigest::message(sha512(MESSAGE)),
             PartDigest::attachment(1, sha512(BODY)),
@@ -162,7 +171,7 @@ impl World {
         };
         Pieces {
             message: MESSAGE.to_vec(),
-            signatures: self.sign(SignedObject::ChainResult(sha512(&chain.result)), CertStatus::Good),
+            signatures: self.sign_by(signer, SignedObject::ChainResult(sha512(&chain.result))),
             chain: Some(chain),
             timestamp: None,
             body: Some(BODY.to_vec()),
