@@ -6,6 +6,7 @@
 
 mod file;
 pub mod retention;
+pub mod stamping;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use kontor_protocol::access::Right;
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 
 use self::retention::{RetentionPolicy, Schedule};
+use self::stamping::StampingSettings;
 
 /// The annotated sample, as `kontor node sample` prints it.
 pub const SAMPLE: &str = include_str!("config/sample.toml");
@@ -163,6 +165,8 @@ pub struct NodeConfig {
     pub ocsp_refresh: Duration,
     /// Time-stamp authorities to use, in turn; empty = all approved ones.
     pub timestamping_urls: Vec<String>,
+    /// When messages get time-stamps, and how long that may fail.
+    pub stamping: StampingSettings,
     /// How long the log's writer waits for company before a sync.
     pub group_wait: Duration,
     /// Bodies up to this many bytes stay in memory and in the segment; larger ones go to content files.

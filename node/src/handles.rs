@@ -221,10 +221,12 @@ impl EntryDraft<'_> {
 /// What a failure of the message log is to the other side; the operator's log says more.
 pub fn log_fault(error: &LogError) -> Fault {
     tracing::error!(%error, "the message log refused an entry");
-    Fault::new(
-        FaultCode::LoggingFailed,
-        "the message could not be recorded, so it was not handed on",
-    )
+    let code = match error {
+        LogError::NotStamped { .. } => FaultCode::TimestampingFailed,
+        LogError::NoAuthority => FaultCode::NoTimestampingProviderFound,
+        _ => FaultCode::LoggingFailed,
+    };
+    Fault::new(code, "the message could not be recorded, so it was not handed on")
 }
 
 impl Handles {

@@ -44,6 +44,8 @@ struct Check {
 #[derive(Debug, Serialize)]
 struct Report {
     ready: bool,
+    /// Something fails that will stop the node's work if it goes on.
+    degraded: bool,
     checks: Vec<Check>,
 }
 
@@ -71,6 +73,7 @@ impl Health {
             self.trust_check(now),
             self.ocsp_check(now),
             self.log_check(),
+            self.stamping_check(now),
             self.ledger_check(),
         ];
         let ready = checks.iter().all(|c| c.ok) && !self.shutdown.is_stopping();
@@ -79,7 +82,13 @@ impl Health {
             (false, true) => StatusCode::SERVICE_UNAVAILABLE,
             (false, false) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let page = serde_json::to_vec(&Report { ready, checks }).unwrap_or_default();
+        let degraded = self.log.stamping().failing_since.is_some();
+        let report = Report {
+            ready,
+            degraded,
+            checks,
+        };
+        let page = serde_json::to_vec(&report).unwrap_or_default();
         respond(status, "application/json", page)
     }
 
@@ -114,6 +123,33 @@ impl Health {
         Check {
             name: "message_log",
             ok,
+            text,
+        }
+    }
+
+    /// Time-stamps that fail are told well before messages are refused; only then the node is not ready any more.
+    fn stamping_check(&self, now: UnixTime) -> Check {
+        let stats = self.log.stamping();
+        let waiting = match stats.oldest {
+            Some(oldest) => format!("{} messages wait, the oldest since {oldest}", stats.waiting),
+            None => "no message waits".into(),
+        };
+        let text = match (stats.failing_since, &stats.reason) {
+            (Some(since), Some(reason)) => {
+                let limit = self.log.acceptable_failure();
+                let left = limit.saturating_sub(now.since(since)).as_secs();
+                let then = match (stats.refusing, limit.is_zero()) {
+                    (true, _) => "messages are refused until one succeeds".into(),
+                    (false, true) => "messages are taken all the same".into(),
+                    (false, false) => format!("messages are refused in {left} seconds"),
+                };
+                format!("degraded: no time-stamp since {since}; {then}; {waiting}; {reason}")
+            }
+            _ => waiting,
+        };
+        Check {
+            name: "time_stamps",
+            ok: !stats.refusing,
             text,
         }
     }

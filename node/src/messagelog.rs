@@ -41,6 +41,7 @@ mod background;
 mod quarantine;
 mod housekeeper;
 mod sequencer;
+mod stamping;
 mod export;
 mod control;
 
@@ -74,6 +75,7 @@ pub use purge::{PurgeOrder, PurgeReport, PurgedPart};
 pub use quarantine::{Quarantined, quarantine};
 pub use search::Filter;
 pub use show::{FoundEntry, PartState, ShownEntry, ShownPart};
+pub use stamping::StampingStats;
 pub use stats::LogStats;
 
 use std::{
@@ -92,6 +94,7 @@ use crate::{
     config::{
         NodeConfig,
         retention::{RetentionPolicy, Schedule},
+        stamping::StampingSettings,
     },
     disk::Disk,
 };
@@ -109,6 +112,7 @@ use marks::Marks;
 use queue::Work;
 use read::{Reader, Readers};
 use sequencer::{Published, Sequencer, Setup};
+use stamping::Stamping;
 use status::Status;
 
 /// Entries that may wait for the writer; more wait for a place.
@@ -132,6 +136,8 @@ pub struct LogSettings {
     pub retention: RetentionPolicy,
     /// How long each class is kept.
     pub schedule: Schedule,
+    /// When messages get time-stamps, and what if not.
+    pub stamping: StampingSettings,
 }
 
 impl Default for LogSettings {
@@ -144,6 +150,7 @@ impl Default for LogSettings {
             segment_bytes: 64 * 1024 * 1024,
             retention: RetentionPolicy::default(),
             schedule: Schedule::default(),
+            stamping: StampingSettings::default(),
         }
     }
 }
@@ -155,6 +162,7 @@ impl LogSettings {
             group_wait: config.group_wait,
             retention: config.retention.clone(),
             schedule: config.schedule.clone(),
+            stamping: config.stamping.clone(),
             ..Self::default()
         }
     }
@@ -200,6 +208,7 @@ pub struct MessageLog {
     home: Home,
     ledger: Ledger,
     master: Arc<MasterKey>,
+    stamping: Stamping,
     readers: Readers,
     indexer: Arc<IndexThread>,
 }
@@ -332,6 +341,7 @@ impl MessageLog {
             home,
             ledger,
             master,
+            stamping: Stamping::new(settings.stamping),
             readers,
             indexer: Arc::new(indexer),
         };
@@ -345,8 +355,18 @@ impl MessageLog {
     /// Records a message. Resolves once its entry is on disk; dropping the future does not take it back. A response must cite
     /// its request, which must be open.
     pub async fn append(&self, entry: NewEntry) -> Result<Receipt, LogError> {
+        self.stamping.check()?;
+        let is_request = entry.kind.is_request();
         let draft = Box::new(Draft::message(&self.origin, entry, &self.policy));
-        self.send(|done| Work::Append(draft, done)).await
+        let receipt = self.send(|done| Work::Append(draft, done)).await?;
+        if let Err(error) = self.stamp_recorded(receipt.number).await {
+            // It is recorded and goes no further: whoever handed it in hears of the failure, and so does the log.
+            if is_request {
+                self.close_failed(receipt, error.code()).await?;
+            }
+            return Err(error);
+        }
+        Ok(receipt)
     }
 
     /// Holds the exchange of a request that was recorded: when the value is dropped before an answer was appended, the
@@ -376,8 +396,7 @@ impl MessageLog {
         token: Bytes,
         covered: Vec<u64>,
     ) -> Result<Receipt, LogError> {
-        let draft = Box::new(Draft::timestamp(&self.origin, token, covered, &self.policy));
-        self.send(|done| Work::Append(draft, done)).await
+        self.append_stamp(token, covered, Vec::new()).await
     }
 
     /// Records a fact about the log or its node.

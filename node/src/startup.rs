@@ -182,7 +182,8 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
 
     let held = trust.clone();
     let timestamper = Timestamper::new(config.timestamping_urls, Arc::new(move || held.held()));
-    log.serve_control(timestamper, &shutdown)?;
+    log.serve_control(timestamper.clone(), &shutdown)?;
+    log.stamp_immediately(timestamper.clone());
 
     // Every port is opened before any is served: a node that cannot have one must not have begun.
     let listen = config.listen;
@@ -194,6 +195,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
 
     shutdown.spawn(configuration.run(shutdown.clone()));
     shutdown.spawn(chronicle.run(shutdown.clone()));
+    shutdown.spawn(log.clone().run_stamping(timestamper, shutdown.clone()));
     shutdown.spawn(purger::run(
         log.clone(),
         trust.clone(),
@@ -360,6 +362,36 @@ impl Collector for LogCollector {
             "kontor_log_refused_full",
             "Entries refused because the disk was full",
             stats.refused_full,
+        )?;
+        let (stamping, now) = (self.0.stamping(), self.0.now());
+        counter(
+            "kontor_timestamp_tokens",
+            "Time-stamp tokens recorded since the start",
+            stamping.tokens,
+        )?;
+        counter(
+            "kontor_timestamp_failures",
+            "Runs that got no time-stamp since the start",
+            stamping.failures,
+        )?;
+        let mut gauge = |name: &str, help: &str, value: u64| {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
+        };
+        gauge(
+            "kontor_timestamp_waiting",
+            "Messages known to wait for a time-stamp",
+            stamping.waiting,
+        )?;
+        gauge(
+            "kontor_timestamp_oldest_seconds",
+            "Seconds since the oldest message that waits for a time-stamp was logged",
+            stamping.oldest.map_or(0, |oldest| now.since(oldest).as_secs()),
+        )?;
+        gauge(
+            "kontor_log_index_behind",
+            "Entries that the search index does not reflect yet",
+            stats.entries.saturating_sub(self.0.index().position),
         )?;
         let gauge = ConstGauge::new(i64::try_from(stats.open_exchanges).unwrap_or(i64::MAX));
         let open = "Requests recorded without an answer yet";

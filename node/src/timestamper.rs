@@ -73,6 +73,16 @@ impl Timestamper {
         Self { urls, trust }
     }
 
+    /// Whether nobody could be asked: global configuration is held, and neither it nor the settings name an authority.
+    pub fn has_no_authority(&self) -> bool {
+        self.urls.is_empty() && (self.trust)().is_some_and(|trust| trust.tsas().is_empty())
+    }
+
+    /// How often time-stamps are due, as the instance says; a minute without its configuration.
+    pub fn interval(&self) -> Duration {
+        (self.trust)().map_or(Duration::from_secs(60), |trust| trust.time_stamping_interval())
+    }
+
     /// A token over data, with the authority's certificate in it, ready to be stored.
     pub async fn stamp(&self, data: &[u8]) -> Result<TimestampToken, TimestampError> {
         let trust = (self.trust)().ok_or(TimestampError::NoTrust)?;

@@ -12,6 +12,7 @@ use kontor_protocol::access::{Method, PathPattern, Right};
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 use serde::Deserialize;
 
+use super::stamping::StampingSettings;
 use super::{Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Service, Tls12, Unseal};
 
 #[derive(Deserialize)]
@@ -116,11 +117,22 @@ impl Default for OcspTable {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct TimestampingTable {
-    #[serde(default)]
     urls: Vec<String>,
+    mode: String,
+    acceptable_failure_seconds: u64,
+}
+
+impl Default for TimestampingTable {
+    fn default() -> Self {
+        Self {
+            urls: Vec::new(),
+            mode: "batch".into(),
+            acceptable_failure_seconds: 14_400,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -310,6 +322,23 @@ impl Reading {
                     .push(format!("timestamping.urls: {url} is not an http:// address"));
             }
         }
+        let immediate = match &file.timestamping.mode[..] {
+            "batch" => false,
+            "immediate" => true,
+            other => {
+                self.mistakes.push(format!(
+                    "timestamping.mode: {other:?} is neither \"batch\" nor \"immediate\""
+                ));
+                false
+            }
+        };
+        let stamping = StampingSettings {
+            immediate,
+            acceptable_failure: Duration::from_secs(
+                file.timestamping.acceptable_failure_seconds.min(31_536_000),
+            ),
+            ..StampingSettings::default()
+        };
         let (retention, schedule) = self.retention(&file.messagelog, &file.client);
         let members = self.members(file.member);
         let clients = self.clients(file.client, &members, &listen, file.internal_tls.is_some());
@@ -338,6 +367,7 @@ impl Reading {
                 trust_refresh: seconds(file.trust.refresh_seconds.clamp(1, 3600)),
                 ocsp_refresh: seconds(file.ocsp.refresh_seconds.clamp(1, 86_400)),
                 timestamping_urls: file.timestamping.urls,
+                stamping,
                 group_wait: Duration::from_micros(file.messagelog.group_wait_micros.min(100_000)),
                 inline_body: file.messagelog.inline_body_bytes.clamp(1024, 1 << 20),
                 retention,

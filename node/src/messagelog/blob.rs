@@ -165,6 +165,10 @@ pub(crate) struct Evidence<'a> {
     pub(crate) documents: Vec<(&'a str, &'a [u8])>,
     /// What of a message was not kept from the start.
     pub(crate) not_kept: NotKept,
+    /// For a time-stamp over many: the digests of their signature documents, in the order of `covered`.
+    pub(crate) digests: &'a [u8],
+    /// For a time-stamp: every message below this number has one.
+    pub(crate) stamped_below: Option<u64>,
     /// The entries that a fact concerns, as [`super::numbers`] writes them.
     pub(crate) concerned: Option<&'a [u8]>,
 }
@@ -204,6 +208,8 @@ mod tag {
     pub(super) const DOCUMENTS: u8 = 10;
     pub(super) const CONCERNED: u8 = 11;
     pub(super) const NOT_KEPT: u8 = 12;
+    pub(super) const DIGESTS: u8 = 13;
+    pub(super) const STAMPED_BELOW: u8 = 14;
 }
 
 impl<'a> Evidence<'a> {
@@ -259,6 +265,12 @@ impl<'a> Evidence<'a> {
         if self.not_kept != NotKept::default() {
             field(tag::NOT_KEPT, &[self.not_kept.code()]);
         }
+        if !self.digests.is_empty() {
+            field(tag::DIGESTS, self.digests);
+        }
+        if let Some(number) = self.stamped_below {
+            field(tag::STAMPED_BELOW, &number.to_be_bytes());
+        }
     }
 
     pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
@@ -306,6 +318,8 @@ impl<'a> Evidence<'a> {
                 }
                 tag::CONCERNED => evidence.concerned = value.take(value.0.len()),
                 tag::NOT_KEPT => evidence.not_kept = NotKept::from_code(value.u8()?)?,
+                tag::DIGESTS => evidence.digests = value.take(value.0.len())?,
+                tag::STAMPED_BELOW => evidence.stamped_below = Some(value.u64()?),
                 // A later writer says more; what is known here stays readable.
                 _ => _ = value.take(value.0.len()),
             }
@@ -376,6 +390,8 @@ mod tests {
             documents in proptest::collection::vec(("[a-z.]{0,12}", bytes()), 0..3),
             concerned in proptest::option::of(bytes()),
             not_kept in 0..4_u8,
+            digests in bytes(),
+            stamped_below: Option<u64>,
         ) {
             let evidence = Evidence {
                 salt, parts: &parts, millis, shared, chain: chain.as_deref(), answers,
@@ -383,6 +399,7 @@ mod tests {
                 documents: documents.iter().map(|(name, bytes)| (&name[..], &bytes[..])).collect(),
                 concerned: concerned.as_deref(),
                 not_kept: NotKept::from_code(not_kept).unwrap(),
+                digests: &digests, stamped_below,
             };
             let mut out = Vec::new();
             evidence.write(&mut out);

@@ -10,7 +10,7 @@
 //! < {"progress":{"read":520000,"of":900000}}
 //! < {"found":{"number":7,…}}                        more than the limit: {"more":{"first":9}}
 //! < {"shown":{"number":7,"body_bytes":70000,…}}     then the bytes of the body, if they were asked for
-//! < {"entry":{"number":7,"name":"…","at":…,"message":512,"signatures":7000,"chain_result":600,"chain":1500,
+//! < {"entry":{"number":7,"name":"…","at":…,"message":512,"signatures":7000,"chain_result":600,"chain":1500,"timestamp":null,
 //!    "companion":900,"body":70000,"notes":[]}}      then the bytes of each in this order; null for what is not there
 //! > {"op":"check","deep":true}                    then progress, and
 //! < {"checked":{"findings":[…],"notes":[],"entries":9,…}}
@@ -38,7 +38,7 @@ mod hold_tests;
 pub(super) mod search;
 pub(super) mod show;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::{
     io,

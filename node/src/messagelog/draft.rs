@@ -22,6 +22,16 @@ pub(crate) struct DraftHead {
     pub(crate) message: Bytes,
 }
 
+/// A token and what it is over.
+pub(crate) struct NewStamp {
+    pub(crate) token: Bytes,
+    pub(crate) covered: Vec<u64>,
+    /// For many records: the digests of their signature documents, 64 bytes each, in the order of `covered`.
+    pub(crate) digests: Vec<u8>,
+    /// Every message below this number is stamped, these included.
+    pub(crate) stamped_below: Option<u64>,
+}
+
 /// See the module.
 pub(crate) struct Draft {
     /// Complete but for number, second and period.
@@ -36,6 +46,9 @@ pub(crate) struct Draft {
     pub(crate) fault: Option<String>,
     pub(crate) token: Option<Bytes>,
     pub(crate) covered: Vec<u64>,
+    /// Digests of what a time-stamp over many covers, 64 bytes each.
+    pub(crate) digests: Vec<u8>,
+    pub(crate) stamped_below: Option<u64>,
     /// What a fact says, by name.
     pub(crate) documents: Vec<(String, Bytes)>,
     /// The entries that a fact concerns, encoded.
@@ -69,6 +82,8 @@ impl Draft {
             fault: None,
             token: None,
             covered: Vec::new(),
+            digests: Vec::new(),
+            stamped_below: None,
             documents: Vec::new(),
             concerned: None,
             not_kept: NotKept::default(),
@@ -223,15 +238,17 @@ impl Draft {
     }
 
     /// A token over earlier entries.
-    pub(crate) fn timestamp(
-        origin: &Origin,
-        token: Bytes,
-        covered: Vec<u64>,
-        policy: &RetentionPolicy,
-    ) -> Self {
+    pub(crate) fn timestamp(origin: &Origin, stamp: NewStamp, policy: &RetentionPolicy) -> Self {
+        let NewStamp {
+            token,
+            covered,
+            digests,
+            stamped_below,
+        } = stamp;
         let numbers: Vec<u8> = covered.iter().flat_map(|number| number.to_be_bytes()).collect();
         let (token_digest, numbers_digest) = (sha512(&token), sha512(&numbers));
-        let parts = [
+        let digests_digest = sha512(&digests);
+        let mut parts = vec![
             Part {
                 name: "timestamp.tst",
                 length: token.len() as u64,
@@ -243,11 +260,20 @@ impl Draft {
                 digest: &numbers_digest,
             },
         ];
+        if !digests.is_empty() {
+            parts.push(Part {
+                name: "digests",
+                length: digests.len() as u64,
+                digest: &digests_digest,
+            });
+        }
         let (subject, evidence) = (Subject::Timestamp, &policy.default.evidence);
         let draft = Self::new(origin, subject, Parties::default(), evidence, &parts);
         Self {
             token: Some(token),
             covered,
+            digests,
+            stamped_below,
             ..draft
         }
     }

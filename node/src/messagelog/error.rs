@@ -85,6 +85,21 @@ pub enum LogError {
     /// The log was told to stop.
     #[error("the message log is stopped")]
     Closed,
+    /// Time-stamps have failed for longer than is acceptable; the log goes on when one succeeds.
+    #[error(
+        "messages are not time-stamped since {since}, longer than [timestamping] acceptable_failure_seconds allows, so none is taken: {reason}"
+    )]
+    NotStamped {
+        /// Since when time-stamps fail.
+        since: String,
+        /// What the authorities said last.
+        reason: String,
+    },
+    /// Nobody could be asked for time-stamps.
+    #[error(
+        "no time-stamp authority is configured and global configuration approves none, so no message is taken; name one in [timestamping] urls or have one approved"
+    )]
+    NoAuthority,
     /// There is no such entry.
     #[error("the message log has no entry {number}")]
     NotFound {
@@ -165,6 +180,8 @@ impl LogError {
     /// The name of this error in logs, metrics and JSON.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::NotStamped { .. } => "log_not_stamped",
+            Self::NoAuthority => "log_no_timestamp_authority",
             Self::Locked { .. } => "log_locked",
             Self::Damaged { .. } => "log_damaged",
             Self::Behind { .. } => "log_behind",

@@ -10,7 +10,7 @@ use std::{
 
 use kontor_pki::time::UnixTime;
 use kontor_protocol::{
-    container::{Absent, ChainFiles, Companion, ContainerWriter, Evidence, WriteError},
+    container::{Absent, BatchTimestamp, ChainFiles, Companion, ContainerWriter, Evidence, WriteError},
     log::{EntryKind, binding::Binding, proof::LogProof},
     signature::{SignatureDocument, SignatureError, insert_timestamp},
 };
@@ -18,7 +18,7 @@ use kontor_protocol::{
 use super::{
     MessageLog,
     error::LogError,
-    read::{LoggedMessage, StoredBody},
+    read::{LoggedMessage, Stamp, StoredBody},
 };
 use crate::timestamper::{TimestampError, Timestamper};
 
@@ -86,6 +86,8 @@ pub struct Exported {
     pub signatures: Vec<u8>,
     /// The hash chain, for a message of a batch.
     pub chain: Option<ChainFiles>,
+    /// The time-stamp over many records, for a message of such a batch.
+    pub timestamp: Option<BatchTimestamp>,
     /// The companion, as JSON.
     pub companion: Vec<u8>,
     /// Length and pieces of `attachment1`.
@@ -118,10 +120,11 @@ impl MessageLog {
         let mut reader = self.reader();
         let read = tokio::task::spawn_blocking(move || reader.message(number)).await;
         let mut logged = read.map_err(|_| LogError::Closed)??;
-        if logged.token.is_none()
+        if logged.stamp.is_none()
             && let Some(timestamper) = timestamper
         {
-            logged.token = self.stamp(&logged, timestamper).await?;
+            let token = self.stamp(&logged, timestamper).await?;
+            logged.stamp = token.map(Stamp::Single);
         }
         let (proof, missing) = match self.prove_to_others(number).await {
             Ok((_, keys)) if keys.is_empty() => (
@@ -172,10 +175,14 @@ fn exported(logged: LoggedMessage, proof: Option<(LogProof, Vec<Binding>)>) -> R
     if logged.not_kept.head {
         return Err(LogError::Shortened { number }.into());
     }
-    let signatures = match &logged.token {
-        Some(token) => insert_timestamp(&logged.document, token)
-            .map_err(|error| ExportError::Signature { number, error })?,
-        None => logged.document,
+    let (signatures, timestamp) = match logged.stamp {
+        Some(Stamp::Single(token)) => {
+            let stamped = insert_timestamp(&logged.document, &token);
+            let stamped = stamped.map_err(|error| ExportError::Signature { number, error })?;
+            (stamped, None)
+        }
+        Some(Stamp::Batch(timestamp)) => (logged.document, Some(timestamp)),
+        None => (logged.document, None),
     };
     let side = if logged.leaf.kind == EntryKind::Response {
         "response"
@@ -230,6 +237,7 @@ fn exported(logged: LoggedMessage, proof: Option<(LogProof, Vec<Binding>)>) -> R
         message: logged.message,
         signatures,
         chain: logged.chain,
+        timestamp,
         companion: companion.to_json(),
         body,
         notes,
@@ -273,7 +281,7 @@ impl Exported {
             &draft,
             &self.message,
             &self.signatures,
-            self.chain.as_ref(),
+            (self.chain.as_ref(), self.timestamp.as_ref()),
             self.at,
             self.body,
         )
@@ -296,7 +304,7 @@ fn write_container(
     path: &Path,
     message: &[u8],
     signatures: &[u8],
-    chain: Option<&ChainFiles>,
+    (chain, timestamp): (Option<&ChainFiles>, Option<&BatchTimestamp>),
     at: UnixTime,
     body: Option<(u64, Pieces)>,
 ) -> Result<(), WriteError> {
@@ -304,7 +312,7 @@ fn write_container(
         message,
         signatures,
         chain,
-        timestamp: None,
+        timestamp,
         attachments: usize::from(body.is_some()),
     };
     let mut writer = ContainerWriter::new(BufWriter::new(File::create(path)?), &evidence, at)?;

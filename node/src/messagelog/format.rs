@@ -93,10 +93,11 @@
 //!   covered (8 each); 10 documents of a fact, for each the length of its name (4), the name, its length (4), its bytes; 11
 //!   numbers that a fact concerns, ascending without overlap, for each run the numbers left out since the one before, from 0,
 //!   and the numbers in it, both as LEB128; 12 what was not kept from the start (1): 1 the body, 2 all of the head but what wire 6.3
-//!   leaves, 3 both.
+//!   leaves, 3 both; 13 for a time-stamp over many, SHA-512 of their signature documents in the order of field 9 (64 each); 14
+//!   the number below which every message has a time-stamp, with this one (8).
 //!
 //! The part list of a message is the one of [`kontor_protocol::log`]. A failure closure lists `fault`, the fault code. A
-//! time-stamp lists `timestamp.tst`, the token, and `numbers`, as in field 9. A fact lists its documents by name, of which the
+//! time-stamp lists `timestamp.tst`, the token, `numbers`, as in field 9, and `digests`, as in field 13, if it has it. A fact lists its documents by name, of which the
 //! first is `fact.json`, and `numbers`, as in field 11, if there are any. So the leaf commits to them.
 //!
 //! A shared document has the digest and position in every evidence blob that cites it and is readable through any of

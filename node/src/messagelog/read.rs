@@ -2,12 +2,13 @@
 //! running writer or without one, and checks each byte it hands out. A part whose key is gone is an answer of its own.
 
 mod bulk;
+mod stamps;
 
 use std::{ops::ControlFlow, sync::Arc};
 
 use kontor_pki::{crypto::AeadKey, sealed::MasterKey, time::UnixTime};
 use kontor_protocol::{
-    container::ChainFiles,
+    container::{BatchTimestamp, ChainFiles},
     log::{EntryKind, Leaf, ListedPart, parse_parts},
 };
 use zeroize::Zeroizing;
@@ -17,15 +18,16 @@ use super::{
     content::{ChunkReader, ContentStore},
     error::LogError,
     fact::LoggedFact,
+    format::SEGMENT_HEADER,
     identity::Home,
-    index::{Index, ViewError},
+    index::Index,
     keytree::{BlobClass, KeyName, KeyRing, associated_data, open},
     leaf,
     marks::Marks,
     numbers::NumberSet,
     record::{BODY, BlobState, EVIDENCE, HEAD, LEAF, RecordHeader, RecordKind},
     round::shared_data,
-    segment::{self, Segment},
+    segment::Segment,
     sequencer::Published,
     show::PartState,
 };
@@ -111,12 +113,30 @@ pub(crate) struct LoggedMessage {
     /// The signature document as it was logged, without a token of ours.
     pub(crate) document: Vec<u8>,
     pub(crate) chain: Option<ChainFiles>,
-    /// A token that a later entry holds.
-    pub(crate) token: Option<Vec<u8>>,
+    /// The time-stamp that a later entry holds.
+    pub(crate) stamp: Option<Stamp>,
     /// The body, or why it cannot be had: it may be forgotten while the rest is not.
     pub(crate) body: Result<StoredBody, LogError>,
     /// What of it was left out when it was logged.
     pub(crate) not_kept: NotKept,
+}
+
+/// A time-stamp, as it goes into evidence (wire 5.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    /// Over the signature value of one message.
+    Single(Vec<u8>),
+    /// Over the documents of many.
+    Batch(BatchTimestamp),
+}
+
+impl Stamp {
+    pub(crate) fn token(&self) -> &[u8] {
+        match self {
+            Self::Single(token) => token,
+            Self::Batch(batch) => &batch.token,
+        }
+    }
 }
 
 /// The body of an entry.
@@ -355,11 +375,21 @@ impl Reader {
         for (index, first) in segments.iter().enumerate() {
             let segment = self.segment(*first)?;
             let until = segments.get(index + 1).copied().unwrap_or(entries).min(entries);
-            let (mut broke, mut next) = (false, *first);
-            segment.scan(&mut |record| {
+            // The index knows a place near by, so that little is read before what is asked for.
+            let start = match index {
+                0 => self.place_before(&segment, from),
+                _ => None,
+            };
+            let round = start.is_none().then_some(SEGMENT_HEADER as u64);
+            let (offset, mut next) = start.unwrap_or((SEGMENT_HEADER as u64, *first));
+            let mut broke = false;
+            segment.scan_from((offset, next), round, &mut |record| {
                 let number = record.header.number;
-                if broke || record.header.kind != RecordKind::Entry || number >= until {
-                    return Ok(());
+                if record.header.kind != RecordKind::Entry {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                if number >= until {
+                    return Ok(ControlFlow::Break(()));
                 }
                 next = number + 1;
                 if number >= from {
@@ -372,7 +402,10 @@ impl Reader {
                     };
                     broke = visit(self, &entry)?.is_break();
                 }
-                Ok(())
+                Ok(match broke {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                })
             })?;
             if broke {
                 return Ok(());
@@ -385,6 +418,23 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Offset and number of an entry at or shortly before one, if the index knows it and is right.
+    fn place_before(&self, segment: &Segment, number: u64) -> Option<(u64, u64)> {
+        let (first, offset) = self.index.view()?.place(number)?;
+        if first != segment.first {
+            return None;
+        }
+        // A purge may have moved it.
+        let mut found = None;
+        let look = &mut |offset, header: &RecordHeader| {
+            found = (header.kind == RecordKind::Entry && header.number <= number)
+                .then_some((offset, header.number));
+            true
+        };
+        segment.walk_from(offset, look).ok()?;
+        found
     }
 
     /// One message with all that was logged of it.
@@ -420,7 +470,7 @@ impl Reader {
             _ => None,
         };
         let body = self.body(&entry).map_err(|error| self.explain(error));
-        let token = self.token(number)?;
+        let stamp = self.stamp(number)?;
         Ok(LoggedMessage {
             number,
             leaf_bytes: entry.leaf_bytes().to_vec(),
@@ -432,7 +482,7 @@ impl Reader {
             message: head.message.to_vec(),
             document: shared.document.to_vec(),
             chain,
-            token,
+            stamp,
             body,
             not_kept: evidence.not_kept,
         })
@@ -464,73 +514,5 @@ impl Reader {
                 .collect(),
             numbers: numbers.ok_or_else(|| self.changed(number, "evidence"))?,
         })
-    }
-
-    /// The token of the first time-stamp entry that covers an entry.
-    pub(crate) fn token(&mut self, number: u64) -> Result<Option<Vec<u8>>, LogError> {
-        let mut from = number + 1;
-        if let Some(view) = self.index.view() {
-            match view.stamp_of(number) {
-                Ok(Some(stamp)) if stamp < self.entries => {
-                    let entry = self.entry(stamp)?;
-                    if let Some(token) = self.token_in(&entry, number)? {
-                        return Ok(Some(token));
-                    }
-                    self.index.suspect("a time-stamp does not cover what it says");
-                }
-                Ok(_) => from = from.max(view.position()),
-                Err(ViewError::Store(error)) => self.index.suspect(&error.to_string()),
-                Err(ViewError::Log(error)) => return Err(error),
-            }
-        }
-        for stamp in self.timestamps_from(from)? {
-            let entry = self.entry(stamp)?;
-            if let Some(token) = self.token_in(&entry, number)? {
-                return Ok(Some(token));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The token of a time-stamp entry, if it covers an entry and is not deleted.
-    fn token_in(&mut self, stamp: &StoredEntry, number: u64) -> Result<Option<Vec<u8>>, LogError> {
-        let opened = match self.evidence(stamp) {
-            Err(LogError::Forgotten { .. }) => return Ok(None),
-            opened => opened?,
-        };
-        let evidence = Evidence::parse(&opened).filter(|evidence| evidence.covered.contains(&number));
-        Ok(evidence.and_then(|evidence| evidence.token).map(<[u8]>::to_vec))
-    }
-
-    fn timestamps_from(&mut self, number: u64) -> Result<Vec<u64>, LogError> {
-        let mut stamps = Vec::new();
-        if number >= self.entries {
-            return Ok(stamps);
-        }
-        let first = self.segment_of(number)?;
-        let mut open_from = first;
-        // Sealed segments by their leaf files, which are small; the rest record by record.
-        for segment in self.segments.iter().copied().filter(|segment| *segment >= first) {
-            let leaves =
-                match segment::read_leaves(&*self.home.disk, &self.home.layout, &self.home.id, segment) {
-                    Err(LogError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => break,
-                    leaves => leaves?,
-                };
-            open_from = segment + leaves.len() as u64;
-            stamps.extend(
-                (segment..)
-                    .zip(&leaves)
-                    .filter(|(_, leaf)| leaf::is_timestamp(leaf))
-                    .map(|(at, _)| at),
-            );
-        }
-        self.scan(open_from.max(number), &mut |_, entry| {
-            if leaf::is_timestamp(entry.leaf_bytes()) {
-                stamps.push(entry.number);
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        stamps.retain(|stamp| *stamp >= number);
-        Ok(stamps)
     }
 }

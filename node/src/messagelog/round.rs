@@ -105,6 +105,8 @@ impl Round {
             + draft.fault.as_ref().map_or(0, String::len)
             + draft.token.as_ref().map_or(0, bytes::Bytes::len)
             + 8 * draft.covered.len()
+            + draft.digests.len()
+            + 32
             + draft.concerned.as_ref().map_or(0, Vec::len)
             + draft
                 .documents
@@ -182,6 +184,8 @@ impl Round {
                 .collect(),
             concerned: draft.concerned.as_deref(),
             not_kept: draft.not_kept,
+            digests: &draft.digests,
+            stamped_below: draft.stamped_below,
         };
         evidence.write(&mut self.evidence);
         seal(

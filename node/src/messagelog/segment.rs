@@ -2,7 +2,7 @@
 //! files that are copied out of them. Owns the files below `log/segments` and `log/leaves`; knows records, not what stands
 //! in their blobs. Everything read is checked before it is believed.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{ops::ControlFlow, path::PathBuf, sync::Arc};
 
 use super::{
     error::LogError,
@@ -112,15 +112,28 @@ impl Segment {
         &self,
         visit: &mut dyn FnMut(&Record<'_>) -> Result<(), LogError>,
     ) -> Result<ScanEnd, LogError> {
+        let offset = SEGMENT_HEADER as u64;
+        self.scan_from((offset, self.first), Some(offset), &mut |record| {
+            visit(record).map(ControlFlow::Continue)
+        })
+    }
+
+    /// As [`Segment::scan`], from the record of an entry on (its offset and number) until `visit` breaks. `round` is that of
+    /// the record before, if it is known.
+    pub(crate) fn scan_from(
+        &self,
+        (offset, next): (u64, u64),
+        mut round: Option<u64>,
+        visit: &mut dyn FnMut(&Record<'_>) -> Result<ControlFlow<()>, LogError>,
+    ) -> Result<ScanEnd, LogError> {
         let mut window = Window::new(self);
         let mut end = ScanEnd {
-            offset: SEGMENT_HEADER as u64,
-            next: self.first,
+            offset,
+            next,
             sealed: false,
         };
-        let mut round = end.offset;
         while let Some(header) = window.header(end.offset)? {
-            let in_order = header.round == end.offset || header.round == round;
+            let in_order = header.round == end.offset || round.is_none_or(|round| header.round == round);
             let numbered = header.kind == RecordKind::Shared || header.number == end.next;
             let Some(bytes) = window.bytes(end.offset, header.length)? else {
                 break;
@@ -128,14 +141,17 @@ impl Segment {
             if !in_order || !numbered || !header.is_sound(bytes) {
                 break;
             }
-            visit(&Record {
+            let flow = visit(&Record {
                 header: &header,
                 offset: end.offset,
                 bytes,
             })?;
-            round = header.round;
+            round = Some(header.round);
             end.offset += header.length as u64;
             end.next += u64::from(header.kind == RecordKind::Entry);
+            if flow.is_break() {
+                break;
+            }
             if header.kind == RecordKind::Seal {
                 end.sealed = true;
                 break;

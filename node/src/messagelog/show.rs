@@ -170,7 +170,7 @@ pub(crate) fn show(reader: &mut Reader, number: u64) -> Result<(ShownEntry, Stor
             .ok()
             .map(|token| token.gen_time().to_rfc3339())
     };
-    let token = reader.token(number)?;
+    let stamp = reader.stamp(number)?;
     let parts = evidence
         .as_ref()
         .and_then(|evidence| parse_parts(evidence.parts).ok());
@@ -207,7 +207,7 @@ pub(crate) fn show(reader: &mut Reader, number: u64) -> Result<(ShownEntry, Stor
             StoredBody::Inline(bytes) => Some(bytes.len() as u64),
             StoredBody::Content(_, length) => Some(*length),
         },
-        stamped: token.as_deref().and_then(genuine),
+        stamped: stamp.and_then(|stamp| genuine(stamp.token())),
         covers: evidence.as_ref().and_then(|evidence| {
             let (first, last) = (evidence.covered.iter().min()?, evidence.covered.iter().max()?);
             Some((evidence.covered.len() as u64, *first, *last))

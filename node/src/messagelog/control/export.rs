@@ -3,7 +3,7 @@
 use std::io;
 
 use kontor_pki::time::UnixTime;
-use kontor_protocol::container::ChainFiles;
+use kontor_protocol::container::{BatchTimestamp, ChainFiles};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -41,6 +41,9 @@ pub(super) struct Announced {
     signatures: u64,
     chain_result: Option<u64>,
     chain: Option<u64>,
+    /// `ts-hashchainresult.xml`, `ts-hashchain.xml` and the token of a time-stamp over many.
+    #[serde(default)]
+    timestamp: Option<[u64; 3]>,
     companion: u64,
     body: Option<u64>,
     notes: Vec<String>,
@@ -133,6 +136,10 @@ async fn entry(side: &mut Side, exported: Exported) -> io::Result<()> {
         signatures: length(&exported.signatures),
         chain_result: exported.chain.as_ref().map(|chain| length(&chain.result)),
         chain: exported.chain.as_ref().map(|chain| length(&chain.chain)),
+        timestamp: exported
+            .timestamp
+            .as_ref()
+            .map(|stamp| [length(&stamp.result), length(&stamp.chain), length(&stamp.token)]),
         companion: length(&exported.companion),
         body: exported.body.as_ref().map(|(length, _)| *length),
         notes: exported.notes,
@@ -143,6 +150,11 @@ async fn entry(side: &mut Side, exported: Exported) -> io::Result<()> {
     if let Some(chain) = &exported.chain {
         side.send(&chain.result).await?;
         side.send(&chain.chain).await?;
+    }
+    if let Some(stamp) = &exported.timestamp {
+        side.send(&stamp.result).await?;
+        side.send(&stamp.chain).await?;
+        side.send(&stamp.token).await?;
     }
     side.send(&exported.companion).await?;
     match exported.body {
@@ -196,6 +208,14 @@ fn entry_of(control: &Control, announced: Announced) -> io::Result<Exported> {
         (None, None) => None,
         _ => return Err(io::ErrorKind::InvalidData.into()),
     };
+    let timestamp = match announced.timestamp {
+        None => None,
+        Some([result, chain, token]) => Some(BatchTimestamp {
+            result: control.bytes(result)?,
+            chain: control.bytes(chain)?,
+            token: control.bytes(token)?,
+        }),
+    };
     let companion = control.bytes(announced.companion)?;
     let body = announced.body.map(|length| (length, pieces_of(control, length)));
     Ok(Exported {
@@ -205,6 +225,7 @@ fn entry_of(control: &Control, announced: Announced) -> io::Result<Exported> {
         message,
         signatures,
         chain,
+        timestamp,
         companion,
         body,
         notes: announced.notes,

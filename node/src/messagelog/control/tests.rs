@@ -4,7 +4,7 @@ use std::{
     fs::File,
     sync::{
         Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -49,21 +49,23 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn now() -> UnixTime {
+pub(in crate::messagelog) fn now() -> UnixTime {
     UnixTime::parse_rfc3339("2030-01-31T12:00:00Z").unwrap()
 }
 
 /// A member that signs, and the federation that vouches for it, with a time-stamp authority that counts its tokens.
-struct World {
-    dir: tempfile::TempDir,
-    key: SoftwareKey,
-    signer: SignerInfo,
-    trust: Arc<TrustSet>,
-    tokens: Arc<AtomicU64>,
+pub(in crate::messagelog) struct World {
+    pub(in crate::messagelog) dir: tempfile::TempDir,
+    pub(in crate::messagelog) key: SoftwareKey,
+    pub(in crate::messagelog) signer: SignerInfo,
+    pub(in crate::messagelog) trust: Arc<TrustSet>,
+    pub(in crate::messagelog) tokens: Arc<AtomicU64>,
+    /// Whether the authority answers with an error.
+    pub(in crate::messagelog) down: Arc<AtomicBool>,
 }
 
 impl World {
-    async fn new() -> Self {
+    pub(in crate::messagelog) async fn new() -> Self {
         let params = CaParams {
             name: "Test CA".into(),
             organization: "Nobody".into(),
@@ -93,7 +95,13 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/tsa", listener.local_addr().unwrap());
         let tokens = Arc::new(AtomicU64::new(0));
-        tokio::spawn(stamps(listener, authority, Arc::clone(&tokens)));
+        let down = Arc::new(AtomicBool::new(false));
+        tokio::spawn(stamps(
+            listener,
+            authority,
+            Arc::clone(&tokens),
+            Arc::clone(&down),
+        ));
 
         let info = CaInfo {
             certificate: ca.certificate().der().to_vec(),
@@ -140,32 +148,41 @@ impl World {
             signer,
             trust,
             tokens,
+            down,
         }
     }
 
-    fn log(&self) -> MessageLog {
+    pub(in crate::messagelog) fn log(&self) -> MessageLog {
+        self.log_with(ManualClock::at(now()), LogSettings::default())
+    }
+
+    pub(in crate::messagelog) fn log_with(
+        &self,
+        clock: Arc<ManualClock>,
+        settings: LogSettings,
+    ) -> MessageLog {
         MessageLog::open(OpenLog {
             dir: self.dir.path().join("data"),
             disk: Arc::new(SystemDisk),
             master: MasterKey::from_bytes([7; 32]),
             settings: LogSettings {
                 reserve: 0,
-                ..LogSettings::default()
+                ..settings
             },
             server: "TEST/GOV/1001/ss1".parse().unwrap(),
             test: true,
-            clock: ManualClock::at(now()),
+            clock,
         })
         .unwrap()
     }
 
-    fn timestamper(&self) -> Timestamper {
+    pub(in crate::messagelog) fn timestamper(&self) -> Timestamper {
         let trust = Arc::clone(&self.trust);
         Timestamper::new(vec![], Arc::new(move || Some(Arc::clone(&trust))))
     }
 
     /// A signed request without a body.
-    fn request(&self, query_id: &str) -> NewEntry {
+    pub(in crate::messagelog) fn request(&self, query_id: &str) -> NewEntry {
         let headers: [(&[u8], &[u8]); 2] = [
             (b"X-Road-Client", b"TEST/GOV/1001/antrag"),
             (b"X-Road-Id", query_id.as_bytes()),
@@ -202,7 +219,7 @@ impl World {
         }
     }
 
-    fn verdict(&self, written: &Written) -> (Verdict, Vec<String>) {
+    pub(in crate::messagelog) fn verdict(&self, written: &Written) -> (Verdict, Vec<String>) {
         let companion = std::fs::read(&written.companion).unwrap();
         let asked = Asked {
             trust: &self.trust,
@@ -220,7 +237,7 @@ impl World {
         )
     }
 
-    fn out(&self) -> PathBuf {
+    pub(in crate::messagelog) fn out(&self) -> PathBuf {
         let out = self.dir.path().join("out");
         std::fs::create_dir_all(&out).unwrap();
         out
@@ -228,7 +245,12 @@ impl World {
 }
 
 /// One HTTP answer per connection, with a token of `now`.
-async fn stamps(listener: TcpListener, authority: TimestampAuthority, tokens: Arc<AtomicU64>) {
+async fn stamps(
+    listener: TcpListener,
+    authority: TimestampAuthority,
+    tokens: Arc<AtomicU64>,
+    down: Arc<AtomicBool>,
+) {
     let answer = |query: &[u8]| {
         let serial = tokens.fetch_add(1, Ordering::SeqCst) + 1;
         authority.respond(query, now(), serial)
@@ -256,6 +278,11 @@ async fn stamps(listener: TcpListener, authority: TimestampAuthority, tokens: Ar
                 break asked[head + 4..].to_vec();
             }
         };
+        if down.load(Ordering::SeqCst) {
+            let refusal = b"HTTP/1.1 500 Out of order\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            stream.write_all(refusal).await.unwrap();
+            continue;
+        }
         let token = answer(&query);
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",

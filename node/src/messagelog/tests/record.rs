@@ -181,7 +181,7 @@ async fn messages_are_found_by_query_id_and_tokens_by_what_they_cover() {
     assert_eq!(find(&mut reader, "query-999"), [0_u64; 0]);
     for (number, token) in [(7, Some("token A")), (8, Some("token A")), (9, None), (120, None)] {
         assert_eq!(
-            reader.token(number).unwrap(),
+            reader.stamp(number).unwrap().map(|stamp| stamp.token().to_vec()),
             token.map(|token| token.as_bytes().to_vec()),
             "{number}"
         );
