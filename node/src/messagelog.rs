@@ -29,6 +29,7 @@ mod exchange;
 mod recovery;
 mod read;
 mod leaves;
+mod account;
 mod ledger;
 mod deletion;
 mod hold;
@@ -48,6 +49,7 @@ mod control;
 #[cfg(test)]
 mod tests;
 
+pub use account::{Account, AccountEntry};
 pub use check::{CheckOrder, CheckReport, Finding, check_unowned};
 pub use content::{ContentFile, ContentReader, ContentWriter};
 pub use control::hold::{HoldOrder, ToldHold};
@@ -55,6 +57,7 @@ pub use control::{
     client::Control,
     export::{Selection, Told},
     prove::Proven,
+    reconcile::{Reconciler, Reconciling},
     search::SearchTold,
 };
 pub use deletion::{Deleted, Held, Released};
@@ -80,7 +83,7 @@ pub use stats::LogStats;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -207,6 +210,7 @@ pub struct MessageLog {
     origin: Origin,
     home: Home,
     ledger: Ledger,
+    reconciler: Arc<OnceLock<Reconciler>>,
     master: Arc<MasterKey>,
     stamping: Stamping,
     readers: Readers,
@@ -340,6 +344,7 @@ impl MessageLog {
             origin,
             home,
             ledger,
+            reconciler: Arc::default(),
             master,
             stamping: Stamping::new(settings.stamping),
             readers,

@@ -36,7 +36,7 @@ use crate::timestamper::Timestamper;
 use crate::tls;
 use crate::transparency;
 use crate::verdicts::Verdicts;
-use crate::witness::{Witness, show::Shower};
+use crate::witness::{Witness, ask::Asker, reconcile::reconciler, show::Shower};
 
 /// Why a node does not start, or ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -206,9 +206,13 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         ocsp.clone()
             .run(trust, clock, config.ocsp_refresh, shutdown.clone()),
     );
-    let shower = config
+    let asker = config
         .ledger
-        .map(|own| Shower::new(handles.clone(), outbound.clone(), own));
+        .map(|own| Arc::new(Asker::new(handles.clone(), outbound.clone(), own)));
+    if let Some(asker) = &asker {
+        log.set_reconciler(reconciler(asker.clone()));
+    }
+    let shower = asker.map(Shower::new);
     shutdown.spawn(transparency::run(
         handles.clone(),
         shower,

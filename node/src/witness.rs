@@ -9,10 +9,13 @@
 //! | `GET /key` | the bindings of this node's own keys, a JSON array |
 //! | `GET /checkpoint` | the newest checkpoint of this node |
 //! | `GET /kept/LOGID` | the checkpoint that is kept of the caller's log with this id (64 hexadecimal digits) |
+//! | `GET /exchanges?first=N` | the messages exchanged with the caller's member from entry N on: ids, digests, proofs |
 //!
 //! A caller can only be a witness's customer for the log of a server at which its subsystem is registered. What
 //! contradicts what is kept is kept too, as evidence with both signatures, and told to the operator.
 
+pub mod ask;
+pub mod reconcile;
 pub mod show;
 
 use std::collections::HashMap;
@@ -20,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use kontor_pki::crypto::sha256;
@@ -131,7 +134,7 @@ impl Witness {
         let client = client.and_then(|text| ClientId::parse_path(text).ok());
         let answered = match (client, self.trust.current(self.clock.now())) {
             (Some(client), Ok(trust)) => {
-                self.answered(&parts.method, parts.uri.path(), &client, &trust, body)
+                self.answered(&parts.method, &parts.uri, &client, &trust, body)
                     .await
             }
             (None, _) => Err(Refused(
@@ -154,12 +157,12 @@ impl Witness {
     async fn answered(
         &self,
         method: &Method,
-        path: &str,
+        uri: &Uri,
         client: &ClientId,
         trust: &TrustSet,
         body: Incoming,
     ) -> Result<Response<OutBody>, Refused> {
-        match (method, path) {
+        match (method, uri.path()) {
             (&Method::GET, "/key") => {
                 let keys = write_bindings(&self.log.ledger_bindings());
                 Ok(respond(StatusCode::OK, "application/json", keys))
@@ -174,6 +177,23 @@ impl Witness {
             },
             (&Method::GET, path) if path.starts_with("/kept/") => {
                 self.kept_of(client, trust, &path["/kept/".len()..]).await
+            }
+            (&Method::GET, "/exchanges") => {
+                let first = uri.query().and_then(|query| query.strip_prefix("first="));
+                let first = first.and_then(|first| first.parse().ok()).ok_or(Refused(
+                    StatusCode::BAD_REQUEST,
+                    "no_first",
+                    "ask for /exchanges?first=N, with the number of an entry".into(),
+                ))?;
+                let page = reconcile::page(&self.log, client.member().clone(), first).await;
+                match page {
+                    Ok(page) => Ok(respond(StatusCode::OK, "application/json", page)),
+                    Err(error) => {
+                        tracing::warn!(%error, %client, "the account of exchanges could not be given");
+                        let text = "the log could not be read; its operator is told".to_owned();
+                        Err(Refused(StatusCode::SERVICE_UNAVAILABLE, error.code(), text))
+                    }
+                }
             }
             (&Method::PUT, "/key") => {
                 let body = whole(body, limits::NOTE).await?;

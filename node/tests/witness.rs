@@ -206,3 +206,59 @@ async fn a_node_that_was_set_back_takes_nothing_more_when_a_peer_has_seen_later_
         .unwrap();
     assert_eq!(exported.len(), 2);
 }
+
+async fn reconcile(federation: &Federation, member: &str) -> (Option<i32>, String, String) {
+    let alpha = federation.node("alpha");
+    let said = federation
+        .subject()
+        .run([
+            "log".as_ref(),
+            "reconcile".as_ref(),
+            "--config".as_ref(),
+            alpha.config().as_os_str(),
+            "--member".as_ref(),
+            member.as_ref(),
+            "--json".as_ref(),
+        ])
+        .await
+        .unwrap();
+    (said.code, said.out, said.err)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_logs_are_compared_and_what_one_lost_is_named() {
+    let (mut federation, _service) = federation().await;
+    for id in ["one", "two", "three"] {
+        assert_eq!(exchange(&federation, id).await.status, 200);
+    }
+    // The peer's key is bound a moment after its start.
+    until("the logs are not compared", &federation, async || {
+        reconcile(&federation, "TEST/GOV/1002").await.0 == Some(0)
+    })
+    .await;
+    let (_, out, _) = reconcile(&federation, "TEST/GOV/1002").await;
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["alike"], 6, "{report}");
+    assert_eq!(report["discrepancies"].as_array().unwrap().len(), 0);
+    let (code, _, err) = reconcile(&federation, "TEST/GOV/9999").await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("no node of TEST/GOV/9999"), "{err}");
+
+    // Beta loses its log.
+    federation.node_mut("beta").stop().await.unwrap();
+    std::fs::remove_dir_all(federation.node("beta").dir().join("data")).unwrap();
+    federation.restart("beta").await.unwrap();
+    let mut told = String::new();
+    until("nobody missed what beta lost", &federation, async || {
+        let (code, out, _) = reconcile(&federation, "TEST/GOV/1002").await;
+        told = out;
+        code == Some(1) && told.contains("missing_there")
+    })
+    .await;
+    let report: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let found = report["discrepancies"].as_array().unwrap();
+    assert!(
+        found.iter().all(|found| found["code"] == "missing_there"),
+        "{report}"
+    );
+}

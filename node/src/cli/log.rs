@@ -10,6 +10,7 @@ mod progress;
 mod prove;
 mod purge;
 mod quarantine;
+mod reconcile;
 mod search;
 mod show;
 
@@ -38,6 +39,9 @@ pub(super) enum Command {
     /// Delete what the retention classes say is due
     #[command(long_about = purge::LONG_ABOUT)]
     Purge(purge::Purge),
+    /// Compare this log with those of a member's nodes
+    #[command(long_about = reconcile::LONG_ABOUT)]
+    Reconcile(reconcile::Reconcile),
     /// List entries by query id, party, service, kind and time
     #[command(long_about = search::LONG_ABOUT)]
     Search(Box<search::Search>),
@@ -55,6 +59,7 @@ impl Command {
             Self::Prove(prove) => prove.run(),
             Self::Purge(purge) => purge.run(),
             Self::Quarantine(quarantine) => quarantine.run(),
+            Self::Reconcile(reconcile) => reconcile.run(),
             Self::Search(search) => search.run(),
             Self::Show(show) => show.run(),
         }

@@ -18,6 +18,8 @@
 //! < {"hold":{"entry":7,"entries":7,"numbers":"3-9","ground":"…","who":"uid:1000"}}
 //! > {"op":"prove","number":7,"since":3}
 //! < {"proven":{"leaf":300,"proof":1200,"keys":9000,"consistency":128}}   then the bytes of each in this order
+//! > {"op":"reconcile","member":"INSTANCE/CLASS/CODE"}
+//! < {"reconciled":{"bytes":400}}                    then a report, one for each of its nodes
 //! > {"op":"purge","ground":"…","dry_run":true}
 //! < {"purged":{"deletions":[…],"on_hold":0,"content_files":0,"segments":0}}
 //! < {"error":{"number":8,"code":"…","text":"…"}}
@@ -33,6 +35,7 @@ pub(super) mod export;
 pub(super) mod hold;
 pub(super) mod prove;
 pub(super) mod purge;
+pub(super) mod reconcile;
 #[cfg(test)]
 mod hold_tests;
 pub(super) mod search;
@@ -82,6 +85,7 @@ enum Question {
     Hold(hold::HoldQuestion),
     Prove(prove::Prove),
     Purge(purge::Purge),
+    Reconcile(reconcile::Reconcile),
     Search(search::Search),
     Show(show::Show),
 }
@@ -108,6 +112,9 @@ enum Answer {
     Hold(hold::ToldHold),
     Proven(prove::ProvenBytes),
     Purged(PurgeReport),
+    Reconciled {
+        bytes: u64,
+    },
     Error {
         number: Option<u64>,
         code: String,
@@ -220,6 +227,7 @@ impl MessageLog {
             Ok(Question::Hold(hold)) => hold.answer(self, &mut side).await?,
             Ok(Question::Prove(prove)) => prove.answer(self, &mut side).await?,
             Ok(Question::Purge(purge)) => purge.answer(self, &mut side).await?,
+            Ok(Question::Reconcile(reconcile)) => reconcile.answer(self, &mut side).await?,
             Ok(Question::Search(search)) => search.answer(self, &mut side).await?,
             Ok(Question::Show(show)) => show.answer(self, &mut side).await?,
             Err(error) => side.refuse(None, "malformed", &error).await?,
