@@ -8,6 +8,7 @@
 mod archive;
 mod bundle;
 mod package;
+mod progress;
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -17,12 +18,13 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use kontor_pki::time::UnixTime;
-use kontor_protocol::container::check::{Question, check};
+use kontor_protocol::container::check::{Question, Verdicts, check_with};
 use kontor_protocol::container::{Reason, Report, Verdict};
 use kontor_protocol::limits;
 use kontor_protocol::trust::TrustSet;
 use serde::Serialize;
 
+use self::progress::Progress;
 use crate::globalconf;
 
 pub(super) const LONG_ABOUT: &str = "\
@@ -151,14 +153,18 @@ impl Verify {
         trust: &TrustSet,
     ) -> anyhow::Result<Verdict> {
         let mut worst = Verdict::Valid;
+        let (mut verdicts, mut progress) = (Verdicts::new(), Progress::new(containers.len()));
         for file in containers
             .iter()
             .filter(|file| !is_companion_of(file, containers))
         {
-            let report = judge(file, trust, self.at);
+            let report = judge(file, trust, self.at, &mut verdicts);
             worst = worst.max(report.verdict);
+            progress.clear();
             super::print(&self.shown(file, &report)?)?;
+            progress.done(1);
         }
+        progress.end();
         Ok(worst.max(self.archives(archives, trust)?))
     }
 
@@ -209,18 +215,16 @@ fn shown(file: &Path) -> String {
 }
 
 /// Judges one file. A file that cannot be read is no evidence either way.
-fn judge(file: &Path, trust: &TrustSet, at: Option<UnixTime>) -> Report {
-    let read = || -> anyhow::Result<Report> {
+fn judge(file: &Path, trust: &TrustSet, at: Option<UnixTime>, verdicts: &mut Verdicts) -> Report {
+    let mut read = || -> anyhow::Result<Report> {
         let companion = companion(file)?;
         let archive = BufReader::new(File::open(file)?);
-        Ok(check(
-            archive,
-            &Question {
-                trust,
-                at,
-                companion: companion.as_deref(),
-            },
-        ))
+        let question = Question {
+            trust,
+            at,
+            companion: companion.as_deref(),
+        };
+        Ok(check_with(archive, &question, verdicts))
     };
     read().unwrap_or_else(|error| {
         let code = "io_error".to_owned();

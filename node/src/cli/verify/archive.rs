@@ -1,10 +1,9 @@
 //! Archives: their order, the chain of digests through them, and every container in them, on all cores.
 
 use std::fs::File;
-use std::io::{BufReader, IsTerminal as _, Write};
+use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use kontor_pki::time::UnixTime;
 use kontor_protocol::archive::{
@@ -16,6 +15,7 @@ use kontor_protocol::trust::TrustSet;
 use serde::Serialize;
 
 use super::bundle::{BundleReport, judge};
+use super::progress::Progress;
 use super::{Verify, shown};
 
 /// Containers judged before they are printed and the progress is shown.
@@ -110,6 +110,7 @@ impl Verify {
             progress.clear();
             report.say_links(self.json)?;
         }
+        progress.end();
         Ok(worst)
     }
 
@@ -280,49 +281,4 @@ impl Unopened {
 fn opened(file: &Path) -> Result<Archive<BufReader<File>>, Unopened> {
     let opened = File::open(file).map_err(|e| Unopened::Io(format!("the file cannot be read: {e}")))?;
     Archive::open(BufReader::new(opened)).map_err(Unopened::Archive)
-}
-
-/// One line on a terminal's standard error, rewritten, and gone before anything is printed.
-struct Progress {
-    shown: bool,
-    begun: Instant,
-    last: Option<Instant>,
-    done: usize,
-    total: usize,
-}
-
-impl Progress {
-    fn new(total: usize) -> Self {
-        Self {
-            shown: std::io::stderr().is_terminal(),
-            begun: Instant::now(),
-            last: None,
-            done: 0,
-            total,
-        }
-    }
-
-    fn done(&mut self, more: usize) {
-        self.done += more;
-        let quiet = self
-            .last
-            .is_some_and(|last| last.elapsed() < Duration::from_millis(200));
-        if !self.shown || quiet {
-            return;
-        }
-        self.last = Some(Instant::now());
-        let rate = self.done as f64 / self.begun.elapsed().as_secs_f64().max(0.001);
-        let _ = write!(
-            std::io::stderr(),
-            "\r\u{1b}[K{} of {} containers, {rate:.0} a second",
-            self.done,
-            self.total
-        );
-    }
-
-    fn clear(&self) {
-        if self.shown && self.last.is_some() {
-            let _ = write!(std::io::stderr(), "\r\u{1b}[K");
-        }
-    }
 }

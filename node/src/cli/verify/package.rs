@@ -11,6 +11,7 @@ use kontor_protocol::trust::TrustSet;
 use serde::Serialize;
 
 use super::bundle::{BundleReport, judge};
+use super::progress::Progress;
 use super::{Verify, shown};
 
 /// What only a package has.
@@ -121,7 +122,7 @@ impl Verify {
                 "there is no container in it",
             );
         }
-        let mut verdicts = Verdicts::new();
+        let (mut verdicts, mut progress) = (Verdicts::new(), Progress::new(names.len()));
         for name in names {
             let judged = package.companion(&name).and_then(|companion| {
                 let question = Question {
@@ -134,11 +135,14 @@ impl Verify {
                 let copy = |mut out: &mut dyn Write| package.file(&name, &mut out);
                 judge(size, &question, &mut verdicts, io, copy)
             });
+            progress.clear();
             match judged {
                 Ok((_, container)) => report.container(&name, &container, self.json)?,
                 Err(error) => report.damaged(&error),
             }
+            progress.done(1);
         }
+        progress.end();
         Ok(())
     }
 }
