@@ -327,6 +327,14 @@ impl Checker<'_> {
                 }
             };
             let aside = reader.quarantined(first, last).unwrap_or_default();
+            for (entry, put) in &aside {
+                let gone = numbers.iter().filter(|number| put.contains(*number)).count();
+                if gone > 0 {
+                    self.report.notes.push(format!(
+                        "the {part} of {gone} entries was damaged and put aside, as entry {entry} says"
+                    ));
+                }
+            }
             let aside = |number: u64| aside.iter().any(|(_, numbers)| numbers.contains(number));
             let file = format!("log/keys/{part}.*.key");
             let unexplained = |number: &u64| !deleted.contains(*number) && !aside(*number);

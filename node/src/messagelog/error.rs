@@ -14,7 +14,7 @@ pub enum LogError {
     },
     /// What is on disk is not what was once synced.
     #[error(
-        "the message log is damaged: {report}. Nothing was changed; restore the file from a copy, or ask for help before you start again"
+        "the message log is damaged: {report}. Nothing was changed. `kontor log check` lists all there is; restore the file from a copy, or put it aside with `kontor log quarantine`"
     )]
     Damaged {
         /// Which file, where, and what was found.

@@ -50,7 +50,7 @@ impl MessageLog {
             let found = holds.into_iter().find(|(entry, ..)| *entry == said.hold);
             let (_, _, numbers) = found.ok_or_else(|| LogError::Unsuited {
                 number: said.hold,
-                found: "not a hold, or released already".into(),
+                found: "no hold or released already".into(),
                 wanted: "a hold in force",
             })?;
             let first = numbers.iter().next().unwrap_or(0);

@@ -177,7 +177,11 @@ impl MessageLog {
         let mut deletions = Vec::new();
         for mark in self.marks.of_kind(EntryKind::Deletion) {
             if mark.number >= pending.from {
-                deletions.extend(Deletion::of(reader.fact(mark.number)?));
+                let fact = reader.fact(mark.number)?;
+                if let (Some((first, _)), Some(last)) = (fact.numbers.runs().first(), fact.numbers.last()) {
+                    self.marks.narrow(mark.number, (*first, last));
+                }
+                deletions.extend(Deletion::of(fact));
             }
         }
         let mut keys = KeyRing::new(&self.home, self.master.clone());

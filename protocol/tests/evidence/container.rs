@@ -5,7 +5,7 @@ use std::io::{Cursor, Read as _, Write as _};
 use kontor_pki::crypto::sha512;
 use kontor_pki::ocsp::CertStatus;
 use kontor_protocol::container::check::{Question, check};
-use kontor_protocol::container::{BatchTimestamp, ChainFiles, Companion, Container, Report, Verdict};
+use kontor_protocol::container::{Absent, BatchTimestamp, ChainFiles, Companion, Container, Report, Verdict};
 use kontor_protocol::log::ListedPart;
 use kontor_protocol::signature::{SignatureDocument, SignedObject, insert_timestamp};
 use kontor_protocol::trust::optional::OptionalParts;
@@ -285,6 +285,27 @@ fn a_companion_ties_a_container_to_its_leaf() {
         ..stamped.clone()
     };
     assert_verdict(&ask(&bodiless, &companion), Verdict::Incomplete, "part_missing");
+    // Whoever keeps the log says why it is missing; that is told, and changes no verdict.
+    let mut told = companion.clone();
+    told.absent.push(Absent {
+        name: "attachment1".into(),
+        code: "log_content_deleted".into(),
+        text: "the body of entry 42 is deleted\nunder the rule `days = 7d` by entry 50".into(),
+    });
+    let report = ask(&bodiless, &told);
+    assert_verdict(&report, Verdict::Incomplete, "part_missing");
+    let said = report
+        .reasons
+        .iter()
+        .find(|reason| reason.code == "part_missing")
+        .unwrap();
+    assert!(
+        said.text
+            .ends_with("lacks: the body of entry 42 is deletedunder the rule `days = 7d` by entry 50"),
+        "{}",
+        said.text
+    );
+    assert_verdict(&ask(&stamped, &told), Verdict::Valid, "");
     assert_verdict(
         &ask(&stamped, &unstamped.companion(false)),
         Verdict::Invalid,
