@@ -150,6 +150,11 @@ requirements! {
     OCSP_HAND_OUT = "ocsp.hand-out", "wire 3.4", "the OCSP response about the authentication certificate is handed out by its SHA-1, good and fresh";
     OCSP_HAND_OUT_UNKNOWN = "ocsp.hand-out-unknown", "wire 3.4", "an unknown certificate hash gets status 500";
 
+    DOWNLOAD_ASIC = "download.asic", "wire 6.7", "an information system gets the containers of its exchanges, which verify, and each look is an entry of the log";
+    DOWNLOAD_REFUSED = "download.refused", "wire 6.7", "evidence of others, of nothing, or asked for wrongly is refused with status and sentence";
+    DOWNLOAD_IDENTITY = "download.identity", "wire 6.7, 2.2", "evidence is given only to the information system of the client that is named";
+    DOWNLOAD_CONFIGURATION = "download.configuration", "wire 6.7, 7.8", "the configuration that is handed out for verification is enough for it, and holds nothing private";
+
     LOG_EVIDENCE = "log.evidence", "wire 6.5, evidence 1", "both nodes export evidence of request and response that verifies";
     LOG_TAMPERED = "log.tampered", "architecture 6", "a changed byte in exported evidence is never called valid with other content";
     LOG_REFUSED = "log.refused", "architecture 1.6", "a request that failed verification leaves no received message in the log";

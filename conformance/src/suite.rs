@@ -6,6 +6,7 @@
 pub mod access;
 pub mod client;
 pub mod crash;
+pub mod download;
 pub mod log;
 pub mod message;
 pub mod response;
@@ -75,6 +76,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         trust::CASES,
         response::CASES,
         service::CASES,
+        download::CASES,
         log::CASES,
         crash::CASES,
     ];

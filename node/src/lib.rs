@@ -37,6 +37,7 @@ pub mod spool;
 pub mod partners;
 pub mod handles;
 pub mod receive;
+pub mod evidence;
 pub mod outbound;
 pub mod witness;
 pub mod transparency;

@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use self::connect::Connector;
 use crate::body::OutBody;
 use crate::drain::drain;
+use crate::evidence::Evidence;
 use crate::handles::{Failure, Handles, Outcome, Side};
 use crate::head::Head;
 use crate::listen::Connection;
@@ -26,14 +27,19 @@ use crate::listen::Connection;
 /// The outbound side of a node.
 pub struct Outbound {
     handles: Arc<Handles>,
+    evidence: Evidence,
     connector: Connector,
 }
 
 impl Outbound {
     /// Wires the side up.
-    pub fn new(handles: Arc<Handles>, tls: rustls::ClientConfig) -> Arc<Self> {
+    pub fn new(handles: Arc<Handles>, evidence: Evidence, tls: rustls::ClientConfig) -> Arc<Self> {
         let connector = Connector::new(tls, handles.shutdown.clone());
-        Arc::new(Self { handles, connector })
+        Arc::new(Self {
+            handles,
+            evidence,
+            connector,
+        })
     }
 
     /// Answers one request of an information system.
@@ -44,6 +50,10 @@ impl Outbound {
         connection: Arc<Connection>,
         request: Request<Incoming>,
     ) -> Response<OutBody> {
+        if Evidence::takes(request.method(), request.uri().path()) {
+            // Boxed: the future of an exchange is not to grow by it.
+            return Box::pin(self.evidence.answer(&connection, &request)).await;
+        }
         let (parts, body) = request.into_parts();
         let head = Head::request(&connection.tap, &parts);
         if !is_rest(&head.first) {

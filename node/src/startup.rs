@@ -14,6 +14,7 @@ use crate::chronicle::{self, Chronicle};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Mode, NodeConfig};
 use crate::disk::SystemDisk;
+use crate::evidence::Evidence;
 use crate::globalconf::{ConfigurationClient, GlobalConf, GlobalConfError};
 use crate::hand_out;
 use crate::handles::{ExchangeMetrics, Handles};
@@ -169,7 +170,11 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         shutdown: shutdown.clone(),
         exchanges: ExchangeMetrics::register(&mut registry),
     });
-    let outbound = Outbound::new(handles.clone(), outbound_tls);
+    let held = trust.clone();
+    let timestamper = Timestamper::new(config.timestamping_urls, Arc::new(move || held.held()));
+    let globalconf = config.data_dir.join("globalconf");
+    let evidence = Evidence::new(handles.clone(), timestamper.clone(), globalconf);
+    let outbound = Outbound::new(handles.clone(), evidence, outbound_tls);
     let inbound = Inbound::new(handles.clone(), services);
     let health = Health {
         trust: trust.clone(),
@@ -180,8 +185,6 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         metrics: Metrics::new(registry),
     };
 
-    let held = trust.clone();
-    let timestamper = Timestamper::new(config.timestamping_urls, Arc::new(move || held.held()));
     log.serve_control(timestamper.clone(), &shutdown)?;
     log.stamp_immediately(timestamper.clone());
 

@@ -19,7 +19,7 @@ mod tests;
 mod write;
 
 pub use self::linking::{DigestChain, Link, Linking, LinkingInfo};
-pub use self::name::{container_name, file_name, group_name, group_of};
+pub use self::name::{container_name, encoded_query_id, file_name, group_name, group_of};
 pub use self::read::{Archive, ArchiveFault, Predecessor, is_archive};
 pub use self::sequence::{Position, sequence};
 pub use self::write::{ArchiveWriter, Finished, WriteError};

@@ -14,6 +14,7 @@ mod companion;
 mod manifest;
 mod read;
 mod report;
+mod stream;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub use self::report::{
     InclusionFacts, Instant, InstantSource, LeafFacts, PartFacts, Reason, Report, StillSound, TokenFacts,
     Verdict, WitnessFacts,
 };
+pub use self::stream::{Body, Bundle, stream};
 pub use self::subject::{MessageForm, MessageRole, Subject, SubjectError};
 pub(crate) use self::write::entry_time;
 pub use self::write::{ContainerWriter, Evidence, WriteError};

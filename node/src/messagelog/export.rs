@@ -267,6 +267,23 @@ fn sanitised(query_id: &str) -> String {
 }
 
 impl Exported {
+    /// Whether a time-stamp vouches for it.
+    pub(crate) fn is_stamped(&self) -> bool {
+        let single = || SignatureDocument::parse(&self.signatures).map(|it| it.timestamp().is_some());
+        self.timestamp.is_some() || single().unwrap_or(false)
+    }
+
+    /// What its container shows beside the attachments.
+    pub(crate) fn evidence(&self, attachments: usize) -> Evidence<'_> {
+        Evidence {
+            message: &self.message,
+            signatures: &self.signatures,
+            chain: self.chain.as_ref(),
+            timestamp: self.timestamp.as_ref(),
+            attachments,
+        }
+    }
+
     /// Writes both files to a directory that exists. Each gets its name when it is complete; files of an earlier export are
     /// replaced.
     pub fn write(self, dir: &Path) -> Result<Written, ExportError> {

@@ -8,14 +8,21 @@ use crate::limits;
 /// Name of a container: the query id as in a form of HTML, cut after 226 characters, the role, the record in base 32.
 #[must_use]
 pub fn container_name(query_id: &str, role: MessageRole, record: u64) -> String {
-    let mut name = form_encoded(query_id);
-    name.truncate(limits::ARCHIVED_QUERY_ID);
+    let mut name = encoded_query_id(query_id);
     name.push_str(match role {
         MessageRole::Request => "-request-",
         MessageRole::Response => "-response-",
     });
     name.push_str(&base32(record));
     name.push_str(".asice");
+    name
+}
+
+/// A query id as file names have it: letters, digits, `.-*_+` and `%` only.
+#[must_use]
+pub fn encoded_query_id(query_id: &str) -> String {
+    let mut name = form_encoded(query_id);
+    name.truncate(limits::ARCHIVED_QUERY_ID);
     name
 }
 

@@ -81,7 +81,15 @@ impl<W: Write + Seek> ContainerWriter<W> {
     /// # Errors
     /// Those of the output.
     pub fn new(out: W, evidence: &Evidence<'_>, at: UnixTime) -> Result<Self, WriteError> {
-        let mut zip = ZipWriter::new(out).set_auto_large_file();
+        Self::begin(ZipWriter::new(out).set_auto_large_file(), evidence, at)
+    }
+
+    /// Writes everything but the attachments with a writer that is set up.
+    pub(super) fn begin(
+        mut zip: ZipWriter<W>,
+        evidence: &Evidence<'_>,
+        at: UnixTime,
+    ) -> Result<Self, WriteError> {
         zip.set_comment(format!("mimetype={MEDIA_TYPE}"))?;
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
@@ -117,6 +125,11 @@ impl<W: Write + Seek> ContainerWriter<W> {
         self.zip.start_file(name, self.options)?;
         self.zip.write_all(content)?;
         Ok(())
+    }
+
+    /// Entries from now on may be beyond 4 GiB, where the writer cannot find out by itself.
+    pub(super) fn expect_large(&mut self) {
+        self.options = self.options.large_file(true);
     }
 
     /// Begins the next attachment; what is written from now on is its content.
