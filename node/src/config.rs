@@ -4,6 +4,7 @@
 //! files of their own and only their paths here. `sample.toml` beside this module documents every key and the
 //! risk of changing it; a test reads it.
 
+mod archive;
 mod file;
 pub mod retention;
 pub mod stamping;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use kontor_protocol::access::Right;
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 
+pub use self::archive::{ArchiveSettings, Archiving, Grouping};
 use self::retention::{RetentionPolicy, Schedule};
 use self::stamping::StampingSettings;
 
@@ -179,6 +181,8 @@ pub struct NodeConfig {
     pub ledger: Option<ClientId>,
     /// How old the newest checkpoint may be while entries come.
     pub checkpoint_age: Duration,
+    /// Where archives of logged messages go, if there are to be any.
+    pub archiving: Option<Archiving>,
     /// How long a stop waits for running exchanges.
     pub stop_grace: Duration,
     /// Members that sign here.

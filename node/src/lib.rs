@@ -38,6 +38,7 @@ pub mod partners;
 pub mod handles;
 pub mod receive;
 pub mod evidence;
+pub mod archiver;
 pub mod outbound;
 pub mod witness;
 pub mod transparency;

@@ -45,12 +45,14 @@ mod housekeeper;
 mod sequencer;
 mod stamping;
 mod export;
+mod archive;
 mod control;
 
 #[cfg(test)]
 mod tests;
 
 pub use account::{Account, AccountEntry};
+pub use archive::{ArchiveError, ArchiveReport, ArchivedFile};
 pub use check::{CheckOrder, CheckReport, Finding, check_unowned};
 pub use content::{ContentFile, ContentReader, ContentWriter};
 pub use control::hold::{HoldOrder, ToldHold};
@@ -97,7 +99,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     clock::SharedClock,
     config::{
-        NodeConfig,
+        ArchiveSettings, NodeConfig,
         retention::{RetentionPolicy, Schedule},
         stamping::StampingSettings,
     },
@@ -143,6 +145,8 @@ pub struct LogSettings {
     pub schedule: Schedule,
     /// When messages get time-stamps, and what if not.
     pub stamping: StampingSettings,
+    /// Where archives go, if there are to be any.
+    pub archive: Option<ArchiveSettings>,
 }
 
 impl Default for LogSettings {
@@ -156,6 +160,7 @@ impl Default for LogSettings {
             retention: RetentionPolicy::default(),
             schedule: Schedule::default(),
             stamping: StampingSettings::default(),
+            archive: None,
         }
     }
 }
@@ -168,6 +173,10 @@ impl LogSettings {
             retention: config.retention.clone(),
             schedule: config.schedule.clone(),
             stamping: config.stamping.clone(),
+            archive: config
+                .archiving
+                .as_ref()
+                .map(|archiving| archiving.settings.clone()),
             ..Self::default()
         }
     }
@@ -217,6 +226,8 @@ pub struct MessageLog {
     stamping: Stamping,
     readers: Readers,
     indexer: Arc<IndexThread>,
+    archive: Option<Arc<ArchiveSettings>>,
+    archiving: Arc<Mutex<()>>,
 }
 
 impl std::fmt::Debug for MessageLog {
@@ -351,6 +362,8 @@ impl MessageLog {
             stamping: Stamping::new(settings.stamping),
             readers,
             indexer: Arc::new(indexer),
+            archive: settings.archive.map(Arc::new),
+            archiving: Arc::default(),
         };
         if !is_behind {
             // What the last process had recorded as deleted and did not finish.

@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::archiver;
 use crate::chronicle::{self, Chronicle};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Mode, NodeConfig};
@@ -205,6 +206,9 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         clock.clone(),
         shutdown.clone(),
     ));
+    if let Some(archiving) = &config.archiving {
+        shutdown.spawn(archiver::run(log.clone(), archiving.interval, shutdown.clone()));
+    }
     shutdown.spawn(
         ocsp.clone()
             .run(trust, clock, config.ocsp_refresh, shutdown.clone()),

@@ -22,7 +22,7 @@ pub use self::linking::{DigestChain, Link, Linking, LinkingInfo};
 pub use self::name::{container_name, encoded_query_id, file_name, group_name, group_of};
 pub use self::read::{Archive, ArchiveFault, Predecessor, is_archive};
 pub use self::sequence::{Position, sequence};
-pub use self::write::{ArchiveWriter, Finished, WriteError};
+pub use self::write::{ArchiveWriter, Entry, Finished, WriteError};
 
 pub(crate) const LINKING_INFO: &str = "linkinginfo";
 

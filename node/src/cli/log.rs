@@ -3,6 +3,7 @@
 
 mod access;
 mod check;
+mod archive;
 mod export;
 mod filter;
 mod hold;
@@ -24,6 +25,9 @@ pub(super) enum Command {
     /// Read every file of the log and say what is wrong with it
     #[command(long_about = check::LONG_ABOUT)]
     Check(check::Check),
+    /// Archive logged messages outside of the log, in files that X-Road's tools read
+    #[command(long_about = archive::LONG_ABOUT)]
+    Archive(archive::Archive),
     /// Write the evidence of logged messages as ASiC-E containers
     #[command(long_about = export::LONG_ABOUT)]
     Export(Box<export::Export>),
@@ -54,6 +58,7 @@ impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Check(check) => check.run(),
+            Self::Archive(archive) => archive.run(),
             Self::Export(export) => export.run(),
             Self::Hold(hold) => hold.run(),
             Self::Prove(prove) => prove.run(),

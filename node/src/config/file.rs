@@ -12,6 +12,7 @@ use kontor_protocol::access::{Method, PathPattern, Right};
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 use serde::Deserialize;
 
+use super::archive::ArchiveTable;
 use super::stamping::StampingSettings;
 use super::{Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Service, Tls12, Unseal};
 
@@ -36,6 +37,7 @@ pub(super) struct File {
     timestamping: TimestampingTable,
     #[serde(default)]
     messagelog: MessageLogTable,
+    archive: Option<ArchiveTable>,
     #[serde(default)]
     transparency: TransparencyTable,
     #[serde(default)]
@@ -322,24 +324,19 @@ impl Reading {
                     .push(format!("timestamping.urls: {url} is not an http:// address"));
             }
         }
-        let immediate = match &file.timestamping.mode[..] {
-            "batch" => false,
-            "immediate" => true,
-            other => {
-                self.mistakes.push(format!(
-                    "timestamping.mode: {other:?} is neither \"batch\" nor \"immediate\""
-                ));
-                false
-            }
-        };
+        let modes = [("batch", false), ("immediate", true)];
+        let immediate = self.choice("timestamping.mode", &file.timestamping.mode, &modes);
         let stamping = StampingSettings {
-            immediate,
+            immediate: immediate.unwrap_or_default(),
             acceptable_failure: Duration::from_secs(
                 file.timestamping.acceptable_failure_seconds.min(31_536_000),
             ),
             ..StampingSettings::default()
         };
         let (retention, schedule) = self.retention(&file.messagelog, &file.client);
+        let archiving = file
+            .archive
+            .and_then(|it| it.read(&self.base, &mut self.mistakes));
         let members = self.members(file.member);
         let clients = self.clients(file.client, &members, &listen, file.internal_tls.is_some());
         let checkpoint_age = Duration::from_secs(file.transparency.checkpoint_seconds.clamp(1, 3600));
@@ -374,6 +371,7 @@ impl Reading {
                 schedule,
                 ledger,
                 checkpoint_age,
+                archiving,
                 stop_grace: seconds(file.stop.grace_seconds.min(3600)),
                 members,
                 clients,

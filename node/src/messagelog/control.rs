@@ -22,6 +22,8 @@
 //! < {"reconciled":{"bytes":400}}                    then a report, one for each of its nodes
 //! > {"op":"purge","ground":"…","dry_run":true}
 //! < {"purged":{"deletions":[…],"on_hold":0,"content_files":0,"segments":0}}
+//! > {"op":"archive","dry_run":false}
+//! < {"archived":{"archives":[…],…}}
 //! < {"error":{"number":8,"code":"…","text":"…"}}
 //! < {"done":{}}
 //! ```
@@ -29,6 +31,7 @@
 //!
 //! A command is a variant of `Question`, and a file here that owns its fields, its answer and its asking method.
 
+pub(super) mod archive;
 pub(super) mod client;
 pub(super) mod check;
 pub(super) mod export;
@@ -61,7 +64,7 @@ use tokio::{
 };
 
 use super::{
-    CheckReport, MessageLog, Pieces, PurgeReport,
+    ArchiveReport, CheckReport, MessageLog, Pieces, PurgeReport,
     error::LogError,
     show::{FoundEntry, ShownEntry},
 };
@@ -81,6 +84,7 @@ const PROGRESS: Duration = Duration::from_millis(500);
 #[serde(tag = "op", rename_all = "snake_case")]
 enum Question {
     Check(check::Check),
+    Archive(archive::Archive),
     Export(export::Export),
     Hold(hold::HoldQuestion),
     Prove(prove::Prove),
@@ -115,6 +119,7 @@ enum Answer {
     Reconciled {
         bytes: u64,
     },
+    Archived(ArchiveReport),
     Error {
         number: Option<u64>,
         code: String,
@@ -222,6 +227,7 @@ impl MessageLog {
         read.map_err(|_| io::ErrorKind::TimedOut)??;
         let mut side = Side { output, who };
         match serde_json::from_slice(&line) {
+            Ok(Question::Archive(archive)) => archive.answer(self, &mut side).await?,
             Ok(Question::Export(export)) => export.answer(self, timestamper, &mut side).await?,
             Ok(Question::Check(check)) => check.answer(self, &mut side).await?,
             Ok(Question::Hold(hold)) => hold.answer(self, &mut side).await?,

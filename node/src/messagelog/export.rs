@@ -170,7 +170,10 @@ impl MessageLog {
     }
 }
 
-fn exported(logged: LoggedMessage, proof: Option<(LogProof, Vec<Binding>)>) -> Result<Exported, ExportError> {
+pub(super) fn exported(
+    logged: LoggedMessage,
+    proof: Option<(LogProof, Vec<Binding>)>,
+) -> Result<Exported, ExportError> {
     let number = logged.number;
     if logged.not_kept.head {
         return Err(LogError::Shortened { number }.into());

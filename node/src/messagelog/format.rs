@@ -264,6 +264,10 @@ impl Layout {
         self.root().join("index")
     }
 
+    pub(crate) fn archive_state(&self) -> PathBuf {
+        self.root().join("archive.state")
+    }
+
     pub(crate) fn spool(&self) -> PathBuf {
         self.root().join("spool")
     }

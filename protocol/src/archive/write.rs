@@ -69,6 +69,26 @@ pub struct ArchiveWriter<W: Write + Seek> {
     bytes: u64,
 }
 
+/// The place of one container in an archive that is being written.
+pub struct Entry<'a, W: Write + Seek> {
+    zip: &'a mut ZipWriter<W>,
+    hasher: Sha512,
+    bytes: u64,
+}
+
+impl<W: Write + Seek> Write for Entry<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.zip.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A complete archive.
 #[derive(Debug)]
 pub struct Finished<W> {
@@ -124,25 +144,39 @@ impl<W: Write + Seek> ArchiveWriter<W> {
     /// # Errors
     /// Those of output and container, a full archive, and a name that is taken or not fit to be one.
     pub fn add(&mut self, name: &str, at: UnixTime, container: &mut impl Read) -> Result<(), WriteError> {
-        if self.linking.containers.len() + 1 >= limits::ARCHIVE_ENTRIES {
-            return Err(WriteError::Full);
+        self.add_with(name, at, |entry| {
+            std::io::copy(container, entry)
+                .map(drop)
+                .map_err(WriteError::from)
+        })
+    }
+
+    /// Appends a container as `write` writes it. After an error the archive is of no use any more.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add), and those of `write`.
+    pub fn add_with<E: From<WriteError>>(
+        &mut self,
+        name: &str,
+        at: UnixTime,
+        write: impl FnOnce(&mut Entry<'_, W>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.is_full() {
+            return Err(WriteError::Full.into());
         }
         let fit = is_name(name) && name != LINKING_INFO && !name.contains(['/', '\\']);
         if !fit || !self.names.insert(name.to_owned()) {
-            return Err(WriteError::Name(name.to_owned()));
+            return Err(WriteError::Name(name.to_owned()).into());
         }
-        self.zip.start_file(name, options(at))?;
-        let mut hasher = Sha512::new();
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let read = container.read(&mut buffer)?;
-            if read == 0 {
-                break;
-            }
-            hasher.update(&buffer[..read]);
-            self.zip.write_all(&buffer[..read])?;
-            self.bytes += read as u64;
-        }
+        self.zip.start_file(name, options(at)).map_err(WriteError::from)?;
+        let mut entry = Entry {
+            zip: &mut self.zip,
+            hasher: Sha512::new(),
+            bytes: 0,
+        };
+        write(&mut entry)?;
+        let Entry { hasher, bytes, .. } = entry;
+        self.bytes += bytes;
         let digest = self
             .chain
             .append(&hasher.finish())
@@ -154,6 +188,12 @@ impl<W: Write + Seek> ArchiveWriter<W> {
         let (first, last) = self.span.unwrap_or((at, at));
         self.span = Some((first.min(at), last.max(at)));
         Ok(())
+    }
+
+    /// Whether it takes no more containers.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.linking.containers.len() + 1 >= limits::ARCHIVE_ENTRIES
     }
 
     /// Bytes of all containers so far: X-Road begins the next archive at 32 MiB.

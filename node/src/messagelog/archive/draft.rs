@@ -1,0 +1,174 @@
+//! The directory of archives, written through the file layer: drafts, their names, and reading back.
+
+use std::{
+    io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kontor_pki::crypto::{DigestAlgorithm, Hasher};
+use kontor_protocol::archive::{Archive, Predecessor};
+
+use super::{ArchiveError, state::Pending};
+use crate::{
+    disk::{Disk, DiskFile},
+    messagelog::identity::hex,
+};
+
+/// See the module.
+pub(super) struct Place {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+}
+
+/// A file with a position, for code that reads and writes in order.
+pub(super) struct Positioned {
+    file: Arc<dyn DiskFile>,
+    at: u64,
+}
+
+impl Positioned {
+    /// Puts what was written on disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+impl Read for Positioned {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read_at(self.at, buffer)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl Write for Positioned {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_at(self.at, bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Seek for Positioned {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let at = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.file.len()?.checked_add_signed(by),
+            SeekFrom::Current(by) => self.at.checked_add_signed(by),
+        };
+        self.at = at.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.at)
+    }
+}
+
+impl Place {
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path) -> Self {
+        Self {
+            disk,
+            dir: dir.into(),
+        }
+    }
+
+    fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> ArchiveError {
+        let path = path.display().to_string();
+        move |error| ArchiveError::Io { path, what, error }
+    }
+
+    /// Makes the directory if it is missing.
+    pub(super) fn prepare(&self) -> Result<(), ArchiveError> {
+        self.disk
+            .create_dir(&self.dir)
+            .map_err(Self::failed(&self.dir, "made"))
+    }
+
+    fn draft_path(&self, group: &str) -> PathBuf {
+        // No archive has such a name.
+        self.dir.join(format!("draft-{group}.part"))
+    }
+
+    /// Begins a draft; one that a crash left is overwritten.
+    pub(super) fn draft(&self, group: &str) -> Result<Positioned, ArchiveError> {
+        let path = self.draft_path(group);
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Self::failed(&path, "removed")(error));
+            }
+            _ => {}
+        }
+        let file = self.disk.create(&path).map_err(Self::failed(&path, "made"))?;
+        Ok(Positioned { file, at: 0 })
+    }
+
+    /// Gives a draft that is on disk its name.
+    pub(super) fn publish(&self, group: &str, name: &str) -> Result<(), ArchiveError> {
+        let path = self.dir.join(name);
+        self.disk
+            .rename(&self.draft_path(group), &path)
+            .and_then(|()| self.disk.sync_dir(&self.dir))
+            .map_err(Self::failed(&path, "written"))
+    }
+
+    /// Gives back the space of a draft that is not to be.
+    pub(super) fn discard(&self, group: &str) {
+        let _ = self.disk.remove(&self.draft_path(group));
+    }
+
+    /// Removes a file that was announced and never recorded.
+    pub(super) fn remove(&self, name: &str) -> Result<(), ArchiveError> {
+        let path = self.dir.join(name);
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Self::failed(&path, "removed")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether there is a file of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.disk.open(&self.dir.join(name)).is_ok()
+    }
+
+    /// Reads an archive back: its chain, from the archive before to its last digest, over the bytes of every container. Gives
+    /// SHA-256 of the file.
+    pub(super) fn verify(&self, expected: &Pending) -> Result<String, ArchiveError> {
+        let path = self.dir.join(&expected.file);
+        let wrong = |reason: String| ArchiveError::Verify {
+            path: path.display().to_string(),
+            reason,
+        };
+        let open = || {
+            let file = self.disk.open(&path).map_err(Self::failed(&path, "read back"))?;
+            Ok::<_, ArchiveError>(BufReader::with_capacity(64 * 1024, Positioned { file, at: 0 }))
+        };
+        let mut archive = Archive::open(open()?).map_err(|error| wrong(error.to_string()))?;
+        let predecessor = match &expected.previous {
+            None => Predecessor::First,
+            Some(link) => Predecessor::Digest(&link.digest),
+        };
+        archive
+            .follows(predecessor)
+            .map_err(|fault| wrong(fault.to_string()))?;
+        let changed = archive.changed().map_err(|error| wrong(error.to_string()))?;
+        if let Some(fault) = archive.faults().iter().chain(&changed).next() {
+            return Err(wrong(fault.to_string()));
+        }
+        let linking = archive.linking();
+        if linking.last() != expected.digest || linking.containers.len() as u64 != expected.containers {
+            return Err(wrong("it holds other containers".into()));
+        }
+        let (mut file, mut buffer) = (open()?, vec![0; 64 * 1024]);
+        let mut hasher = Hasher::new(DigestAlgorithm::Sha256).expect("SHA-256 is in every build");
+        loop {
+            match file.read(&mut buffer).map_err(Self::failed(&path, "read back"))? {
+                0 => return Ok(hex(&hasher.finish())),
+                read => hasher.update(&buffer[..read]),
+            }
+        }
+    }
+}
