@@ -79,7 +79,7 @@ fn page(shown: &ShownEntry) -> String {
     let mut page = String::new();
     let mut line = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
-            page += &format!("{name:<17}{}\n", value.escape_debug());
+            page += &format!("{name:<24}{}\n", value.escape_debug());
         }
     };
     let found = &shown.found;
