@@ -154,6 +154,7 @@ requirements! {
     DOWNLOAD_REFUSED = "download.refused", "wire 6.7", "evidence of others, of nothing, or asked for wrongly is refused with status and sentence";
     DOWNLOAD_IDENTITY = "download.identity", "wire 6.7, 2.2", "evidence is given only to the information system of the client that is named";
     DOWNLOAD_CONFIGURATION = "download.configuration", "wire 6.7, 7.8", "the configuration that is handed out for verification is enough for it, and holds nothing private";
+    DOWNLOAD_PACKAGE = "download.package", "evidence 4", "a package of evidence holds all it takes to judge it but the reader's own trust, and nothing private";
 
     LOG_EVIDENCE = "log.evidence", "wire 6.5, evidence 1", "both nodes export evidence of request and response that verifies";
     LOG_TAMPERED = "log.tampered", "architecture 6", "a changed byte in exported evidence is never called valid with other content";

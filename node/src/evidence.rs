@@ -325,7 +325,7 @@ fn attachment(content_type: &'static str, name: &str, body: OutBody) -> Response
 
 /// What `/verificationconf` shows of a directory in the layout of wire 7.8, by names in the ZIP file: the instance, and the
 /// shared parameters of each instance with what is known of them. Private parameters stay here.
-fn configuration_files(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+pub(crate) fn configuration_files(dir: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     let mut files = Vec::new();
     let instances = match std::fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),

@@ -18,6 +18,7 @@ cases! {
     quick DOWNLOAD_REFUSED => refused;
     quick DOWNLOAD_IDENTITY => identity;
     quick DOWNLOAD_CONFIGURATION => configuration;
+    quick DOWNLOAD_PACKAGE => package;
 }
 
 fn path(member: &str, subsystem: &str, id: &str, more: &str) -> String {
@@ -262,5 +263,65 @@ async fn configuration(world: &World) -> Result<()> {
         let verdict = evidence::verify(world.federation.subject(), &container, &trust).await?;
         ensure!(verdict.verdict == "valid", "{}", verdict.said.out);
     }
+    Ok(())
+}
+
+async fn package(world: &World) -> Result<()> {
+    let id = fresh("package");
+    exchange(world, &id, "ein Antrag").await?;
+    let (out, subject) = (tempfile::tempdir()?, world.federation.subject());
+    let file = out.path().join("beweis.zip");
+    let export = async |query_id: &str, file: &Path| {
+        let arguments = [
+            "log".as_ref(),
+            "export".as_ref(),
+            "--config".as_ref(),
+            world.beta().config().as_os_str(),
+            "--query-id".as_ref(),
+            query_id.as_ref(),
+            "--package".as_ref(),
+            file.as_os_str(),
+            "--language".as_ref(),
+            "de".as_ref(),
+        ];
+        subject.run(arguments).await
+    };
+    let said = export(&id, &file).await?;
+    ensure!(
+        said.code == Some(0),
+        "exit code {:?}: {}{}",
+        said.code,
+        said.out,
+        said.err
+    );
+    let names = unpack(&std::fs::read(&file)?, out.path())?;
+    let containers = names.iter().filter(|name| name.ends_with(".asice")).count();
+    ensure!(
+        containers == 2 && !names.iter().any(|name| name.contains("private-params")),
+        "the package holds {names:?}"
+    );
+    let cover = std::fs::read_to_string(out.path().join("cover.html"))?;
+    ensure!(cover.contains("lang=\"de\""), "the cover sheet is not in German");
+    let verdict = evidence::verify(subject, &file, &world.beta().trust()).await?;
+    ensure!(verdict.verdict == "valid", "{}", verdict.said.out);
+    // By its own configuration it fits together, and that is all.
+    let own = subject.run(["verify".as_ref(), file.as_os_str()]).await?;
+    ensure!(
+        own.code == Some(2),
+        "exit code {:?} without trust: {}",
+        own.code,
+        own.out
+    );
+
+    let nothing = out.path().join("nichts.zip");
+    let said = export(&fresh("never"), &nothing).await?;
+    let left = std::fs::read_dir(out.path())?
+        .filter_map(Result::ok)
+        .any(|entry| entry.file_name().to_string_lossy().starts_with("nichts"));
+    ensure!(
+        said.code == Some(1) && !left,
+        "a package of nothing: {:?}",
+        said.code
+    );
     Ok(())
 }

@@ -6,6 +6,7 @@ mod check;
 mod archive;
 mod export;
 mod filter;
+mod package;
 mod hold;
 mod progress;
 mod prove;

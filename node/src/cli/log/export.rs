@@ -1,6 +1,6 @@
 //! `kontor log export`: evidence of logged messages as files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -10,7 +10,9 @@ use serde::Serialize;
 use super::super::{complain, note, print, refuse};
 use super::access::Access;
 use super::filter::By;
+use super::package::{Packing, Tongue};
 use super::progress::Progress;
+use crate::clock::{Clock, SystemClock};
 use crate::config::NodeConfig;
 use crate::messagelog::{Selection, Told, Written};
 
@@ -20,6 +22,9 @@ Write the evidence of logged messages as ASiC-E containers.
 Everything given must hold. For each message two files are written: QUERYID-request-NUMBER.asice (or -response-), which `kontor verify` and X-Road's \
 asicverifier read, and QUERYID-request-NUMBER.leaf.json, which ties it to its entry of the log. A message that has no \
 time-stamp yet gets one first; the token is kept in the log.
+
+With --package all of it goes into one ZIP file, with the global configuration that the node holds now and a cover sheet for \
+people, which says of each message who sent what to whom and when.
 
 A running node is asked over its control socket, so run this as the user of the node. Without a running node the \
 command opens the log itself.";
@@ -36,8 +41,14 @@ pub(in crate::cli) struct Export {
     #[command(flatten)]
     by: By,
     /// Directory for the files; made if it is missing
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "package")]
+    out: Option<PathBuf>,
+    /// Write one evidence package instead: containers, companions, configuration and a cover sheet in one ZIP file
+    #[arg(long, value_name = "FILE.zip", conflicts_with = "out")]
+    package: Option<PathBuf>,
+    /// Language of the cover sheet of a package
+    #[arg(long, value_enum, default_value = "en")]
+    language: Tongue,
     /// Print what was written as JSON
     #[arg(long)]
     json: bool,
@@ -168,8 +179,19 @@ impl Export {
                 ));
             }
         };
-        std::fs::create_dir_all(&self.out)
-            .with_context(|| format!("could not make {}", self.out.display()))?;
+        if let Some(out) = &self.out {
+            std::fs::create_dir_all(out).with_context(|| format!("could not make {}", out.display()))?;
+        }
+        let mut packing = match &self.package {
+            Some(path) => Some(Packing::begin(
+                path,
+                config.data_dir.join("globalconf"),
+                self.language,
+                config.server.to_string(),
+                SystemClock.now(),
+            )?),
+            None => None,
+        };
         let (mut outcome, mut progress) = (Outcome::new(self.json), Progress::new());
         Access::to(&config)?.ask(|control| {
             control.export(selection, self.unstamped, &mut |told| {
@@ -178,7 +200,11 @@ impl Export {
                     Told::Progress(read, of) => progress.show(read, of),
                     Told::Entry(exported) => {
                         progress.end();
-                        outcome.exported(exported.write(&self.out)?.into())?;
+                        let written = match (&mut packing, &self.out) {
+                            (Some(packing), _) => packing.add(*exported)?,
+                            (None, out) => exported.write(out.as_deref().unwrap_or(Path::new(".")))?,
+                        };
+                        outcome.exported(written.into())?;
                     }
                     Told::Refused { number, code, text } => {
                         progress.end();
@@ -189,6 +215,11 @@ impl Export {
             })
         })?;
         drop(progress);
+        if let Some(package) = packing.map(Packing::finish).transpose()?.flatten()
+            && !self.json
+        {
+            print(&format!("{}\n", package.display()))?;
+        }
         outcome.end()
     }
 }
