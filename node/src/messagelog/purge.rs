@@ -8,7 +8,7 @@
 //! 5. `log/purge.pending` goes.
 //!
 //! A crash before 3: nothing was deleted, and nobody was told so. After it: every deletion that is recorded is carried out by
-//! [`finish`], which the running node uses for step 4 too.
+//! `finish`, which the running node uses for step 4 too.
 
 mod plan;
 mod rewrite;
