@@ -33,7 +33,7 @@ use kontor_protocol::log::binding::Binding;
 use kontor_protocol::log::checkpoint::SignedCheckpoint;
 use kontor_protocol::log::origin::LogOrigin;
 use kontor_protocol::log::witness::{
-    AddCheckpoint, Contradiction, Decision, SIZE_MEDIA_TYPE, decide, size_body,
+    AddCheckpoint, Contradiction, ContradictionKind, Decision, SIZE_MEDIA_TYPE, decide, size_body,
 };
 use kontor_protocol::trust::TrustSet;
 use tokio::sync::Mutex;
@@ -340,33 +340,36 @@ impl Witness {
         }
     }
 
-    /// Keeps two checkpoints that do not go together, and tells it.
+    /// Keeps two checkpoints that do not go together, and tells it: the first pair of each kind, so that a peer cannot fill
+    /// the disk.
     fn keep(&self, name: &str, contradiction: Option<&Contradiction>) {
         let Some(contradiction) = contradiction else {
             return;
         };
-        let (known, shown) = (
-            contradiction.known().claimed().size(),
-            contradiction.shown().claimed().size(),
-        );
         tracing::error!(
             log = name,
             kind = ?contradiction.kind(),
-            known,
-            shown,
-            "a peer's log does not go on from what it showed before; both checkpoints are kept"
+            known = contradiction.known().claimed().size(),
+            shown = contradiction.shown().claimed().size(),
+            "a peer's log does not go on from what it showed before; the first such pair of checkpoints is kept"
         );
-        let _ = self.write(
-            name,
-            &format!("contradiction-{known}-{shown}.json"),
-            &contradiction.to_json(),
-        );
+        let kind = match contradiction.kind() {
+            ContradictionKind::OtherRoot => "other-root.json",
+            ContradictionKind::Smaller => "smaller.json",
+            ContradictionKind::Unproven => "unproven.json",
+        };
+        if self.disk.open(&self.path(name, kind)).is_err() {
+            let _ = self.write(name, kind, &contradiction.to_json());
+        }
+    }
+
+    fn path(&self, name: &str, kind: &str) -> PathBuf {
+        self.dir
+            .join(format!("{}.{kind}", hex(&sha256(name.as_bytes())[..16])))
     }
 
     fn write(&self, name: &str, kind: &str, bytes: &[u8]) -> Result<(), Refused> {
-        let path = self
-            .dir
-            .join(format!("{}.{kind}", hex(&sha256(name.as_bytes())[..16])));
+        let path = self.path(name, kind);
         disk::replace(&*self.disk, &path, bytes).map_err(|error| {
             tracing::error!(%error, path = %path.display(), "the witness could not keep what it was shown");
             Refused(
