@@ -6,10 +6,15 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// sled's cache.
 const CACHE: u64 = 8 * 1024 * 1024;
+
+/// sled's own threads give its lock back a moment after the last handle is gone: whoever opens again right then waits.
+const TRIES: u32 = 200;
+const BETWEEN: Duration = Duration::from_millis(10);
 
 /// A key with its new value, or none to remove it.
 pub(crate) type Change = (Vec<u8>, Option<Vec<u8>>);
@@ -53,7 +58,16 @@ impl SledStore {
             .path(dir)
             .cache_capacity(CACHE)
             .flush_every_ms(None);
-        let db = guarded(|| config.open())?;
+        let mut tries = 0;
+        let db = loop {
+            match guarded(|| config.open()) {
+                Err(error) if error.0.contains("could not acquire lock") && tries < TRIES => {
+                    tries += 1;
+                    std::thread::sleep(BETWEEN);
+                }
+                opened => break opened?,
+            }
+        };
         Ok(Self {
             db: Some(db),
             dir: dir.into(),
