@@ -94,17 +94,7 @@ pub(crate) fn open(
             wanted,
         });
     }
-    match master.open(LABEL, check) {
-        Ok(opened) if opened[..] == id => Ok(Home {
-            disk,
-            layout,
-            id,
-            purges: Arc::default(),
-        }),
-        _ => Err(LogError::WrongKey {
-            path: layout.data().display().to_string(),
-        }),
-    }
+    unsealed(disk, layout, master, id, check)
 }
 
 /// The log that lies here, read and not written.
@@ -113,6 +103,17 @@ pub(crate) fn known(disk: Arc<dyn Disk>, layout: Layout, master: &MasterKey) -> 
     let text = disk::read_all(&*disk, &path, LIMIT).map_err(LogError::io("could not read", &path))?;
     let (id, _, check) =
         parse(&text).ok_or_else(|| LogError::damaged(&path, "it is not the identity of a log"))?;
+    unsealed(disk, layout, master, id, check)
+}
+
+/// The log with this id, if the unsealing key is the one it was begun with.
+fn unsealed(
+    disk: Arc<dyn Disk>,
+    layout: Layout,
+    master: &MasterKey,
+    id: [u8; 32],
+    check: &[u8],
+) -> Result<Home, LogError> {
     match master.open(LABEL, check) {
         Ok(opened) if opened[..] == id => Ok(Home {
             disk,
