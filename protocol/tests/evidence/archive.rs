@@ -1,16 +1,16 @@
 //! Archives: those of a Java server get its verdicts, and every change to one of ours is found.
 
 use std::fs;
-use std::io::{Cursor, Read as _, Write as _};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use kontor_protocol::archive::{
     Archive, ArchiveError, ArchiveFault, ArchiveWriter, Link, Predecessor, container_name,
 };
 use kontor_protocol::container::{MessageRole, Verdict};
-use zip::write::SimpleFileOptions;
 
 use crate::container::judge;
+use crate::repack::{archive_of, entries};
 use crate::world::{World, now};
 
 const RECORDED: &str = "src/addons/messagelog/messagelog-archive-verifier/src/test/resources";
@@ -112,34 +112,16 @@ fn ours(world: &World) -> (Vec<u8>, Vec<u8>) {
     archives.into()
 }
 
-fn entries(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let mut zip = zip::ZipArchive::new(Cursor::new(archive)).unwrap();
-    (0..zip.len())
-        .map(|index| {
-            let mut file = zip.by_index(index).unwrap();
-            assert_eq!(file.compression(), zip::CompressionMethod::Stored);
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).unwrap();
-            (file.name().unwrap().into_owned(), bytes)
-        })
-        .collect()
-}
-
-fn archive_of(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, bytes) in entries {
-        zip.start_file(name.as_str(), stored).unwrap();
-        zip.write_all(bytes).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
-}
-
 #[test]
 fn what_we_archive_is_read_again_and_holds() {
     let world = World::new();
     let (first, second) = ours(&world);
     assert_eq!(entries(&first).last().unwrap().0, "linkinginfo");
+    let mut zip = zip::ZipArchive::new(Cursor::new(&first)).unwrap();
+    for index in 0..zip.len() {
+        let entry = zip.by_index(index).unwrap();
+        assert_eq!(entry.compression(), zip::CompressionMethod::Stored);
+    }
     let end = open(first.clone()).linking().last().to_owned();
     assert_eq!(faults(&first, Predecessor::First), []);
     assert_eq!(faults(&second, Predecessor::Digest(&end)), []);

@@ -1,6 +1,6 @@
 //! Our own containers: made as a node makes them, judged, and then changed in every place.
 
-use std::io::{Cursor, Read as _, Write as _};
+use std::io::Cursor;
 
 use kontor_pki::crypto::sha512;
 use kontor_pki::ocsp::CertStatus;
@@ -12,8 +12,8 @@ use kontor_protocol::trust::optional::OptionalParts;
 use kontor_protocol::trust::shared::SharedParams;
 use kontor_protocol::trust::{InstanceConfig, TrustSet};
 use proptest::prelude::*;
-use zip::write::SimpleFileOptions;
 
+use crate::repack::{archive_of, entries};
 use crate::world::{MESSAGE, Pieces, World, now, seconds, trust};
 
 pub(crate) fn judge(archive: &[u8], trust: &TrustSet) -> Report {
@@ -319,29 +319,6 @@ fn a_companion_ties_a_container_to_its_leaf() {
     };
     let report = check(Cursor::new(stamped.archive()), &question);
     assert_verdict(&report, Verdict::Invalid, "malformed_companion");
-}
-
-/// The entries of an archive.
-fn entries(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let mut zip = zip::ZipArchive::new(Cursor::new(archive)).unwrap();
-    (0..zip.len())
-        .map(|index| {
-            let mut file = zip.by_index(index).unwrap();
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).unwrap();
-            (file.name().unwrap().into_owned(), bytes)
-        })
-        .collect()
-}
-
-fn archive_of(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for (name, bytes) in entries {
-        zip.start_file(name.as_str(), stored).unwrap();
-        zip.write_all(bytes).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
 }
 
 fn without(archive: &[u8], name: &str) -> Vec<u8> {

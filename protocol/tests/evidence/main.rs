@@ -10,5 +10,6 @@ mod batch;
 mod container;
 mod inclusion;
 mod package;
+mod repack;
 mod speed;
 mod world;

@@ -1,6 +1,6 @@
 //! Evidence packages: written, read, changed; and a cover sheet that hostile evidence cannot take over.
 
-use std::io::{Cursor, Read as _, Write as _};
+use std::io::Cursor;
 use std::process::Command;
 
 use base64::Engine as _;
@@ -14,6 +14,7 @@ use kontor_protocol::signature::SignedObject;
 use proptest::prelude::*;
 
 use crate::container::judge;
+use crate::repack::{archive_of, entries};
 use crate::world::{MESSAGE, Pieces, World, now};
 
 fn cover(containers: &[(String, Report)], language: Language) -> String {
@@ -43,29 +44,6 @@ fn faults(bytes: &[u8]) -> Vec<PackageFault> {
     let mut faults = package.faults().to_vec();
     faults.extend(package.changed().unwrap());
     faults
-}
-
-/// The files of a package with its manifest, to be changed and packed again.
-fn entries(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let mut zip = zip::ZipArchive::new(Cursor::new(archive)).unwrap();
-    (0..zip.len())
-        .map(|index| {
-            let mut file = zip.by_index(index).unwrap();
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).unwrap();
-            (file.name().unwrap().into_owned(), bytes)
-        })
-        .collect()
-}
-
-fn archive_of(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, bytes) in entries {
-        zip.start_file(name.as_str(), zip::write::SimpleFileOptions::default())
-            .unwrap();
-        zip.write_all(bytes).unwrap();
-    }
-    zip.finish().unwrap().into_inner()
 }
 
 const FILES: [(&str, &[u8]); 4] = [
