@@ -42,8 +42,13 @@ enum ShowError {
 }
 
 impl Shower {
-    /// Shows what it shows through this.
+    /// Shows what it shows through this. Those who co-signed before are asked first of all: a log that was set back while the
+    /// node was down shall not go on for long.
     pub fn new(asker: Arc<Asker>) -> Self {
+        let known = asker.handles.log.cosigned_checkpoint();
+        for witness in known.iter().flat_map(|(_, witnesses)| witnesses) {
+            asker.handles.partners.note(witness.statement.member());
+        }
         Self {
             asker,
             peers: HashMap::new(),
@@ -54,10 +59,10 @@ impl Shower {
     pub async fn show(&mut self, checkpoint: &SignedCheckpoint) {
         let asker = Arc::clone(&self.asker);
         let handles = &asker.handles;
-        let members = handles.partners.take();
         let Ok(trust) = handles.trust.current(handles.now()) else {
             return;
         };
+        let members = handles.partners.take();
         let mut cosigned = checkpoint.clone();
         let mut witnesses = Vec::new();
         for place in members.iter().flat_map(|member| asker.places(member, &trust)) {
@@ -164,8 +169,11 @@ impl Shower {
             .asker
             .ask(place, Method::GET, &format!("kept/{id}"), Vec::new())
             .await?;
-        if answer.status != StatusCode::OK {
-            return Ok(());
+        match answer.status {
+            StatusCode::OK => {}
+            // It keeps nothing of this log yet.
+            StatusCode::NOT_FOUND => return Ok(()),
+            _ => return Err(AskError::refused(&answer).into()),
         }
         let seen =
             SignedCheckpoint::parse(&answer.body).map_err(|error| AskError::Answer(error.to_string()))?;
