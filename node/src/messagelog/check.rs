@@ -1,6 +1,7 @@
 //! `kontor log check`: reads every file of a log and says what is wrong with which, and what to do. Changes nothing, stops at
 //! nothing, and works beside the running writer or without one. Owns the codes of findings.
 
+mod checkpoints;
 mod files;
 mod segments;
 
@@ -13,6 +14,7 @@ use std::{
 use kontor_pki::sealed::MasterKey;
 use serde::{Deserialize, Serialize};
 
+use self::checkpoints::Signed;
 use super::{
     MessageLog,
     content::{ContentId, ContentStore},
@@ -73,6 +75,8 @@ pub struct CheckReport {
 /// What kinds of damage there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Code {
+    Behind,
+    Checkpoint,
     ContentDamaged,
     ContentMissing,
     ContentUnused,
@@ -82,6 +86,7 @@ pub(super) enum Code {
     LeafWrong,
     MarksFile,
     PartDamaged,
+    Rewritten,
     SegmentDamaged,
     SegmentGap,
     SegmentHeader,
@@ -90,6 +95,8 @@ pub(super) enum Code {
 impl Code {
     fn word(self) -> &'static str {
         match self {
+            Self::Behind => "log_behind",
+            Self::Checkpoint => "checkpoint_damaged",
             Self::ContentDamaged => "content_damaged",
             Self::ContentMissing => "content_missing",
             Self::ContentUnused => "content_unused",
@@ -99,6 +106,7 @@ impl Code {
             Self::LeafWrong => "leaf_wrong",
             Self::MarksFile => "marks_damaged",
             Self::PartDamaged => "part_damaged",
+            Self::Rewritten => "log_rewritten",
             Self::SegmentDamaged => "segment_damaged",
             Self::SegmentGap => "segment_missing",
             Self::SegmentHeader => "segment_header_damaged",
@@ -107,6 +115,15 @@ impl Code {
 
     fn advice(self) -> &'static str {
         match self {
+            Self::Behind => {
+                "an older copy of the log stands here, or files were lost: restore the newest copy; if there is none, keep this directory as evidence"
+            }
+            Self::Checkpoint => {
+                "restore it and log/checkpoint.key from a copy; without them nobody can tell whether entries were changed, but from what peers keep"
+            }
+            Self::Rewritten => {
+                "somebody changed or exchanged entries: keep this directory as evidence, restore a copy from before, and compare with peers by `kontor log reconcile`"
+            }
             Self::ContentDamaged | Self::ContentMissing => {
                 "restore the file below log/content from a copy; the entry, its leaf and the body's digest are sound"
             }
@@ -185,6 +202,7 @@ pub(super) struct Checker<'a> {
     findings: Findings,
     report: CheckReport,
     marks: Vec<Mark>,
+    signed: Signed,
     /// Segments whose records were read to their end, with their first numbers.
     sound: Vec<u64>,
     /// Blobs whose key is gone: number and part.
@@ -216,6 +234,7 @@ pub(super) fn check(
         findings: Findings::default(),
         report: CheckReport::default(),
         marks: Vec::new(),
+        signed: Signed::default(),
         sound: Vec::new(),
         forgotten: BTreeMap::new(),
         named: Vec::new(),
@@ -223,7 +242,9 @@ pub(super) fn check(
         progress,
     };
     checker.key_files()?;
+    checker.checkpoints()?;
     checker.segments()?;
+    checker.compare_checkpoints();
     checker.explain_forgotten();
     checker.marks_file();
     checker.content_files()?;

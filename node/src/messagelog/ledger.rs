@@ -10,6 +10,7 @@
 
 mod tree;
 
+use std::path::PathBuf;
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicBool, Ordering},
@@ -25,7 +26,6 @@ use kontor_protocol::{
         note::{Cosigner, NoteSignature, NoteSigner, SignatureKind, VerifierKey},
         origin::{LogOrigin, witness_name},
         proof::LogProof,
-        tile::Tile,
         tree::Hash,
         witness::Accepted,
     },
@@ -115,6 +115,36 @@ fn read_note(home: &Home, path: &std::path::Path) -> Result<Option<SignedCheckpo
     let parse =
         |bytes: Vec<u8>| SignedCheckpoint::parse(&bytes).map_err(|error| LogError::damaged(path, error));
     read(home, path)?.map(parse).transpose()
+}
+
+/// A file with a checkpoint of this log, or why it holds none.
+pub(super) type SignedFile = (PathBuf, Result<Checkpoint, String>);
+
+/// The checkpoints of this log that are kept, as far as the key of the log signed them; else why not. For who reads the log
+/// without opening it.
+pub(super) fn signed(home: &Home, master: &MasterKey) -> Result<Vec<SignedFile>, LogError> {
+    let layout = &home.layout;
+    let mut found = Vec::new();
+    for path in [layout.checkpoint(), layout.cosigned(), layout.seen()] {
+        let Some(bytes) = read(home, &path)? else {
+            continue;
+        };
+        let judged = SignedCheckpoint::parse(&bytes)
+            .map_err(|error| error.to_string())
+            .and_then(|kept| {
+                let origin = LogOrigin::parse(kept.claimed().origin());
+                let origin = origin
+                    .filter(|origin| origin.log_id == home.id)
+                    .ok_or("it is of another log")?;
+                let key = key(home, master, CHECKPOINT_KEY, false).map_err(|error| error.to_string())?;
+                let signer = NoteSigner::new(origin.key_name(), key);
+                kept.verify(signer.verifier(), &[])
+                    .map_err(|error| error.to_string())?;
+                Ok(kept.claimed().clone())
+            });
+        found.push((path, judged));
+    }
+    Ok(found)
 }
 
 impl Ledger {
@@ -329,18 +359,6 @@ impl Ledger {
         }
         compared
     }
-
-    /// Reads every leaf again, whatever is kept, and compares with the newest checkpoint.
-    fn audit(&self, reader: &Reader) -> Result<Option<SignedCheckpoint>, LogError> {
-        let Some(kept) = self.shown().checkpoint.clone() else {
-            return Ok(None);
-        };
-        let mut state = self.state();
-        state.tree.begin_anew();
-        state.tree.advance(reader)?;
-        self.compare(&mut state.tree, kept.claimed(), reader)?;
-        Ok(Some(kept))
-    }
 }
 
 /// Names of the two keys, in files and labels.
@@ -499,26 +517,6 @@ impl MessageLog {
     pub async fn prove_consistency(&self, old: u64, new: u64) -> Result<Vec<Hash>, LogError> {
         self.beside(move |ledger, _| ledger.state().tree.consistency(old, new))
             .await
-    }
-
-    /// The bytes of a tile of hashes under the newest checkpoint.
-    pub async fn tile(&self, tile: Tile) -> Result<Vec<u8>, LogError> {
-        let signed = self.checkpoint().map_or(0, |kept| kept.claimed().size());
-        if !tile.fits(signed) {
-            return Err(LogError::NotFound {
-                number: tile.leaves().end - 1,
-            });
-        }
-        let mut bytes = self
-            .beside(move |ledger, _| ledger.state().tree.tile(tile))
-            .await?;
-        bytes.truncate(32 * usize::from(tile.width()));
-        Ok(bytes)
-    }
-
-    /// Reads every leaf again and compares with the newest checkpoint, which it gives back.
-    pub async fn audit_ledger(&self) -> Result<Option<SignedCheckpoint>, LogError> {
-        self.beside(|ledger, reader| ledger.audit(reader)).await
     }
 
     async fn beside<T: Send + 'static>(

@@ -61,7 +61,7 @@ impl Checker<'_> {
                 after => match leaves {
                     // Archived: the leaves are all there has to be.
                     Some(leaves) if !leaves.is_empty() => {
-                        self.archived(&leaves);
+                        self.archived(next, &leaves);
                         next + leaves.len() as u64
                     }
                     _ => {
@@ -88,7 +88,10 @@ impl Checker<'_> {
         Ok(())
     }
 
-    fn archived(&mut self, leaves: &[Vec<u8>]) {
+    fn archived(&mut self, first: u64, leaves: &[Vec<u8>]) {
+        for (number, leaf) in (first..).zip(leaves) {
+            self.grow(number, leaf);
+        }
         let marks = leaves
             .iter()
             .filter_map(|leaf| Mark::of(&Leaf::parse(leaf).ok()?));
@@ -192,6 +195,7 @@ impl Checker<'_> {
             }
         };
         self.marks.extend(Mark::of(&leaf));
+        self.grow(number, bytes);
         for (place, class) in PARTS {
             let state = record.header.states[place];
             if let Some((period, retention)) = leaf::key_of(&leaf, class) {

@@ -75,6 +75,7 @@ async fn lived(disk: &RecordingDisk, clock: &Arc<ManualClock>) -> MessageLog {
         dry_run: false,
     };
     assert!(!log.purge(order).await.unwrap().deletions.is_empty());
+    log.sign_checkpoint().await.unwrap();
     log
 }
 
@@ -118,7 +119,8 @@ async fn a_flipped_bit_in_any_kind_of_file_is_a_finding_that_names_the_file() {
         .find(|name| *name != "spare.seg")
         .unwrap()
         .clone();
-    let cases: [(&str, &str, String, usize); 8] = [
+    let cases: [(&str, &str, String, usize); 9] = [
+        ("checkpoint_damaged", "", "checkpoint".into(), 110),
         ("segment_header_damaged", "segments", sealed.clone(), 20),
         ("segment_damaged", "segments", sealed.clone(), 1700),
         ("segment_damaged", "segments", open.clone(), 700),
@@ -191,6 +193,24 @@ async fn missing_files_are_findings_too() {
     more.create(&Path::new(DIR).join("log/content").join("0".repeat(32)))
         .unwrap();
     assert_eq!(found(&more), ["content_unused"]);
+}
+
+#[tokio::test]
+async fn an_older_log_in_place_of_the_one_that_was_signed_is_a_finding() {
+    let (disk, clock) = (RecordingDisk::default(), clock());
+    let log = MessageLog::open(opening(&disk, clock)).unwrap();
+    log.append(request(0)).await.unwrap();
+    let older = disk.position();
+    log.append(request(10)).await.unwrap();
+    log.sign_checkpoint().await.unwrap();
+    log.shutdown().await;
+    let checkpoint = Path::new(DIR).join("log/checkpoint");
+    let signed = read_all(&disk, &checkpoint, 10_000).unwrap();
+    let set_back = disk.after_crash(older, Crash::Process);
+    assert_eq!(codes(&unowned(&set_back, false).unwrap()), []);
+    crate::disk::replace(&set_back, &checkpoint, &signed).unwrap();
+    let report = unowned(&set_back, false).unwrap();
+    assert_eq!(codes(&report), [("log_behind", "log/checkpoint")]);
 }
 
 #[tokio::test]
