@@ -60,6 +60,7 @@ pub use control::{
     client::Control,
     export::{Selection, Told},
     prove::Proven,
+    purge::{GivenAsked, PurgeAsked},
     reconcile::{Reconciler, Reconciling},
     search::SearchTold,
 };
@@ -78,7 +79,7 @@ pub use ledger::{BINDING_DOCUMENT, BoundCheckpointKey};
 pub(crate) use ledger::{parse_bindings, write_bindings};
 pub use lookup::own_side;
 pub use numbers::{InvalidNumbers, NumberSet};
-pub use purge::{PurgeOrder, PurgeReport, PurgedPart};
+pub use purge::{Given, LeftEntry, Part, PurgeOrder, PurgeReport, PurgedPart};
 pub use quarantine::{Quarantined, quarantine};
 pub use search::Filter;
 pub use show::{FoundEntry, PartState, ShownEntry, ShownPart};

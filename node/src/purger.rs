@@ -23,11 +23,7 @@ pub async fn run(log: MessageLog, trust: Arc<GlobalConf>, clock: SharedClock, sh
             tracing::warn!("nothing is deleted while there is no valid global configuration");
             continue;
         }
-        let order = PurgeOrder {
-            ground: "retention".into(),
-            dry_run: false,
-        };
-        match log.purge(order).await {
+        match log.purge(PurgeOrder::due("retention", false)).await {
             Ok(report) => {
                 for deletion in &report.deletions {
                     let (entry, said) = (deletion.entry, &deletion.said);

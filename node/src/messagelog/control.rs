@@ -20,7 +20,7 @@
 //! < {"proven":{"leaf":300,"proof":1200,"keys":9000,"consistency":128}}   then the bytes of each in this order
 //! > {"op":"reconcile","member":"INSTANCE/CLASS/CODE"}
 //! < {"reconciled":{"bytes":400}}                    then a report, one for each of its nodes
-//! > {"op":"purge","ground":"…","dry_run":true}
+//! > {"op":"purge","ground":"…","dry_run":true}         or with "given":{"numbers":"3-9","parts":["body"],"by":"…"}
 //! < {"purged":{"deletions":[…],"on_hold":0,"content_files":0,"segments":0}}
 //! > {"op":"archive","dry_run":false}
 //! < {"archived":{"archives":[…],…}}
@@ -88,7 +88,7 @@ enum Question {
     Export(export::Export),
     Hold(hold::HoldQuestion),
     Prove(prove::Prove),
-    Purge(purge::Purge),
+    Purge(purge::PurgeAsked),
     Reconcile(reconcile::Reconcile),
     Search(search::Search),
     Show(show::Show),

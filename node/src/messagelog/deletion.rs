@@ -32,6 +32,12 @@ pub struct Deleted {
     pub ground: String,
     /// How many entries.
     pub entries: u64,
+    /// Who ordered it, for a deletion under the rule `order`: a court, a case, a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// The user who gave that order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
 }
 
 /// What a hold says. The numbers concerned stand beside it.

@@ -156,6 +156,16 @@ pub enum LogError {
         /// The act.
         entry: u64,
     },
+    /// A deletion was ordered of what may not be deleted.
+    #[error(
+        "nothing was deleted: entries {numbers} are on hold by entry {hold}; end the hold with `kontor log hold --release {hold}`, or leave them out"
+    )]
+    OnHold {
+        /// Which of those that were given.
+        numbers: String,
+        /// The hold.
+        hold: u64,
+    },
     /// A head that was shortened when it was logged.
     #[error(
         "the head of entry {number} was shortened when it was logged (logging = \"short-head\"): no container can be made of it"
@@ -197,6 +207,7 @@ impl LogError {
             Self::Deleted { .. } | Self::Forgotten { .. } => "log_content_deleted",
             Self::Lost { .. } => "log_content_lost",
             Self::Quarantined { .. } => "log_content_quarantined",
+            Self::OnHold { .. } => "log_on_hold",
             Self::Shortened { .. } => "log_head_not_kept",
             Self::Io { .. } => "log_io",
         }

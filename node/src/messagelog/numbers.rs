@@ -10,6 +10,9 @@ pub struct NumberSet {
     runs: Vec<(u64, u64)>,
 }
 
+/// Lists are told up to this length.
+const SHOWN: usize = 1000;
+
 /// A text that is no set of numbers.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no list of entry numbers; write for example 7, 3-9 or 3-9,12")]
@@ -47,6 +50,55 @@ impl NumberSet {
     /// Adds all of another set.
     pub fn extend(&mut self, other: &Self) {
         other.runs.iter().for_each(|run| self.insert_run(run.0, run.1));
+    }
+
+    /// What is in this set and in another.
+    pub fn both(&self, other: &Self) -> Self {
+        let (mut common, mut left, mut right) = (Self::default(), 0, 0);
+        while let (Some(one), Some(two)) = (self.runs.get(left), other.runs.get(right)) {
+            common.insert_run(one.0.max(two.0), one.1.min(two.1));
+            if one.1 <= two.1 {
+                left += 1;
+            } else {
+                right += 1;
+            }
+        }
+        common
+    }
+
+    /// What is in this set and not in another.
+    pub fn without(&self, other: &Self) -> Self {
+        let (mut rest, mut right) = (Self::default(), 0);
+        for (first, end) in &self.runs {
+            let mut from = *first;
+            while let Some(gone) = other.runs.get(right).filter(|gone| gone.0 < *end) {
+                rest.insert_run(from, gone.0);
+                from = from.max(gone.1);
+                if gone.1 > *end {
+                    break;
+                }
+                right += 1;
+            }
+            rest.insert_run(from, *end);
+        }
+        rest
+    }
+
+    /// The list as it is told to people: cut when it is long.
+    pub fn short(&self) -> String {
+        let mut text = String::new();
+        for (first, end) in &self.runs {
+            if text.len() > SHOWN {
+                text.push('…');
+                break;
+            }
+            let comma = if text.is_empty() { "" } else { "," };
+            text += &match end - first {
+                1 => format!("{comma}{first}"),
+                _ => format!("{comma}{first}-{}", end - 1),
+            };
+        }
+        text
     }
 
     /// Whether a number is in the set.
@@ -202,6 +254,17 @@ mod tests {
             if !set.is_empty() {
                 prop_assert_eq!(set.to_string().parse(), Ok(set));
             }
+        }
+
+        #[test]
+        fn sets_are_compared_number_by_number(
+            left in proptest::collection::btree_set(0..60_u64, 0..40),
+            right in proptest::collection::btree_set(0..60_u64, 0..40),
+        ) {
+            let set = |numbers: &BTreeSet<u64>| numbers.iter().copied().collect::<NumberSet>();
+            let (one, two) = (set(&left), set(&right));
+            prop_assert_eq!(one.both(&two), left.intersection(&right).copied().collect());
+            prop_assert_eq!(one.without(&two), left.difference(&right).copied().collect());
         }
 
         #[test]

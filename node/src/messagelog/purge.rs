@@ -1,15 +1,17 @@
-//! Deletion as the retention classes say. Owns the order in which it happens, so that a crash anywhere leaves either nothing
+//! Deletion as the retention classes say, and of given entries on an order. Owns the order in which it happens, so that a crash anywhere leaves either nothing
 //! done or a deletion that the next start finishes:
 //!
-//! 1. plan: which parts of which entries are due and not on hold;
+//! 1. plan: which parts of which entries are due and not on hold; an order that names one on hold ends here;
 //! 2. `log/purge.pending`: where the log ended, and the content files of the bodies that are due;
 //! 3. the deletions, each an entry with rule and ground, are on disk;
 //! 4. keys are destroyed, then content files removed, then sealed segments rewritten without what nobody can read;
 //! 5. `log/purge.pending` goes.
 //!
 //! A crash before 3: nothing was deleted, and nobody was told so. After it: every deletion that is recorded is carried out by
-//! `finish`, which the running node uses for step 4 too.
+//! `finish`, which the running node uses for step 4 too. All deletions of one purge are handed to the writer together, so that
+//! they are nearly always one round; of a crash between two, each is whole by itself, and the same order does the rest.
 
+mod order;
 mod plan;
 mod rewrite;
 
@@ -19,8 +21,12 @@ use kontor_protocol::log::{EntryKind, RetentionClass};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+pub use self::order::{Given, LeftEntry, Part};
 pub(super) use self::plan::State;
-use self::plan::{Due, Plan};
+use self::{
+    order::Ordered,
+    plan::{Due, Plan},
+};
 use super::{
     MessageLog,
     content::ContentId,
@@ -41,12 +47,25 @@ const LIMIT: usize = 64 * 1024 * 1024;
 const RUNS: usize = 1_000_000;
 
 /// What is asked of a purge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurgeOrder {
     /// Why it is done now; stands in each deletion.
     pub ground: String,
     /// Say what is due and delete nothing.
     pub dry_run: bool,
+    /// These entries, and not what is due.
+    pub given: Option<Given>,
+}
+
+impl PurgeOrder {
+    /// What is due.
+    pub fn due(ground: &str, dry_run: bool) -> Self {
+        Self {
+            ground: ground.into(),
+            dry_run,
+            given: None,
+        }
+    }
 }
 
 /// What a purge did, or would do.
@@ -60,6 +79,12 @@ pub struct PurgeReport {
     pub content_files: u64,
     /// Segments that were rewritten.
     pub segments: u64,
+    /// Of given entries, those about the log itself, which stay; the first thousand.
+    #[serde(default)]
+    pub left: Vec<LeftEntry>,
+    /// Of given entries, parts that were deleted before.
+    #[serde(default)]
+    pub already: u64,
 }
 
 /// Parts that were deleted together.
@@ -87,7 +112,7 @@ fn group(class: &str, month: u32) -> String {
 }
 
 impl MessageLog {
-    /// Deletes what is due. One purge runs at a time.
+    /// Deletes what is due, or given. One purge runs at a time.
     pub async fn purge(&self, order: PurgeOrder) -> Result<PurgeReport, LogError> {
         let log = self.clone();
         tokio::task::spawn_blocking(move || log.purge_now(&order))
@@ -106,29 +131,37 @@ impl MessageLog {
             self.finish(&mut report)?;
         }
         let mut reader = self.reader();
-        let plan = Plan::make(&mut reader, &self.schedule, self.clock.now())?;
-        report.on_hold = plan.on_hold;
+        let (all, state) = match &order.given {
+            None => {
+                let plan = Plan::make(&mut reader, &self.schedule, self.clock.now())?;
+                report.on_hold = plan.on_hold;
+                (plan.due, Some(plan.state))
+            }
+            Some(given) => {
+                let ordered = Ordered::make(&mut reader, given)?;
+                (report.left, report.already) = (ordered.left, ordered.already);
+                (ordered.due, None)
+            }
+        };
         if order.dry_run {
-            report.deletions.extend(plan.due.iter().map(|due| PurgedPart {
+            let planned = all.iter().map(|due| PurgedPart {
                 entry: None,
-                said: said(
-                    due,
-                    &self.schedule.kept(&due.class).to_string(),
-                    &order.ground,
-                    due.numbers.len(),
-                ),
-            }));
+                said: self.said(due, order, due.numbers.len()),
+            });
+            report.deletions.extend(planned);
             return Ok(report);
         }
-        if plan.due.is_empty() {
-            return plan.state.save(&self.home).map(|()| report);
+        if all.is_empty() {
+            return state
+                .map_or(Ok(()), |state| state.save(&self.home))
+                .map(|()| report);
         }
         let mut pending = Pending {
             format: 1,
             from: reader.entries(),
             content: BTreeMap::new(),
         };
-        for due in plan.due.iter().filter(|due| due.part == BlobClass::Body) {
+        for due in all.iter().filter(|due| due.part == BlobClass::Body) {
             let ids = reader.content_of(&due.numbers)?;
             let ids = ids.into_iter().map(|id| id.to_string()).collect();
             pending.content.insert(group(due.class.as_str(), due.month), ids);
@@ -136,32 +169,61 @@ impl MessageLog {
         let path = self.home.layout.purge_pending();
         let bytes = serde_json::to_vec(&pending).expect("numbers and strings always serialise");
         disk::replace(&*self.home.disk, &path, &bytes).map_err(LogError::io("could not write", &path))?;
-        for due in &plan.due {
-            let kept = self.schedule.kept(&due.class).to_string();
+        let mut recorded = Vec::new();
+        for due in &all {
             for runs in due.numbers.runs().chunks(RUNS) {
                 let mut numbers = NumberSet::default();
                 runs.iter().for_each(|run| numbers.insert_run(run.0, run.1));
-                let said = said(due, &kept, &order.ground, numbers.len());
-                let receipt = self.append_blocking(Fact::new(FactKind::Deletion, &said).about(numbers))?;
-                report.deletions.push(PurgedPart {
-                    entry: Some(receipt.number),
-                    said,
-                });
+                let said = self.said(due, order, numbers.len());
+                let fact = Fact::new(FactKind::Deletion, &said).about(numbers);
+                recorded.push((said, self.begin_append(fact)?));
             }
+        }
+        for (said, receipt) in recorded {
+            let receipt = receipt
+                .blocking_recv()
+                .unwrap_or_else(|_| Err(self.why_closed()))?;
+            report.deletions.push(PurgedPart {
+                entry: Some(receipt.number),
+                said,
+            });
         }
         self.finish(&mut report)?;
         // Lost, it costs a look at every leaf.
-        plan.state.save(&self.home)?;
+        state.map_or(Ok(()), |state| state.save(&self.home))?;
         Ok(report)
     }
 
-    pub(super) fn append_blocking(&self, fact: Fact) -> Result<Receipt, LogError> {
+    fn begin_append(&self, fact: Fact) -> Result<oneshot::Receiver<Result<Receipt, LogError>>, LogError> {
         self.ledger.check()?;
         let (done, receipt) = oneshot::channel();
         let draft = Box::new(Draft::fact(&self.origin, fact));
         let sent = self.queue.blocking_send(Work::Append(draft, done));
         sent.map_err(|_| self.why_closed())?;
+        Ok(receipt)
+    }
+
+    pub(super) fn append_blocking(&self, fact: Fact) -> Result<Receipt, LogError> {
+        let receipt = self.begin_append(fact)?;
         receipt.blocking_recv().unwrap_or_else(|_| Err(self.why_closed()))
+    }
+
+    fn said(&self, due: &Due, order: &PurgeOrder, entries: u64) -> Deleted {
+        let kept = self.schedule.kept(&due.class);
+        Deleted {
+            rule: match &order.given {
+                None => format!("{} = {kept}", due.class),
+                Some(_) => order::RULE.into(),
+            },
+            part: due.part.name().into(),
+            class: due.class.as_str().into(),
+            month: due.month,
+            whole_month: due.whole_month,
+            ground: order.ground.clone(),
+            entries,
+            by: order.given.as_ref().and_then(|given| given.by.clone()),
+            who: order.given.as_ref().map(|given| given.who.clone()),
+        }
     }
 
     /// Carries out the deletions that are recorded and not finished. Everything in it can be done twice.
@@ -246,17 +308,5 @@ impl MessageLog {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(LogError::io("could not remove", &path)(error)),
         }
-    }
-}
-
-fn said(due: &Due, kept: &str, ground: &str, entries: u64) -> Deleted {
-    Deleted {
-        rule: format!("{} = {kept}", due.class),
-        part: due.part.name().into(),
-        class: due.class.as_str().into(),
-        month: due.month,
-        whole_month: due.whole_month,
-        ground: ground.into(),
-        entries,
     }
 }

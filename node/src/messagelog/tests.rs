@@ -9,5 +9,6 @@ mod fact;
 mod failure;
 mod ledger;
 mod purge;
+mod purge_order;
 mod quarantine;
 mod record;

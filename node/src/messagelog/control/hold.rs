@@ -51,19 +51,11 @@ pub struct ToldHold {
     pub who: String,
 }
 
-/// Numbers are told up to this length.
-const SHOWN: usize = 1000;
-
 fn told(entry: u64, numbers: &NumberSet, ground: &str, who: &str) -> ToldHold {
-    let mut text = numbers.to_string();
-    if text.len() > SHOWN {
-        text.truncate(SHOWN);
-        text.push('…');
-    }
     ToldHold {
         entry,
         entries: numbers.len(),
-        numbers: text,
+        numbers: numbers.short(),
         ground: ground.into(),
         who: who.into(),
     }

@@ -8,7 +8,7 @@ use super::client::Control;
 use crate::{
     clock::ManualClock,
     disk::SystemDisk,
-    messagelog::{Fact, FactKind, HoldOrder, LogSettings, MessageLog, OpenLog, PurgeOrder},
+    messagelog::{Fact, FactKind, HoldOrder, LogSettings, MessageLog, OpenLog, PurgeAsked},
     timestamper::Timestamper,
 };
 
@@ -80,9 +80,10 @@ async fn holds_and_purges_are_asked_over_the_socket_and_name_who_ordered_them() 
 
     // Looks are kept until the end of the following year.
     clock.advance(Duration::from_secs(3 * 366 * 86_400));
-    let order = |dry_run| PurgeOrder {
+    let order = |dry_run| PurgeAsked {
         ground: "retention".into(),
         dry_run,
+        given: None,
     };
     let (dry, wet) = (order(true), order(false));
     let due = ask(&log, move |control| control.purge(dry)).await.unwrap();

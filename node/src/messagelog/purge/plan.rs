@@ -164,12 +164,16 @@ impl Plan {
 }
 
 /// What no earlier deletion names.
-fn not_deleted(reader: &mut Reader, part: &str, numbers: NumberSet) -> Result<NumberSet, LogError> {
+pub(super) fn not_deleted(
+    reader: &mut Reader,
+    part: &str,
+    numbers: NumberSet,
+) -> Result<NumberSet, LogError> {
     let (Some((first, _)), Some(last)) = (numbers.runs().first().copied(), numbers.last()) else {
         return Ok(numbers);
     };
     match reader.deleted(first, last)?.get(part) {
-        Some(gone) => Ok(numbers.iter().filter(|number| !gone.contains(*number)).collect()),
+        Some(gone) => Ok(numbers.without(gone)),
         None => Ok(numbers),
     }
 }

@@ -70,10 +70,7 @@ async fn lived(disk: &RecordingDisk, clock: &Arc<ManualClock>) -> MessageLog {
         log.append(request(id)).await.unwrap();
     }
     log.append_fact(Fact::new(FactKind::Start, &())).await.unwrap();
-    let order = PurgeOrder {
-        ground: "retention".into(),
-        dry_run: false,
-    };
+    let order = PurgeOrder::due("retention", false);
     assert!(!log.purge(order).await.unwrap().deletions.is_empty());
     log.sign_checkpoint().await.unwrap();
     log

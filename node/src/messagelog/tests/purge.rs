@@ -24,20 +24,17 @@ use crate::{
     },
 };
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-fn open_at(disk: &RecordingDisk, clock: &Arc<ManualClock>) -> MessageLog {
+pub(super) fn open_at(disk: &RecordingDisk, clock: &Arc<ManualClock>) -> MessageLog {
     MessageLog::open(opening(disk, clock.clone())).unwrap()
 }
 
-fn order(dry_run: bool) -> PurgeOrder {
-    PurgeOrder {
-        ground: "retention".into(),
-        dry_run,
-    }
+pub(super) fn order(dry_run: bool) -> PurgeOrder {
+    PurgeOrder::due("retention", dry_run)
 }
 
-fn held(ground: &str) -> Held {
+pub(super) fn held(ground: &str) -> Held {
     Held {
         ground: ground.into(),
         who: "uid:0".into(),
@@ -45,7 +42,7 @@ fn held(ground: &str) -> Held {
 }
 
 /// A message that has a body of known bytes.
-fn full(id: u64, answers: Option<u64>) -> NewEntry {
+pub(super) fn full(id: u64, answers: Option<u64>) -> NewEntry {
     let body = Bytes::from(format!("body of {id} {}", "b".repeat(300)));
     let kind = match answers {
         None => EntryKind::RequestSent,
@@ -57,7 +54,7 @@ fn full(id: u64, answers: Option<u64>) -> NewEntry {
     }
 }
 
-async fn large(log: &MessageLog, id: u64) -> NewEntry {
+pub(super) async fn large(log: &MessageLog, id: u64) -> NewEntry {
     let body = Bytes::from(vec![id as u8; 70_000]);
     let mut spooled = log.spool();
     spooled.write(body.clone()).await.unwrap();
@@ -68,7 +65,7 @@ async fn large(log: &MessageLog, id: u64) -> NewEntry {
 }
 
 /// Which parts of each entry can be read: head, evidence, signature document, body; and what is gone why.
-fn readable(log: &MessageLog) -> BTreeMap<u64, [Result<bool, &'static str>; 4]> {
+pub(super) fn readable(log: &MessageLog) -> BTreeMap<u64, [Result<bool, &'static str>; 4]> {
     let mut reader = log.reader();
     let mut found = BTreeMap::new();
     reader
@@ -105,9 +102,9 @@ fn readable(log: &MessageLog) -> BTreeMap<u64, [Result<bool, &'static str>; 4]> 
     found
 }
 
-const GONE: Result<bool, &str> = Err("log_content_deleted");
+pub(super) const GONE: Result<bool, &str> = Err("log_content_deleted");
 
-fn leaves(log: &MessageLog) -> Vec<Vec<u8>> {
+pub(super) fn leaves(log: &MessageLog) -> Vec<Vec<u8>> {
     let mut leaves = Vec::new();
     log.reader()
         .each_leaf(0, &mut |_, leaf| {
