@@ -349,6 +349,13 @@ impl Node {
         Ok(())
     }
 
+    /// Starts it, killed or stopped before, without waiting for it: for a node that shall not become ready.
+    pub fn begin(&mut self, subject: &Subject) -> Result<()> {
+        self.process = None;
+        self.process = Some(NodeProcess::spawn(subject, &self.run)?);
+        Ok(())
+    }
+
     /// Whether the process has ended by itself, and its exit code.
     pub fn has_ended(&mut self) -> Result<Option<i32>> {
         self.process.as_mut().map_or(Ok(None), NodeProcess::has_ended)

@@ -4,6 +4,7 @@
 //! ask for. How it speaks as a consumer and as a provider is in the rooms below.
 
 pub mod consumer;
+pub mod ledger;
 pub mod provider;
 
 use std::net::{Ipv4Addr, SocketAddr};

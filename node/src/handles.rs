@@ -14,12 +14,14 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::clock::SharedClock;
+use crate::gate::Gate;
 use crate::globalconf::GlobalConf;
 use crate::keystore::Identity;
 use crate::messagelog::{EntryKind, LogError, LoggedBody, MessageLog, NewEntry, Receipt};
 use crate::ocsp::OwnOcsp;
 use crate::partners::Partners;
 use crate::peers::Peers;
+use crate::quota::Quota;
 use crate::registry::ClientRegistry;
 use crate::shutdown::Shutdown;
 use crate::signer::{InFlight, Signed, Signer};
@@ -54,6 +56,10 @@ pub struct Handles {
     pub in_flight: InFlight,
     /// With whom messages were exchanged.
     pub partners: Partners,
+    /// Whether messages are taken yet.
+    pub gate: Arc<Gate>,
+    /// How often members may ask what the node itself serves.
+    pub quota: Arc<Quota>,
     /// Tokens and tasks.
     pub shutdown: Shutdown,
     /// Counters of both sides.
@@ -226,7 +232,14 @@ pub fn log_fault(error: &LogError) -> Fault {
         LogError::NoAuthority => FaultCode::NoTimestampingProviderFound,
         _ => FaultCode::LoggingFailed,
     };
-    Fault::new(code, "the message could not be recorded, so it was not handed on")
+    let text = match error {
+        // Peers may know that, and should: it is they who noticed, or who are asked to compare.
+        LogError::Behind { .. } | LogError::Contradiction { .. } => {
+            "the message could not be recorded, so it was not handed on: the log of this security server is read-only, because it does not go on from what was signed of it"
+        }
+        _ => "the message could not be recorded, so it was not handed on",
+    };
+    Fault::new(code, text)
 }
 
 impl Handles {

@@ -10,10 +10,12 @@ use serde::Serialize;
 
 use crate::body::OutBody;
 use crate::clock::SharedClock;
+use crate::gate::Gate;
 use crate::globalconf::GlobalConf;
 use crate::messagelog::MessageLog;
 use crate::ocsp::OwnOcsp;
 use crate::shutdown::Shutdown;
+use crate::sight::Sight;
 use crate::telemetry::{METRICS_CONTENT_TYPE, Metrics};
 
 /// What the health listener looks at.
@@ -25,6 +27,10 @@ pub struct Health {
     pub ocsp: OwnOcsp,
     /// The message log.
     pub log: MessageLog,
+    /// Whether messages are taken yet.
+    pub gate: Arc<Gate>,
+    /// What nodes see of each other's logs; none if this one does not take part.
+    pub sight: Option<Sight>,
     /// The clock.
     pub clock: SharedClock,
     /// Whether the node is stopping.
@@ -69,20 +75,27 @@ impl Health {
 
     fn health(&self) -> Response<OutBody> {
         let now = self.clock.now();
-        let checks = vec![
+        let mut checks = vec![
             self.trust_check(now),
             self.ocsp_check(now),
             self.log_check(),
             self.stamping_check(now),
             self.ledger_check(),
         ];
+        // What a peer's log is like keeps nobody from working, so it is always ok, and degraded where somebody has to look.
+        checks.extend(self.sight.as_ref().map(|sight| Check {
+            name: "witness",
+            ok: true,
+            text: sight.short(),
+        }));
         let ready = checks.iter().all(|c| c.ok) && !self.shutdown.is_stopping();
         let status = match (ready, self.shutdown.is_stopping()) {
             (true, _) => StatusCode::OK,
             (false, true) => StatusCode::SERVICE_UNAVAILABLE,
             (false, false) => StatusCode::INTERNAL_SERVER_ERROR,
         };
-        let degraded = self.log.stamping().failing_since.is_some();
+        let degraded = self.log.stamping().failing_since.is_some()
+            || self.sight.as_ref().is_some_and(|sight| !sight.open().is_empty());
         let report = Report {
             ready,
             degraded,
@@ -156,7 +169,10 @@ impl Health {
 
     fn ledger_check(&self) -> Check {
         let (ok, text) = match (self.log.checkpoint_refusal(), self.log.checkpoint()) {
-            (Some(refusal), _) => (false, refusal.to_string()),
+            (Some(refusal), _) => (false, format!("read-only: {refusal}")),
+            (None, _) if !self.gate.is_open() => {
+                (false, "is being compared with what peers keep of it".to_owned())
+            }
             (None, Some(signed)) => (true, format!("signed over {} entries", signed.claimed().size())),
             (None, None) => (true, "nothing was signed yet".to_owned()),
         };

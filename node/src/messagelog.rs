@@ -63,6 +63,7 @@ pub use control::{
     purge::{GivenAsked, PurgeAsked},
     reconcile::{Reconciler, Reconciling},
     search::SearchTold,
+    witness::{Overseer, Settle},
 };
 pub use deletion::{Deleted, Held, Released};
 pub use entry::{BatchSignature, EntryKind, LoggedBody, NewEntry, Receipt};
@@ -223,6 +224,7 @@ pub struct MessageLog {
     home: Home,
     ledger: Ledger,
     reconciler: Arc<OnceLock<Reconciler>>,
+    overseer: Arc<OnceLock<Overseer>>,
     master: Arc<MasterKey>,
     stamping: Stamping,
     readers: Readers,
@@ -359,6 +361,7 @@ impl MessageLog {
             home,
             ledger,
             reconciler: Arc::default(),
+            overseer: Arc::default(),
             master,
             stamping: Stamping::new(settings.stamping),
             readers,

@@ -135,6 +135,11 @@ impl ClientRegistry {
         self.own.as_ref()
     }
 
+    /// Whether the node itself serves this.
+    pub fn is_own(&self, service: &ServiceId) -> bool {
+        self.own.as_ref() == Some(service.provider()) && service.code() == OWN_SERVICE
+    }
+
     /// A client of this node.
     pub fn client(&self, id: &ClientId) -> Option<&Registered> {
         self.clients.get(id)
@@ -150,9 +155,8 @@ impl ClientRegistry {
     pub fn permit(&self, trust: &TrustSet, request: &RestRequest) -> Result<&Arc<Offered>, Fault> {
         let service = request.service();
         let client = request.client();
-        let is_own = self.own.as_ref() == Some(service.provider()) && service.code() == OWN_SERVICE;
         // Nodes serve each other in the name of their subsystems, wherever those are registered; nobody else may ask.
-        if is_own
+        if self.is_own(service)
             && client.subsystem() == service.provider().subsystem()
             && !trust.servers_of(client).is_empty()
         {

@@ -16,6 +16,7 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Mode, NodeConfig};
 use crate::disk::SystemDisk;
 use crate::evidence::Evidence;
+use crate::gate::Gate;
 use crate::globalconf::{ConfigurationClient, GlobalConf, GlobalConfError};
 use crate::hand_out;
 use crate::handles::{ExchangeMetrics, Handles};
@@ -30,15 +31,17 @@ use crate::outbound::Outbound;
 use crate::partners::Partners;
 use crate::peers::Peers;
 use crate::purger;
+use crate::quota::Quota;
 use crate::registry::ClientRegistry;
 use crate::shutdown::{Shutdown, signalled, stdin_closed};
+use crate::sight::Sight;
 use crate::signer::{InFlight, Signer};
 use crate::telemetry::Metrics;
 use crate::timestamper::Timestamper;
 use crate::tls;
 use crate::transparency;
 use crate::verdicts::Verdicts;
-use crate::witness::{Witness, ask::Asker, reconcile::reconciler, show::Shower};
+use crate::witness::{self, Witness, ask::Asker, reconcile::reconciler, show::Shower};
 
 /// Why a node does not start, or ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -138,15 +141,28 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
             tls::service_client(&provider, internal, offered.allowed.clone())?,
         );
     }
-    let witness = match &config.ledger {
-        Some(_) => Some(Witness::open(
-            &config.data_dir.join("witness"),
-            Arc::new(SystemDisk),
-            log.clone(),
-            trust.clone(),
-            clock.clone(),
-        )?),
-        None => None,
+    let (gate, quota) = (Arc::<Gate>::default(), Arc::<Quota>::default());
+    let sight = config.ledger.is_some().then(Sight::default);
+    let witness = match &sight {
+        Some(sight) => {
+            registry.register_collector(Box::new(sight.clone()));
+            let setup = witness::Setup {
+                log: log.clone(),
+                trust: trust.clone(),
+                clock: clock.clone(),
+                quota: quota.clone(),
+                sight: sight.clone(),
+            };
+            Some(Witness::open(
+                &config.data_dir.join("witness"),
+                Arc::new(SystemDisk),
+                setup,
+            )?)
+        }
+        None => {
+            gate.open();
+            None
+        }
     };
     let services = Services::new(service_tls, witness.clone(), shutdown.clone());
     let outbound_tls = tls::federation_client(&provider, &keys.authentication, config.tls12, &trust)?;
@@ -168,6 +184,8 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         authentication: Arc::new(keys.authentication),
         in_flight,
         partners: Partners::default(),
+        gate: gate.clone(),
+        quota,
         shutdown: shutdown.clone(),
         exchanges: ExchangeMetrics::register(&mut registry),
     });
@@ -181,6 +199,8 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         trust: trust.clone(),
         ocsp: ocsp.clone(),
         log: log.clone(),
+        gate,
+        sight: sight.clone(),
         clock: clock.clone(),
         shutdown: shutdown.clone(),
         metrics: Metrics::new(registry),
@@ -219,10 +239,15 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     if let Some(asker) = &asker {
         log.set_reconciler(reconciler(asker.clone()));
     }
-    let shower = asker.map(Shower::new);
+    let (newest, checkpoints) = tokio::sync::watch::channel(None);
+    if let Some(((asker, witness), sight)) = asker.zip(witness).zip(sight) {
+        log.set_overseer(witness::overseer(witness.clone()));
+        let shower = Shower::new(asker, witness, sight, config.checkpoint_age);
+        shutdown.spawn(shower.run(checkpoints, shutdown.clone()));
+    }
     shutdown.spawn(transparency::run(
         handles.clone(),
-        shower,
+        newest,
         config.checkpoint_age,
         shutdown.clone(),
     ));

@@ -6,14 +6,15 @@ use std::time::Duration;
 use kontor_protocol::fault::Fault;
 use kontor_protocol::id::MemberId;
 use kontor_protocol::log::binding::{Binding, Statement};
+use kontor_protocol::log::checkpoint::SignedCheckpoint;
 use kontor_protocol::log::note::VerifierKey;
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::SharedClock;
 use crate::handles::Handles;
 use crate::messagelog::{LogError, MessageLog};
 use crate::shutdown::Shutdown;
-use crate::witness::show::Shower;
 
 /// How often it is looked whether there is something to sign.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,14 +37,20 @@ pub enum BindError {
     Log(#[from] LogError),
 }
 
-/// Runs until the node stops; signs once more then. While entries come, the newest checkpoint is at most `age` old.
+/// Runs until the node stops; signs once more then. While entries come, the newest checkpoint is at most `age` old. Each is
+/// handed to `newest`, for whoever shows it to others.
 pub async fn run(
     handles: std::sync::Arc<Handles>,
-    mut shower: Option<Shower>,
+    newest: watch::Sender<Option<SignedCheckpoint>>,
     age: Duration,
     shutdown: Shutdown,
 ) {
     let log = &handles.log;
+    // Nothing is signed before the log was compared with what peers keep of it: that would be a fork with a signature.
+    tokio::select! {
+        () = shutdown.soft() => return,
+        () = handles.gate.opened() => {}
+    }
     let mut ticks = tokio::time::interval(LOOK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut last, mut tried): (Option<Instant>, Option<Instant>) = (None, None);
@@ -73,10 +80,8 @@ pub async fn run(
         if fresh > 0 && is_due {
             last = Some(Instant::now());
             told = sign(log, told).await;
-            if let Some((shower, checkpoint)) = shower.as_mut().zip(log.checkpoint())
-                && log.checkpoint_refusal().is_none()
-            {
-                shower.show(&checkpoint).await;
+            if log.checkpoint_refusal().is_none() {
+                newest.send_replace(log.checkpoint());
             }
         }
     }

@@ -146,11 +146,16 @@ async fn peers_co_sign_what_they_see_and_their_signatures_travel_with_the_eviden
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_was_set_back_takes_nothing_more_when_a_peer_has_seen_later_entries() {
-    let (mut federation, _service) = federation().await;
+async fn a_node_that_was_set_back_starts_read_only_when_a_peer_has_seen_later_entries() {
+    let (mut federation, service) = federation().await;
     assert_eq!(exchange(&federation, "before").await.status, 200);
     let dir = federation.node("alpha").dir().to_owned();
     let (data, older) = (dir.join("data"), dir.join("older"));
+    let cosigned = data.join("log/checkpoint.cosigned");
+    until("alpha has no co-signature", &federation, async || {
+        cosigned.exists()
+    })
+    .await;
     federation.node_mut("alpha").stop().await.unwrap();
     copy(&data, &older);
     federation.restart("alpha").await.unwrap();
@@ -166,7 +171,6 @@ async fn a_node_that_was_set_back_takes_nothing_more_when_a_peer_has_seen_later_
             .unwrap_or(0)
     };
     let before = signed_over(&older.join("log/checkpoint"));
-    let cosigned = data.join("log/checkpoint.cosigned");
     until("beta never saw the later entries", &federation, async || {
         signed_over(&cosigned) >= before + 6
     })
@@ -176,18 +180,19 @@ async fn a_node_that_was_set_back_takes_nothing_more_when_a_peer_has_seen_later_
     federation.node_mut("alpha").stop().await.unwrap();
     std::fs::remove_dir_all(&data).unwrap();
     std::fs::rename(&older, &data).unwrap();
-    federation.restart("alpha").await.unwrap();
+    let subject = federation.subject().clone();
+    federation.node_mut("alpha").begin(&subject).unwrap();
     let health = federation.node("alpha").health();
-    let is_refused = async || {
-        // Until it is told, it takes messages; each makes it show its checkpoint.
-        exchange(&federation, "after").await;
-        let answer = http::get(health, "/health").await.unwrap();
-        answer.status == 500
+    let is_read_only = async || {
+        let answer = http::get(health, "/health").await;
+        answer.is_ok_and(|answer| {
+            answer.status == 500 && String::from_utf8_lossy(&answer.body).contains("read-only")
+        })
     };
     until(
-        "alpha did not notice that it was set back",
+        "alpha did not start read-only though beta has seen more",
         &federation,
-        is_refused,
+        is_read_only,
     )
     .await;
     let answer = exchange(&federation, "refused").await;
@@ -196,6 +201,13 @@ async fn a_node_that_was_set_back_takes_nothing_more_when_a_peer_has_seen_later_
         answer.header("x-road-error").unwrap().contains("logging_failed"),
         "{answer:?}"
     );
+    assert!(
+        String::from_utf8_lossy(&answer.body).contains("read-only"),
+        "{answer:?}"
+    );
+    // No message was taken before alpha knew.
+    let calls = service.calls("refused").len();
+    assert_eq!(calls, 0);
     let told = "a peer has seen another log of this node than there is";
     assert!(federation.node("alpha").log().contains(told));
     // What is there can still be exported.

@@ -15,6 +15,7 @@ mod quarantine;
 mod reconcile;
 mod search;
 mod show;
+mod witness;
 
 use std::process::ExitCode;
 
@@ -53,6 +54,9 @@ pub(super) enum Command {
     /// Show one entry: what is known of it, what is there, what was deleted
     #[command(long_about = show::LONG_ABOUT)]
     Show(show::Show),
+    /// Show who co-signs this log, whose logs are watched here, and what contradicts itself
+    #[command(long_about = witness::LONG_ABOUT)]
+    Witness(witness::Witness),
 }
 
 impl Command {
@@ -68,6 +72,7 @@ impl Command {
             Self::Reconcile(reconcile) => reconcile.run(),
             Self::Search(search) => search.run(),
             Self::Show(show) => show.run(),
+            Self::Witness(witness) => witness.run(),
         }
     }
 }

@@ -11,6 +11,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use kontor_pki::crypto::sha512;
 use kontor_protocol::fault::{Fault, FaultCode};
+use kontor_protocol::id::MemberId;
 use kontor_protocol::rest::{RestRequest, RestResponse, ServiceAnswer, Verb};
 use kontor_protocol::transport::{Direction, Event, MessageKind, MessageReader, TransportHead};
 use kontor_protocol::trust::TrustSet;
@@ -23,6 +24,7 @@ use crate::link::{describe, next_piece};
 use crate::listen::Connection;
 use crate::messagelog::{self, OpenExchange};
 use crate::pace::Pace;
+use crate::quota::Question;
 use crate::receive::{Receiver, Remainder, opening};
 use crate::registry::Offered;
 use crate::signer::Signed;
@@ -198,6 +200,16 @@ async fn received(
         handles.now(),
     )?;
     let offered = handles.registry.permit(&trust, &request)?.clone();
+    if handles.registry.is_own(request.service()) {
+        // Every question leaves two entries: a flood of them is refused before it leaves any.
+        let member = request.client().member();
+        handles
+            .quota
+            .take(member, Question::Any, handles.now())
+            .map_err(|wait| too_often(member, wait))?;
+    } else {
+        handles.gate.opened().await;
+    }
     match receiver
         .remainder(Spool::new(&handles.log, handles.inline_body))
         .await?
@@ -219,6 +231,12 @@ async fn received(
             })
         }
     }
+}
+
+fn too_often(member: &MemberId, wait: Duration) -> Fault {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    let text = format!("{member} asks too often; ask again in {seconds} seconds");
+    Fault::new(FaultCode::AccessDenied, text)
 }
 
 fn draft<'a>(

@@ -20,6 +20,8 @@
 //! < {"proven":{"leaf":300,"proof":1200,"keys":9000,"consistency":128}}   then the bytes of each in this order
 //! > {"op":"reconcile","member":"INSTANCE/CLASS/CODE"}
 //! < {"reconciled":{"bytes":400}}                    then a report, one for each of its nodes
+//! > {"op":"witness"}                                or "settle":{"server":"…","ground":"…"}
+//! < {"witness":{"bytes":400}}                       then the report
 //! > {"op":"purge","ground":"…","dry_run":true}         or with "given":{"numbers":"3-9","parts":["body"],"by":"…"}
 //! < {"purged":{"deletions":[…],"on_hold":0,"content_files":0,"segments":0}}
 //! > {"op":"archive","dry_run":false}
@@ -43,6 +45,7 @@ pub(super) mod reconcile;
 mod hold_tests;
 pub(super) mod search;
 pub(super) mod show;
+pub(super) mod witness;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -92,6 +95,7 @@ enum Question {
     Reconcile(reconcile::Reconcile),
     Search(search::Search),
     Show(show::Show),
+    Witness(witness::Witness),
 }
 
 /// A line of the answer.
@@ -120,6 +124,9 @@ enum Answer {
         bytes: u64,
     },
     Archived(ArchiveReport),
+    Witness {
+        bytes: u64,
+    },
     Error {
         number: Option<u64>,
         code: String,
@@ -236,6 +243,7 @@ impl MessageLog {
             Ok(Question::Reconcile(reconcile)) => reconcile.answer(self, &mut side).await?,
             Ok(Question::Search(search)) => search.answer(self, &mut side).await?,
             Ok(Question::Show(show)) => show.answer(self, &mut side).await?,
+            Ok(Question::Witness(witness)) => witness.answer(self, &mut side).await?,
             Err(error) => side.refuse(None, "malformed", &error).await?,
         }
         side.say(&Answer::Done {}).await

@@ -90,6 +90,9 @@ async fn course(
     let trust = handles.trust.current(handles.now())?;
     handles.registry.authenticate(request.client(), connection)?;
     handles.signer.check(request.client().member())?;
+    if !connection.is_own {
+        handles.gate.opened().await;
+    }
     let wanted = request.security_server()?;
     let provider = request.service().provider();
     let candidates = resolve::candidates(&trust, provider, wanted.as_ref(), u64::from_ne_bytes(random()))?;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use kontor_protocol::fault::FaultCode;
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 use kontor_protocol::log::binding::Binding;
 use kontor_protocol::log::note::SignatureKind;
@@ -41,11 +42,21 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its body.
     pub body: Bytes,
+    /// When it may be asked again, if it said so.
+    pub retry: Option<Duration>,
 }
 
 /// Why a peer could not be asked, or is not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
+    /// The exchange ended with a fault, of the own node or the peer's.
+    #[error("{code}: {text}")]
+    Fault {
+        /// X-Road's code.
+        code: String,
+        /// The sentence with it.
+        text: String,
+    },
     /// Another status than the one that was hoped for.
     #[error("it answers with status {0}: {1}")]
     Status(StatusCode, String),
@@ -58,6 +69,20 @@ pub enum AskError {
 }
 
 impl AskError {
+    /// Whether the peer has the subsystem and not the service, as the nodes of others do.
+    pub fn is_no_service(&self) -> bool {
+        let none = ["unknown_service", "unknown_member", "access_denied"];
+        match self {
+            Self::Fault { code, .. } => {
+                let cause = code.rsplit('.').next().unwrap_or_default();
+                let cause = FaultCode::from_element(cause).map_or(cause, |code| code.snake());
+                code.starts_with("server.serverproxy") | code.starts_with("Server.ServerProxy")
+                    && none.contains(&cause)
+            }
+            _ => false,
+        }
+    }
+
     /// An answer with a status that helps nobody.
     pub fn refused(answer: &Answer) -> Self {
         let text = &answer.body[..answer.body.len().min(300)];
@@ -81,6 +106,11 @@ impl Asker {
             outbound,
             own,
         }
+    }
+
+    /// Whether the own member can sign now.
+    pub fn can_ask(&self) -> bool {
+        self.handles.signer.check(self.own.member()).is_ok()
     }
 
     /// Where the nodes of a member can be asked.
@@ -134,10 +164,18 @@ impl Asker {
                 .get("x-road-error")
                 .and_then(|code| code.to_str().ok())
             {
-                Some(code) => Err(exchange(&code)),
+                Some(code) => Err(AskError::Fault {
+                    code: code.to_owned(),
+                    text: sentence(&body.to_bytes()),
+                }),
                 None => Ok(Answer {
                     status: parts.status,
                     body: body.to_bytes(),
+                    retry: parts
+                        .headers
+                        .get(http::header::RETRY_AFTER)
+                        .and_then(|seconds| seconds.to_str().ok()?.parse().ok())
+                        .map(Duration::from_secs),
                 }),
             }
         };
@@ -163,4 +201,11 @@ impl Asker {
             Err(error) => Err(AskError::Answer(error.to_string())),
         }
     }
+}
+
+/// The sentence of an X-Road error, shortened.
+fn sentence(body: &[u8]) -> String {
+    let value: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = value.get("message").and_then(|text| text.as_str());
+    text.unwrap_or("no reason is given").chars().take(300).collect()
 }

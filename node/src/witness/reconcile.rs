@@ -12,6 +12,7 @@ use kontor_protocol::log::binding::Binding;
 use kontor_protocol::log::inclusion::verify_leaf;
 use kontor_protocol::log::note::SignatureKind;
 use kontor_protocol::log::proof::LogProof;
+use kontor_protocol::log::tree::Hash;
 use kontor_protocol::log::{EntryKind, Leaf, ListedPart, Part, commitment, encode_parts};
 use kontor_protocol::trust::TrustSet;
 use serde::{Deserialize, Serialize};
@@ -133,6 +134,16 @@ pub(super) async fn page(log: &MessageLog, member: MemberId, first: u64) -> Resu
         next: account.next,
     };
     Ok(serde_json::to_vec(&page).expect("strings and numbers always serialise"))
+}
+
+/// Hashes of a proof as the service answers them.
+pub(super) fn lines(hashes: &[Hash]) -> Vec<u8> {
+    let mut lines = String::new();
+    for hash in hashes {
+        lines.push_str(&STANDARD.encode(hash));
+        lines.push('\n');
+    }
+    lines.into_bytes()
 }
 
 /// What is compared of a message: request or response with this id.
