@@ -5,8 +5,10 @@
 //! A query id stands in it only as HMAC under a key that is forgotten with the heads of its month; a request id never does.
 //! One thread brings it up to the log, in batches, apart from what appends. Until it has, readers search the rest by reading.
 
+mod batch;
 mod builder;
 mod keys;
+mod queries;
 mod state;
 mod store;
 mod terms;

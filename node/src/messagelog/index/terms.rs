@@ -2,23 +2,30 @@
 //!
 //! | Key | Value |
 //! |---|---|
-//! | `m` | format (1), position (8), SHA-256 of the leaf before it (32) |
-//! | `k` class `.` period (4) | first 8 bytes of HMAC(index key, `check`): whether the key is the one that was used |
-//! | `q` first 16 bytes of HMAC(index key of the entry's period, query id), number (8) | nothing |
+//! | `m` | format, 2 (1), position (8), SHA-256 of the leaf before it (32) |
+//! | `k` class `.` period (4) era (4) | first 8 bytes of HMAC(index key, `check`): whether the key is the one that was used |
+//! | `q` era (4) bucket (1) piece (2) | for each query id of the bucket its mark (7) and its number within the era (2) |
 //! | `p` first 8 bytes of SHA-256(field, 0, text), block (4) | numbers in the block, each as distance (LEB128) |
 //! | `t` block (4) | earliest and latest second in the block (8 each) |
 //! | `o` number / 64 (8) | first number of the segment (8), offset of the record in it (8), of the first such entry |
 //! | `z` number of a time-stamp entry (8) | numbers covered, in ascending order, each as distance |
 //!
-//! A block is 1024 numbers. All integers in keys are big-endian, so that order is order of numbers.
+//! A block is 1024 numbers, an era 65,536. Bucket and mark of a query id are the first 8 bytes of HMAC(index key of the
+//! entry's period, query id): many ids share a value, because the map's cost is the number of values that change. A piece
+//! is full at 256 ids. All integers in keys are big-endian, so that order is order of numbers.
 
 use kontor_pki::crypto::{hmac_sha256, sha256};
 use kontor_protocol::log::Leaf;
 
 /// Version of everything on this page.
-pub(crate) const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 2;
 /// Numbers in a block.
 pub(crate) const BLOCK: u64 = 1024;
+/// Numbers in an era.
+pub(crate) const ERA: u64 = 64 * BLOCK;
+/// Bytes of a full piece of a bucket.
+pub(crate) const PIECE: usize = 256 * ITEM;
+const ITEM: usize = 9;
 /// One place of a record is kept for so many entries.
 pub(crate) const STRIDE: u64 = 64;
 
@@ -92,16 +99,47 @@ fn key(tag: u8, pieces: &[&[u8]]) -> Vec<u8> {
     key
 }
 
-/// What a query id is found under, without the number.
-pub(crate) fn query_prefix(index_key: &[u8; 32], query_id: &str) -> Vec<u8> {
-    let mac = hmac_sha256(index_key, &[b"query id", &[0], query_id.as_bytes()]);
-    key(b'q', &[&mac[..16]])
+pub(crate) fn era(number: u64) -> u32 {
+    u32::try_from(number / ERA).unwrap_or(u32::MAX)
 }
 
-pub(crate) fn query_key(index_key: &[u8; 32], query_id: &str, number: u64) -> Vec<u8> {
-    let mut key = query_prefix(index_key, query_id);
-    key.extend_from_slice(&number.to_be_bytes());
+/// Bucket and mark of a query id.
+pub(crate) type QueryMark = (u8, [u8; 7]);
+
+pub(crate) fn query_mark(index_key: &[u8; 32], query_id: &str) -> QueryMark {
+    let mac = hmac_sha256(index_key, &[b"query id", &[0], query_id.as_bytes()]);
+    let mark = mac[1..].first_chunk().expect("it is longer");
+    (mac[0], *mark)
+}
+
+/// What every piece of a bucket begins with.
+pub(crate) fn bucket_prefix(era: u32, bucket: u8) -> Vec<u8> {
+    key(b'q', &[&era.to_be_bytes(), &[bucket]])
+}
+
+pub(crate) fn piece_key(era: u32, bucket: u8, piece: u16) -> Vec<u8> {
+    let mut key = bucket_prefix(era, bucket);
+    key.extend_from_slice(&piece.to_be_bytes());
     key
+}
+
+/// Puts a query id into the value of a piece.
+pub(crate) fn add_to_piece(value: &mut Vec<u8>, mark: &[u8; 7], number: u64) {
+    let within = (number % ERA).to_be_bytes();
+    value.extend_from_slice(mark);
+    value.extend_from_slice(&within[6..]);
+}
+
+/// The items of a piece: mark and number. `None` for bytes that are no such value.
+pub(crate) fn piece_items(era: u32, value: &[u8]) -> Option<impl Iterator<Item = (&[u8; 7], u64)>> {
+    let (items, rest) = value.as_chunks::<ITEM>();
+    let first = u64::from(era) * ERA;
+    let item = move |item: &'_ [u8; ITEM]| first + u64::from(u16::from_be_bytes([item[7], item[8]]));
+    rest.is_empty().then(|| {
+        items
+            .iter()
+            .map(move |bytes| (bytes.first_chunk().expect("an item is longer"), item(bytes)))
+    })
 }
 
 pub(crate) fn key_check(index_key: &[u8; 32]) -> [u8; 8] {
@@ -109,15 +147,23 @@ pub(crate) fn key_check(index_key: &[u8; 32]) -> [u8; 8] {
     *mac.first_chunk().expect("it is longer")
 }
 
-pub(crate) fn check_key(class: &str, period: u32) -> Vec<u8> {
+/// What the keys of a class and period begin with.
+pub(crate) fn check_prefix(class: &str, period: u32) -> Vec<u8> {
     key(b'k', &[class.as_bytes(), b".", &period.to_be_bytes()])
 }
 
-/// Class and period of a key that [`check_key`] made.
-pub(crate) fn parse_check_key(key: &[u8]) -> Option<(&str, u32)> {
-    let (class, period) = key.strip_prefix(b"k")?.split_last_chunk::<4>()?;
+pub(crate) fn check_key(class: &str, period: u32, era: u32) -> Vec<u8> {
+    let mut key = check_prefix(class, period);
+    key.extend_from_slice(&era.to_be_bytes());
+    key
+}
+
+/// Class, period and era of a key that [`check_key`] made.
+pub(crate) fn parse_check_key(key: &[u8]) -> Option<(&str, u32, u32)> {
+    let (rest, era) = key.strip_prefix(b"k")?.split_last_chunk::<4>()?;
+    let (class, period) = rest.split_last_chunk::<4>()?;
     let class = std::str::from_utf8(class.strip_suffix(b".")?).ok()?;
-    Some((class, u32::from_be_bytes(*period)))
+    Some((class, u32::from_be_bytes(*period), u32::from_be_bytes(*era)))
 }
 
 pub(crate) fn posting_key(term: &Term, block: u32) -> Vec<u8> {
@@ -215,21 +261,27 @@ mod tests {
             let _ = parse_pair(&bytes);
             let _ = parse_check_key(&bytes);
             let _ = number_of(&bytes);
+            let _ = piece_items(u32::MAX, &bytes).map(Iterator::count);
         }
     }
 
     #[test]
-    fn a_query_id_stands_in_no_key() {
-        let key = query_key(&[7; 32], "antrag-4711", 3);
-        assert!(!key.windows(6).any(|window| window == b"antrag"));
-        assert_ne!(
-            query_prefix(&[7; 32], "antrag-4711"),
-            query_prefix(&[8; 32], "antrag-4711")
+    fn a_query_id_stands_in_no_value_and_its_mark_needs_the_key() {
+        let (mine, other) = (
+            query_mark(&[7; 32], "antrag-4711"),
+            query_mark(&[8; 32], "antrag-4711"),
         );
-        assert_eq!(number_of(&key), Some(3));
+        assert_ne!(mine, other);
+        let mut value = Vec::new();
+        add_to_piece(&mut value, &mine.1, 3 * ERA + 65_535);
+        add_to_piece(&mut value, &other.1, 3 * ERA);
+        assert!(!value.windows(6).any(|window| window == b"antrag"));
+        let items: Vec<_> = piece_items(3, &value).unwrap().collect();
+        assert_eq!(items, [(&mine.1, 3 * ERA + 65_535), (&other.1, 3 * ERA)]);
+        assert!(piece_items(3, &value[1..]).is_none());
         assert_eq!(
-            parse_check_key(&check_key("case", 203_001)),
-            Some(("case", 203_001))
+            parse_check_key(&check_key("case", 203_001, 9)),
+            Some(("case", 203_001, 9))
         );
     }
 }

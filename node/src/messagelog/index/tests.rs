@@ -372,8 +372,11 @@ async fn a_hit_that_its_entry_does_not_confirm_costs_an_index_and_no_answer() {
         lie.apply(vec![(key, Some(value))]).unwrap();
     }
     let key = index.keys.all().unwrap().into_values().next().unwrap();
-    lie.apply(vec![(terms::query_key(&key, "query-7", 3), Some(vec![]))])
-        .unwrap();
+    let (bucket, mark) = terms::query_mark(&key, "query-7");
+    let piece = terms::piece_key(0, bucket, 0);
+    let mut value = lie.get(&piece).unwrap().unwrap();
+    terms::add_to_piece(&mut value, &mark, 3);
+    lie.apply(vec![(piece, Some(value))]).unwrap();
     let lie: Arc<dyn Store> = Arc::new(lie);
     index.publish(&lie, view.position());
     assert_eq!(find(&log, &by_query_id("query-7")), truth);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     keys::IndexKeys,
-    store::{Store, StoreError},
+    store::{Page, Store, StoreError},
     terms::{self, BLOCK, STRIDE, Term},
 };
 use crate::messagelog::error::LogError;
@@ -53,26 +53,47 @@ impl View {
     /// Numbers of the entries with a query id, ascending, from `from` on.
     pub(crate) fn query(&self, query_id: &str, from: u64) -> Result<Vec<u64>, ViewError> {
         let mut found = Vec::new();
-        for key in self.keys.all()?.values() {
-            let prefix = terms::query_prefix(key, query_id);
-            let mut start = [&prefix[..], &from.to_be_bytes()].concat();
-            loop {
-                let page = self.store.page(&prefix, &start, PAGE)?;
-                for (key, _) in &page {
-                    found.push(terms::number_of(key).ok_or_else(malformed)?);
-                }
-                match page.last() {
-                    Some((last, _)) if page.len() == PAGE => {
-                        start.clone_from(last);
-                        start.push(0);
-                    }
-                    _ => break,
+        for ((period, class), key) in self.keys.all()? {
+            let (bucket, mark) = terms::query_mark(&key, query_id);
+            for era in self.eras(class.as_str(), period, terms::era(from))? {
+                for (_, value) in self.pages(&terms::bucket_prefix(era, bucket))? {
+                    let items = terms::piece_items(era, &value).ok_or_else(malformed)?;
+                    found.extend(items.filter(|item| *item.0 == mark).map(|item| item.1));
                 }
             }
         }
-        found.retain(|number| *number < self.position);
+        found.retain(|number| (from..self.position).contains(number));
         found.sort_unstable();
+        found.dedup();
         Ok(found)
+    }
+
+    /// In which eras there are query ids under the key of a class and period, from an era on.
+    fn eras(&self, class: &str, period: u32, from: u32) -> Result<Vec<u32>, ViewError> {
+        let pages = self.pages(&terms::check_prefix(class, period))?;
+        let eras = pages.iter().map(|(key, _)| {
+            let (_, _, era) = terms::parse_check_key(key).ok_or_else(malformed)?;
+            Ok(era)
+        });
+        let eras: Result<Vec<u32>, ViewError> = eras.collect();
+        Ok(eras?.into_iter().filter(|era| *era >= from).collect())
+    }
+
+    /// Everything below a prefix.
+    fn pages(&self, prefix: &[u8]) -> Result<Page, ViewError> {
+        let (mut all, mut start) = (Page::new(), prefix.to_vec());
+        loop {
+            let mut page = self.store.page(prefix, &start, PAGE)?;
+            let more = page.len() == PAGE;
+            if let Some((last, _)) = page.last() {
+                start.clone_from(last);
+                start.push(0);
+            }
+            all.append(&mut page);
+            if !more {
+                return Ok(all);
+            }
+        }
     }
 
     /// Numbers in a block that have all these terms, ascending.
