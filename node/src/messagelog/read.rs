@@ -4,7 +4,7 @@
 mod bulk;
 mod stamps;
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{cell::OnceCell, ops::ControlFlow, sync::Arc};
 
 use kontor_pki::{crypto::AeadKey, sealed::MasterKey, time::UnixTime};
 use kontor_protocol::{
@@ -92,6 +92,7 @@ pub(crate) struct StoredEntry {
     pub(crate) offset: u64,
     header: RecordHeader,
     bytes: Vec<u8>,
+    leaf: OnceCell<Leaf>,
 }
 
 impl StoredEntry {
@@ -217,6 +218,7 @@ impl Reader {
             offset,
             header,
             bytes,
+            leaf: OnceCell::new(),
         })
     }
 
@@ -226,12 +228,16 @@ impl Reader {
     }
 
     /// The leaf of an entry.
-    pub(crate) fn leaf(&self, entry: &StoredEntry) -> Result<Leaf, LogError> {
-        Leaf::parse(entry.leaf_bytes()).map_err(|_| self.changed(entry.number, "leaf"))
+    pub(crate) fn leaf<'e>(&self, entry: &'e StoredEntry) -> Result<&'e Leaf, LogError> {
+        if let Some(leaf) = entry.leaf.get() {
+            return Ok(leaf);
+        }
+        let leaf = Leaf::parse(entry.leaf_bytes()).map_err(|_| self.changed(entry.number, "leaf"))?;
+        Ok(entry.leaf.get_or_init(|| leaf))
     }
 
     fn key(&mut self, entry: &StoredEntry, class: BlobClass) -> Result<Option<(AeadKey, u32)>, LogError> {
-        let Some((period, retention)) = leaf::key_of(&self.leaf(entry)?, class) else {
+        let Some((period, retention)) = leaf::key_of(self.leaf(entry)?, class) else {
             return Ok(None);
         };
         let key = self.keys.for_reading(
@@ -399,6 +405,7 @@ impl Reader {
                         offset: record.offset,
                         header: record.header.clone(),
                         bytes: record.bytes().to_vec(),
+                        leaf: OnceCell::new(),
                     };
                     broke = visit(self, &entry)?.is_break();
                 }
@@ -440,7 +447,7 @@ impl Reader {
     /// One message with all that was logged of it.
     pub(crate) fn message(&mut self, number: u64) -> Result<LoggedMessage, LogError> {
         let entry = self.entry(number)?;
-        let leaf = self.leaf(&entry)?;
+        let leaf = self.leaf(&entry)?.clone();
         if !matches!(leaf.kind, EntryKind::Request | EntryKind::Response) {
             let found = format!("a {}", leaf.kind.name());
             return Err(LogError::Unsuited {

@@ -197,10 +197,10 @@ pub(crate) fn search(reader: &mut Reader, filter: &Filter, tell: &mut Tell<'_>) 
                 return Ok(ControlFlow::Break(()));
             }
         }
-        if !filter.fits(&leaf) {
+        if !filter.fits(leaf) {
             return Ok(ControlFlow::Continue(()));
         }
-        hit(reader, entry, leaf, filter, tell).map(|told| told.unwrap_or(ControlFlow::Continue(())))
+        hit(reader, entry, filter, tell).map(|told| told.unwrap_or(ControlFlow::Continue(())))
     })
 }
 
@@ -208,7 +208,6 @@ pub(crate) fn search(reader: &mut Reader, filter: &Filter, tell: &mut Tell<'_>) 
 fn hit(
     reader: &mut Reader,
     entry: &StoredEntry,
-    leaf: Leaf,
     filter: &Filter,
     tell: &mut Tell<'_>,
 ) -> Result<Option<ControlFlow<()>>, LogError> {
@@ -225,7 +224,7 @@ fn hit(
     if filter.query_id.is_some() && filter.query_id != query_id {
         return Ok(None);
     }
-    let leaf = Box::new(leaf);
+    let leaf = Box::new(reader.leaf(entry)?.clone());
     Ok(Some(tell(
         reader,
         Told::Hit {
@@ -312,17 +311,17 @@ fn check(
     let entry = reader.entry(number)?;
     let leaf = reader.leaf(&entry)?;
     if by_terms {
-        let has = index::terms(&leaf);
+        let has = index::terms(leaf);
         if !filter.terms().iter().all(|term| has.contains(term)) {
             return Ok(Checked::Wrong(format!(
                 "entry {number} has other fields than it says"
             )));
         }
     }
-    if !filter.fits(&leaf) {
+    if !filter.fits(leaf) {
         return Ok(Checked::Told(ControlFlow::Continue(())));
     }
-    match hit(reader, &entry, leaf, filter, tell)? {
+    match hit(reader, &entry, filter, tell)? {
         Some(flow) => Ok(Checked::Told(flow)),
         None => Ok(Checked::Wrong(format!(
             "entry {number} has another query id than it says"

@@ -160,7 +160,7 @@ pub(crate) fn show(reader: &mut Reader, number: u64) -> Result<(ShownEntry, Stor
     let opened = reader.evidence(&entry).map(Some).or_else(absent)?;
     let evidence = opened.as_deref().and_then(|evidence| Evidence::parse(evidence));
     let query_id = head.as_ref().map(|head| head.query_id.to_owned());
-    let found = FoundEntry::of(reader, &entry, &leaf, query_id)?;
+    let found = FoundEntry::of(reader, &entry, leaf, query_id)?;
     let body = match reader.body(&entry) {
         Err(LogError::Forgotten { .. }) => StoredBody::None,
         body => body?,

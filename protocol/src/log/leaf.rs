@@ -14,7 +14,11 @@ const VERSION: u8 = 1;
 const TEST: u8 = 1;
 
 /// The longest leaf there can be: all identifiers with fields of [`limits::ID_FIELD`] bytes.
-pub const LEAF_LIMIT: usize = 57 + 4 + 4 * 4 * FIELD + 2 * FIELD + 3 * (2 + RetentionClass::LIMIT) + 32;
+pub const LEAF_LIMIT: usize =
+    FIXED + 4 + 4 * 4 * FIELD + 2 * FIELD + 3 * (2 + RetentionClass::LIMIT) + COMMITMENT;
+/// Bytes before the first name.
+const FIXED: usize = 57;
+const COMMITMENT: usize = 32;
 const FIELD: usize = 2 + limits::ID_FIELD;
 
 /// What an entry of the log records.
@@ -306,6 +310,14 @@ impl Leaf {
         }
         out.extend(self.commitment);
         out
+    }
+
+    /// The part of a leaf's bytes that names parties, servers and classes: equal for all leaves between the same.
+    /// Empty for bytes that are too short for a leaf.
+    #[must_use]
+    pub fn names(bytes: &[u8]) -> &[u8] {
+        let end = bytes.len().saturating_sub(COMMITMENT);
+        bytes.get(FIXED..end).unwrap_or_default()
     }
 
     /// Reads a leaf.

@@ -170,7 +170,7 @@ impl<'a> Run<'a> {
                 EntryKind::Response => Some(MessageRole::Response),
                 _ => None,
             };
-            found.extend(role.map(|role| (entry.number, role, self.group(&leaf))));
+            found.extend(role.map(|role| (entry.number, role, self.group(leaf))));
             seen += 1;
             if found.len() == STEP || seen == 16 * STEP {
                 after = entry.number + 1;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use kontor_pki::crypto::sha256;
-use kontor_protocol::log::EntryKind;
+use kontor_protocol::log::{EntryKind, Leaf};
 
 use super::{
     Index,
@@ -36,6 +36,8 @@ pub(super) struct Batch {
     queries: Queries,
     /// Numbers in the block that is not full yet, by the terms met so far.
     postings: HashMap<Term, Vec<u64>>,
+    /// Terms of the leaves met in this block, by kind and names.
+    terms: HashMap<Vec<u8>, Vec<Term>>,
     seconds: Option<(u64, u64)>,
     /// Where another process stopped in this block: what it wrote is loaded when its term is met.
     resumed: Option<u64>,
@@ -49,6 +51,7 @@ impl Batch {
             next: position,
             queries: Queries::resume(position),
             postings: HashMap::new(),
+            terms: HashMap::new(),
             seconds: None,
             resumed: None,
         };
@@ -78,7 +81,7 @@ impl Batch {
     /// Reads the next entries and says what they change, the position last.
     pub(super) fn read(&mut self, reader: &mut Reader, index: &Index) -> Result<Vec<Change>, Failure> {
         let (until, from) = (reader.entries().min(self.next + BATCH), self.next);
-        let (mut changes, mut last, mut failed) = (Changes::new(), None, None);
+        let (mut changes, mut last, mut failed) = (Changes::new(), Vec::new(), None);
         reader.scan(from, &mut |reader, entry| {
             if entry.number >= until {
                 return Ok(ControlFlow::Break(()));
@@ -91,7 +94,8 @@ impl Batch {
                     return Ok(ControlFlow::Break(()));
                 }
             }
-            last = Some(sha256(entry.leaf_bytes()));
+            last.clear();
+            last.extend_from_slice(entry.leaf_bytes());
             self.next = entry.number + 1;
             Ok(ControlFlow::Continue(()))
         })?;
@@ -104,8 +108,8 @@ impl Batch {
             .into_iter()
             .map(|(key, value)| (key, Some(value)))
             .collect();
-        if let Some(leaf) = last {
-            changes.push((META.to_vec(), Some(terms::meta(self.next, &leaf))));
+        if !last.is_empty() {
+            changes.push((META.to_vec(), Some(terms::meta(self.next, &sha256(&last)))));
         }
         Ok(changes)
     }
@@ -122,9 +126,12 @@ impl Batch {
         if number.is_multiple_of(BLOCK) {
             self.end_block(changes);
             self.postings.clear();
+            self.terms.clear();
             (self.seconds, self.resumed) = (None, None);
         }
-        for term in terms::terms(&leaf) {
+        let names = [&[leaf.kind.code()], Leaf::names(entry.leaf_bytes())].concat();
+        let known = self.terms.entry(names);
+        for term in known.or_insert_with(|| terms::terms(leaf)).clone() {
             match self.postings.get_mut(&term) {
                 Some(numbers) => numbers.push(number),
                 None => {

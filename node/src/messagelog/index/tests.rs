@@ -214,7 +214,7 @@ fn agrees(log: &MessageLog) {
                 let query_id = head
                     .as_ref()
                     .map(|head| crate::messagelog::blob::Head::parse(head).unwrap().query_id);
-                if filter.fits(&leaf) && (filter.query_id.is_none() || filter.query_id.as_deref() == query_id)
+                if filter.fits(leaf) && (filter.query_id.is_none() || filter.query_id.as_deref() == query_id)
                 {
                     by_reading.push(entry.number);
                 }
