@@ -414,12 +414,8 @@ impl MessageLog {
         self.send(|done| Work::Close { request, fault, done }).await
     }
 
-    /// Records a time-stamp token over the entries it covers.
-    pub(crate) async fn append_timestamp(
-        &self,
-        token: Bytes,
-        covered: Vec<u64>,
-    ) -> Result<Receipt, LogError> {
+    /// Records a time-stamp token over the entries it covers. Whoever hands it in has verified it.
+    pub async fn append_timestamp(&self, token: Bytes, covered: Vec<u64>) -> Result<Receipt, LogError> {
         self.append_stamp(token, covered, Vec::new()).await
     }
 

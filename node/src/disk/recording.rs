@@ -193,6 +193,17 @@ impl RecordingDisk {
             .collect()
     }
 
+    /// Writes every file there is below a real directory, to be looked at.
+    pub fn copy_to(&self, dir: &Path) -> io::Result<()> {
+        let state = self.state();
+        for (path, inode) in &state.now.names {
+            let target = dir.join(path.strip_prefix("/").unwrap_or(path));
+            std::fs::create_dir_all(parent(&target))?;
+            std::fs::write(target, &state.now.inodes[*inode])?;
+        }
+        Ok(())
+    }
+
     /// Changes one bit on the medium, past every cache.
     ///
     /// # Panics
