@@ -4,6 +4,7 @@
 //! files of their own and only their paths here. `sample.toml` beside this module documents every key and the
 //! risk of changing it; a test reads it.
 
+mod administration;
 mod archive;
 mod file;
 pub mod retention;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use kontor_protocol::access::Right;
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 
+pub use self::administration::{AdministrationSettings, AdministrationTls};
 pub use self::archive::{ArchiveSettings, Archiving, Grouping};
 use self::retention::{RetentionPolicy, Schedule};
 use self::stamping::StampingSettings;
@@ -183,6 +185,8 @@ pub struct NodeConfig {
     pub checkpoint_age: Duration,
     /// Where archives of logged messages go, if there are to be any.
     pub archiving: Option<Archiving>,
+    /// Where auditors look, if they may.
+    pub administration: Option<AdministrationSettings>,
     /// How long a stop waits for running exchanges.
     pub stop_grace: Duration,
     /// Members that sign here.

@@ -46,6 +46,7 @@ pub mod outbound;
 pub mod witness;
 pub mod transparency;
 pub mod inbound;
+pub mod administration;
 pub mod startup;
 pub mod authority;
 pub mod up;

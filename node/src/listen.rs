@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -18,7 +20,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
-use crate::body::OutBody;
 use crate::head::{Tap, Tapped};
 use crate::shutdown::Shutdown;
 
@@ -54,7 +55,7 @@ pub struct Connection {
 /// A port cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{name} cannot listen on {address}: {source}; free the port or change listen.{name} in the configuration"
+    "{name} cannot listen on {address}: {source}; free the port or change the address in the configuration"
 )]
 pub struct ListenError {
     name: &'static str,
@@ -72,7 +73,7 @@ pub async fn bind(name: &'static str, address: SocketAddr) -> Result<TcpListener
 }
 
 /// Serves a port until the stop.
-pub async fn serve<H, F>(
+pub async fn serve<H, F, B>(
     name: &'static str,
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
@@ -80,7 +81,9 @@ pub async fn serve<H, F>(
     handler: H,
 ) where
     H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<OutBody>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let acceptor = tls.map(TlsAcceptor::from);
     let room = Arc::new(Semaphore::new(CONNECTIONS));
@@ -121,7 +124,7 @@ async fn accept(
     Ok((stream, peer, permit))
 }
 
-async fn connection<H, F>(
+async fn connection<H, F, B>(
     stream: TcpStream,
     peer: SocketAddr,
     acceptor: Option<TlsAcceptor>,
@@ -130,7 +133,9 @@ async fn connection<H, F>(
 ) -> Result<(), String>
 where
     H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<OutBody>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let _ = stream.set_nodelay(true);
     let tap = Tap::default();
@@ -175,10 +180,12 @@ where
 
 /// The other end of a connection within the process, on which requests are answered as on a port: what the node sends and
 /// serves itself goes the same way as what others do.
-pub fn within<H, F>(shutdown: &Shutdown, handler: H) -> DuplexStream
+pub fn within<H, F, B>(shutdown: &Shutdown, handler: H) -> DuplexStream
 where
     H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<OutBody>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (near, far) = tokio::io::duplex(PIPE);
     let known = Connection {
@@ -197,7 +204,7 @@ where
     near
 }
 
-async fn exchanges<S, H, F>(
+async fn exchanges<S, H, F, B>(
     stream: S,
     known: Connection,
     shutdown: &Shutdown,
@@ -206,7 +213,9 @@ async fn exchanges<S, H, F>(
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     H: Fn(Arc<Connection>, Request<Incoming>) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Response<OutBody>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let known = Arc::new(known);
     let tap = known.tap.clone();

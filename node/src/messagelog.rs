@@ -13,6 +13,7 @@ mod stats;
 mod record;
 mod numbers;
 mod fact;
+mod auditors;
 mod segment;
 mod identity;
 mod keytree;
@@ -53,9 +54,16 @@ mod tests;
 
 pub use account::{Account, AccountEntry};
 pub use archive::{ArchiveError, ArchiveReport, ArchivedFile};
+pub use auditors::{
+    AuditScope, Grant, GrantError, InvalidRestriction, LONGEST, NewGrant, Restriction, RestrictionText,
+    Revoked, TokenError,
+};
 pub use check::{CheckOrder, CheckReport, Finding, check_unowned};
 pub use content::{ContentFile, ContentReader, ContentWriter};
+pub use control::auditor::{AuditorOrder, ToldGrant};
 pub use control::hold::{HoldOrder, ToldHold};
+#[cfg(test)]
+pub(crate) use control::tests::{World, now as world_now};
 pub use control::{
     client::Control,
     export::{Selection, Told},
@@ -107,6 +115,7 @@ use crate::{
     },
     disk::Disk,
 };
+use auditors::Auditors;
 use background::Damage;
 use content::ContentStore;
 use draft::Draft;
@@ -231,6 +240,7 @@ pub struct MessageLog {
     indexer: Arc<IndexThread>,
     archive: Option<Arc<ArchiveSettings>>,
     archiving: Arc<Mutex<()>>,
+    auditors: Auditors,
 }
 
 impl std::fmt::Debug for MessageLog {
@@ -269,6 +279,7 @@ impl MessageLog {
         let mut recovered = recovery::recover(&home)?;
         let behind = ledger::behind(&home, recovered.as_ref().map_or(0, |found| found.next))?;
         let ledger = Ledger::open(&home, &master, &server)?;
+        let auditors = Auditors::open(&home)?;
         let is_behind = behind.is_some();
         if let Some(error) = behind {
             // It is opened to be read, as it stands: what is written now would be written a second time.
@@ -368,6 +379,7 @@ impl MessageLog {
             indexer: Arc::new(indexer),
             archive: settings.archive.map(Arc::new),
             archiving: Arc::default(),
+            auditors,
         };
         if !is_behind {
             // What the last process had recorded as deleted and did not finish.

@@ -10,6 +10,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
+use crate::administration::{self, Administration, IdentityError, Opening};
 use crate::archiver;
 use crate::chronicle::{self, Chronicle};
 use crate::clock::{SharedClock, SystemClock};
@@ -49,6 +50,9 @@ pub enum StartError {
     /// Global configuration or its anchor.
     #[error(transparent)]
     GlobalConf(#[from] GlobalConfError),
+    /// The certificate of the administration listener.
+    #[error(transparent)]
+    Administration(#[from] IdentityError),
     /// A key or certificate.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -87,6 +91,8 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let mut registry = Registry::default();
     let keys = Keys::load(&config)?;
     std::fs::create_dir_all(&config.data_dir)?;
+    let provider = tls::provider();
+    let administration = Administered::open(&config, &keys.master, &provider, clock.now())?;
     let log = MessageLog::open(OpenLog {
         dir: config.data_dir.clone(),
         disk: Arc::new(SystemDisk),
@@ -125,7 +131,6 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let signer = Signer::start(keys.signing, &in_flight, &clock, &mut registry)?;
     signer.refresh(&ocsp);
 
-    let provider = tls::provider();
     let internal = keys.internal.as_ref();
     let mut clients = ClientRegistry::new(&config.clients, internal.map(|i| i.leaf().clone()))?;
     if let Some(own) = &config.ledger {
@@ -195,6 +200,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let evidence = Evidence::new(handles.clone(), timestamper.clone(), globalconf);
     let outbound = Outbound::new(handles.clone(), evidence, outbound_tls);
     let inbound = Inbound::new(handles.clone(), services);
+    let auditors = Administration::open(Opening::of(log.clone()), &mut registry);
     let health = Health {
         trust: trust.clone(),
         ocsp: ocsp.clone(),
@@ -216,6 +222,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let federation = bound("federation", listen.federation).await?;
     let hand_outs = bound("ocsp", listen.ocsp).await?;
     let healths = bound("health", listen.health).await?;
+    let administrations = bound("administration", administration.as_ref().map(|it| it.listen)).await?;
 
     shutdown.spawn(configuration.run(shutdown.clone()));
     shutdown.spawn(chronicle.run(shutdown.clone()));
@@ -285,6 +292,16 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         let answer = move |_, request| health.clone().answer(request);
         shutdown.spawn(listen::serve("health", listener, None, shutdown.clone(), answer));
     }
+    if let Some((listener, administered)) = administrations.zip(administration) {
+        let answer = move |connection, request| auditors.clone().answer(connection, request);
+        shutdown.spawn(listen::serve(
+            "administration",
+            listener,
+            administered.tls,
+            shutdown.clone(),
+            answer,
+        ));
+    }
     tracing::info!(server = %config.server, "node started");
 
     let failed = tokio::select! {
@@ -304,6 +321,36 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     }
     log.shutdown().await;
     failed.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// The administration listener before it is opened.
+struct Administered {
+    listen: std::net::SocketAddr,
+    tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Administered {
+    fn open(
+        config: &NodeConfig,
+        master: &kontor_pki::sealed::MasterKey,
+        provider: &Arc<rustls::crypto::CryptoProvider>,
+        now: kontor_pki::time::UnixTime,
+    ) -> Result<Option<Self>, StartError> {
+        let Some(settings) = &config.administration else {
+            return Ok(None);
+        };
+        let dir = config.data_dir.join("administration");
+        let owner = (master, &config.server, config.mode == Mode::Test);
+        let identity = administration::identity(settings, &dir, owner, now)?;
+        let tls = identity
+            .as_ref()
+            .map(|identity| tls::administration_server(provider, identity))
+            .transpose()?;
+        Ok(Some(Self {
+            listen: settings.listen,
+            tls: tls.map(Arc::new),
+        }))
+    }
 }
 
 async fn bound(

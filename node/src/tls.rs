@@ -88,6 +88,19 @@ pub fn is_server(provider: &Arc<CryptoProvider>, identity: &Identity) -> Result<
     Ok(config)
 }
 
+/// The listener for auditors: TLS 1.3, no client certificate; they prove themselves by their tokens.
+pub fn administration_server(
+    provider: &Arc<CryptoProvider>,
+    identity: &Identity,
+) -> Result<ServerConfig, Error> {
+    let mut config = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(versions(Tls12::Off))?
+        .with_no_client_auth()
+        .with_single_cert(chain(identity), key(identity))?;
+    forget_sessions(&mut config);
+    Ok(config)
+}
+
 fn forget_sessions(config: &mut ServerConfig) {
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});

@@ -2,6 +2,7 @@
 //! the log, and `progress` how they say how far they are.
 
 mod access;
+mod auditor;
 mod check;
 mod archive;
 mod export;
@@ -27,6 +28,9 @@ pub(super) enum Command {
     /// Read every file of the log and say what is wrong with it
     #[command(long_about = check::LONG_ABOUT)]
     Check(check::Check),
+    /// Let auditors look over the administration listener, for a time
+    #[command(subcommand, long_about = auditor::LONG_ABOUT)]
+    Auditor(auditor::Auditor),
     /// Archive logged messages outside of the log, in files that X-Road's tools read
     #[command(long_about = archive::LONG_ABOUT)]
     Archive(archive::Archive),
@@ -63,6 +67,7 @@ impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Check(check) => check.run(),
+            Self::Auditor(auditor) => auditor.run(),
             Self::Archive(archive) => archive.run(),
             Self::Export(export) => export.run(),
             Self::Hold(hold) => hold.run(),

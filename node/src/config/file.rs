@@ -13,6 +13,7 @@ use kontor_protocol::id::{ClientId, MemberId, ServerId};
 use serde::Deserialize;
 
 use self::service::ServiceTable;
+use super::administration::AdministrationTable;
 use super::archive::ArchiveTable;
 use super::stamping::StampingSettings;
 use super::{Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Tls12, Unseal};
@@ -39,6 +40,7 @@ pub(super) struct File {
     #[serde(default)]
     messagelog: MessageLogTable,
     archive: Option<ArchiveTable>,
+    administration: Option<AdministrationTable>,
     #[serde(default)]
     transparency: TransparencyTable,
     #[serde(default)]
@@ -301,6 +303,9 @@ impl Reading {
         let archiving = file
             .archive
             .and_then(|it| it.read(&self.base, &mut self.mistakes));
+        let administration = file
+            .administration
+            .and_then(|it| it.read(&self.base, &mut self.mistakes));
         let members = self.members(file.member);
         let clients = self.clients(file.client, &members, &listen, file.internal_tls.is_some());
         let checkpoint_age = Duration::from_secs(file.transparency.checkpoint_seconds.clamp(1, 3600));
@@ -336,6 +341,7 @@ impl Reading {
                 ledger,
                 checkpoint_age,
                 archiving,
+                administration,
                 stop_grace: seconds(file.stop.grace_seconds.min(3600)),
                 members,
                 clients,

@@ -24,6 +24,8 @@
 //! < {"witness":{"bytes":400}}                       then the report
 //! > {"op":"purge","ground":"…","dry_run":true}         or with "given":{"numbers":"3-9","parts":["body"],"by":"…"}
 //! < {"purged":{"deletions":[…],"on_hold":0,"content_files":0,"segments":0}}
+//! > {"op":"auditor","order":"list"}              or {"grant":{…}}, {"revoke":{"token":"…","ground":"…"}}
+//! < {"auditor":{"id":"…","name":"…",…}}             a grant tells its token too, this once
 //! > {"op":"archive","dry_run":false}
 //! < {"archived":{"archives":[…],…}}
 //! < {"error":{"number":8,"code":"…","text":"…"}}
@@ -34,6 +36,7 @@
 //! A command is a variant of `Question`, and a file here that owns its fields, its answer and its asking method.
 
 pub(super) mod archive;
+pub(super) mod auditor;
 pub(super) mod client;
 pub(super) mod check;
 pub(super) mod export;
@@ -88,6 +91,7 @@ const PROGRESS: Duration = Duration::from_millis(500);
 enum Question {
     Check(check::Check),
     Archive(archive::Archive),
+    Auditor(auditor::AuditorQuestion),
     Export(export::Export),
     Hold(hold::HoldQuestion),
     Prove(prove::Prove),
@@ -117,6 +121,7 @@ enum Answer {
     Shown(Box<ShownEntry>),
     Entry(export::Announced),
     Checked(CheckReport),
+    Auditor(Box<auditor::ToldGrant>),
     Hold(hold::ToldHold),
     Proven(prove::ProvenBytes),
     Purged(PurgeReport),
@@ -235,6 +240,7 @@ impl MessageLog {
         let mut side = Side { output, who };
         match serde_json::from_slice(&line) {
             Ok(Question::Archive(archive)) => archive.answer(self, &mut side).await?,
+            Ok(Question::Auditor(auditor)) => auditor.answer(self, &mut side).await?,
             Ok(Question::Export(export)) => export.answer(self, timestamper, &mut side).await?,
             Ok(Question::Check(check)) => check.answer(self, &mut side).await?,
             Ok(Question::Hold(hold)) => hold.answer(self, &mut side).await?,

@@ -9,6 +9,7 @@
 //! |---|---|---|
 //! | `lock` | empty; held with `flock` by the one owner | nothing |
 //! | `control.sock` | where commands ask the running owner (0600) | nothing |
+//! | `auditors.json` | to whom access was granted, until when, digests of their tokens (0600) | nobody but the operator may look until it is granted anew |
 //! | `log/identity` | id of the log, server, test bit, proof of the unsealing key | the log does not open |
 //! | `log/segments/NUMBER.seg` | records from entry NUMBER (20 digits) on | evidence; noticed by checksum or gap |
 //! | `log/segments/spare.seg` | zeros, the next segment | nothing; made again |
@@ -182,6 +183,10 @@ impl Layout {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.data.join("control.sock")
+    }
+
+    pub(crate) fn auditors(&self) -> PathBuf {
+        self.data.join("auditors.json")
     }
 
     pub(crate) fn root(&self) -> PathBuf {

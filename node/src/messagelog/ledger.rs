@@ -8,6 +8,7 @@
 //!   be read.
 //! - All of it runs beside the writer: an entry never waits for its checkpoint.
 
+mod shown;
 mod tree;
 
 use std::path::PathBuf;

@@ -157,6 +157,12 @@ impl Reader {
         self.entries
     }
 
+    /// The same, that sees nothing from this number on.
+    pub(crate) fn up_to(mut self, entries: u64) -> Self {
+        self.entries = self.entries.min(entries);
+        self
+    }
+
     pub(crate) fn marks(&self) -> &Marks {
         &self.marks
     }

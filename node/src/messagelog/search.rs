@@ -12,6 +12,7 @@ use kontor_protocol::{
 
 use super::{
     MessageLog,
+    auditors::Restriction,
     blob::Head,
     error::LogError,
     index::{self, BLOCK, Field, Term, View, ViewError, term},
@@ -46,6 +47,8 @@ pub struct Filter {
     pub first: u64,
     /// Messages only, which can be exported.
     pub messages: bool,
+    /// What whoever asks may see at all.
+    pub only: Restriction,
 }
 
 /// What a search tells while it runs.
@@ -101,6 +104,7 @@ impl Filter {
             && self.from.is_none_or(|from| leaf.second >= Self::second(from))
             && self.until.is_none_or(|until| leaf.second < Self::second(until))
             && (is_message || !self.messages)
+            && self.only.allows(leaf)
     }
 
     fn terms(&self) -> Vec<Term> {
@@ -112,7 +116,7 @@ impl Filter {
             let text = format!("{}/{}", service.provider(), service.code());
             terms.push(term(Field::Service, &text));
         }
-        if let Some(member) = &self.member {
+        for member in self.member.iter().chain(&self.only.member) {
             terms.push(term(Field::Member, &member.to_string()));
         }
         if let Some(server) = &self.server {
@@ -125,8 +129,11 @@ impl Filter {
     }
 
     fn may_be_in(&self, (earliest, latest): (u64, u64)) -> bool {
-        self.from.is_none_or(|from| latest >= Self::second(from))
-            && self.until.is_none_or(|until| earliest < Self::second(until))
+        let (mut from, mut until) = (
+            self.from.iter().chain(&self.only.from),
+            self.until.iter().chain(&self.only.to),
+        );
+        from.all(|from| latest >= Self::second(*from)) && until.all(|until| earliest < Self::second(*until))
     }
 }
 

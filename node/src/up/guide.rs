@@ -118,6 +118,7 @@ fn node(layout: &Layout, index: usize, member: &Member) -> Value {
             "federation": address("https", 5500),
             "ocsp": address("http", 5577),
             "health": address("http", 9100),
+            "administration": address("https", 4000),
         },
     })
 }
@@ -213,6 +214,17 @@ pub(super) fn text(layout: &Layout, samples: &[Sample], kontor: &Path, query_id:
             "  {kontor} verify {}/*/*.asice --trust {}",
             path(&layout.dir.join("evidence").join(query_id)),
             path(&layout.trust_dir())
+        ));
+        line("");
+        line(&format!(
+            "Let an auditor read the log of {} over https://{}, for a year at most:",
+            receiver.name,
+            layout.node(RECEIVER, 4000)
+        ));
+        line("");
+        line(&format!(
+            "  {kontor} log auditor grant --config {} --name 'Revisor (fiktiv)' --ground 'to try it' --until \"$(date -u -d '+7 days' +%F)\"",
+            path(&layout.node_config(receiver))
         ));
         line("");
         let chamber = &MEMBERS[CHAMBER];

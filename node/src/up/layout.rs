@@ -148,7 +148,7 @@ impl Layout {
 }
 
 /// Ports of a node.
-pub const NODE_PORTS: [u16; 5] = [8080, 8443, 5500, 5577, 9100];
+pub const NODE_PORTS: [u16; 6] = [8080, 8443, 5500, 5577, 9100, 4000];
 
 /// A network that this process holds for itself until it ends.
 #[derive(Debug)]

@@ -55,6 +55,10 @@ refresh_seconds = 60
 # In this name the node shows its checkpoints to the others, and co-signs theirs.
 client = "{ledger}"
 
+[administration]
+# Where auditors look, each with a token: kontor log auditor grant --config FILE --help
+listen = "{administration}"
+
 [stop]
 grace_seconds = 5
 
@@ -81,6 +85,7 @@ timeout_seconds = 60
         federation = listen(5500),
         ocsp = listen(5577),
         health = listen(9100),
+        administration = listen(4000),
         client = member.client(),
         ledger = member.ledger(),
         url = layout.applications_url(member),

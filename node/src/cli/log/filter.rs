@@ -54,7 +54,7 @@ impl By {
 }
 
 /// An instant, or a day, which begins at midnight UTC.
-fn instant(text: &str) -> Result<UnixTime, String> {
+pub(super) fn instant(text: &str) -> Result<UnixTime, String> {
     UnixTime::parse_rfc3339(text)
         .or_else(|_| UnixTime::parse_rfc3339(&format!("{text}T00:00:00Z")))
         .map_err(|_| "write it like 2026-01-31 or 2026-01-31T12:00:00Z".to_owned())

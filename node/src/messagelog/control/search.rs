@@ -74,6 +74,7 @@ impl Wanted {
             until: self.until.map(UnixTime::from_millis),
             first: self.first,
             messages: self.messages,
+            ..Filter::default()
         })
     }
 }

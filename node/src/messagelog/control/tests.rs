@@ -28,7 +28,7 @@ use kontor_protocol::{
     trust::{
         InstanceConfig, TrustSet,
         optional::OptionalParts,
-        shared::{ApprovedCa, ApprovedTsa, CaInfo, SharedParams},
+        shared::{ApprovedCa, ApprovedTsa, CaInfo, SecurityServer, SharedParams},
     },
 };
 use tokio::net::TcpListener;
@@ -49,23 +49,23 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-pub(in crate::messagelog) fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     UnixTime::parse_rfc3339("2030-01-31T12:00:00Z").unwrap()
 }
 
 /// A member that signs, and the federation that vouches for it, with a time-stamp authority that counts its tokens.
-pub(in crate::messagelog) struct World {
-    pub(in crate::messagelog) dir: tempfile::TempDir,
-    pub(in crate::messagelog) key: SoftwareKey,
-    pub(in crate::messagelog) signer: SignerInfo,
-    pub(in crate::messagelog) trust: Arc<TrustSet>,
-    pub(in crate::messagelog) tokens: Arc<AtomicU64>,
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) key: SoftwareKey,
+    pub(crate) signer: SignerInfo,
+    pub(crate) trust: Arc<TrustSet>,
+    pub(crate) tokens: Arc<AtomicU64>,
     /// Whether the authority answers with an error.
-    pub(in crate::messagelog) down: Arc<AtomicBool>,
+    pub(crate) down: Arc<AtomicBool>,
 }
 
 impl World {
-    pub(in crate::messagelog) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let params = CaParams {
             name: "Test CA".into(),
             organization: "Nobody".into(),
@@ -129,6 +129,13 @@ impl World {
                     certificate: tsa.der().to_vec(),
                 },
             ],
+            servers: vec![SecurityServer {
+                id: "TEST/GOV/1001/ss1".parse().unwrap(),
+                address: None,
+                authentication_hashes: vec![],
+                clients: vec!["TEST/GOV/1001/antrag".parse().unwrap()],
+                maintenance: None,
+            }],
             ..SharedParams::default()
         };
         let optional = OptionalParts::default();
@@ -152,16 +159,16 @@ impl World {
         }
     }
 
-    pub(in crate::messagelog) fn log(&self) -> MessageLog {
+    pub(crate) fn log(&self) -> MessageLog {
         self.log_with(ManualClock::at(now()), LogSettings::default())
     }
 
-    pub(in crate::messagelog) fn log_with(
-        &self,
-        clock: Arc<ManualClock>,
-        settings: LogSettings,
-    ) -> MessageLog {
-        MessageLog::open(OpenLog {
+    pub(crate) fn log_with(&self, clock: Arc<ManualClock>, settings: LogSettings) -> MessageLog {
+        MessageLog::open(self.opening(clock, settings)).unwrap()
+    }
+
+    pub(crate) fn opening(&self, clock: Arc<ManualClock>, settings: LogSettings) -> OpenLog {
+        OpenLog {
             dir: self.dir.path().join("data"),
             disk: Arc::new(SystemDisk),
             master: MasterKey::from_bytes([7; 32]),
@@ -172,17 +179,16 @@ impl World {
             server: "TEST/GOV/1001/ss1".parse().unwrap(),
             test: true,
             clock,
-        })
-        .unwrap()
+        }
     }
 
-    pub(in crate::messagelog) fn timestamper(&self) -> Timestamper {
+    pub(crate) fn timestamper(&self) -> Timestamper {
         let trust = Arc::clone(&self.trust);
         Timestamper::new(vec![], Arc::new(move || Some(Arc::clone(&trust))))
     }
 
     /// A signed request without a body.
-    pub(in crate::messagelog) fn request(&self, query_id: &str) -> NewEntry {
+    pub(crate) fn request(&self, query_id: &str) -> NewEntry {
         let headers: [(&[u8], &[u8]); 2] = [
             (b"X-Road-Client", b"TEST/GOV/1001/antrag"),
             (b"X-Road-Id", query_id.as_bytes()),
@@ -219,7 +225,7 @@ impl World {
         }
     }
 
-    pub(in crate::messagelog) fn verdict(&self, written: &Written) -> (Verdict, Vec<String>) {
+    pub(crate) fn verdict(&self, written: &Written) -> (Verdict, Vec<String>) {
         let companion = std::fs::read(&written.companion).unwrap();
         let asked = Asked {
             trust: &self.trust,
@@ -237,7 +243,7 @@ impl World {
         )
     }
 
-    pub(in crate::messagelog) fn out(&self) -> PathBuf {
+    pub(crate) fn out(&self) -> PathBuf {
         let out = self.dir.path().join("out");
         std::fs::create_dir_all(&out).unwrap();
         out

@@ -1,0 +1,5 @@
+//! The listener as auditors and strangers meet it: over TLS, on a real socket, with a log on real files.
+
+mod bed;
+mod tree;
+mod visitors;
