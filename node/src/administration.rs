@@ -2,13 +2,14 @@
 //!
 //! - `access` decides who comes in and how far: handlers take a `Visitor<Scope>`, which only it makes.
 //! - `look` records what is shown before it is: an answer is made from a `Seen`, which only it makes.
-//! - `tiles` shows the tree (C2SP tlog-tiles). `problem` is every refusal (RFC 9457).
+//! - `tiles` shows the tree (C2SP tlog-tiles), `entries` what is in it. `problem` is every refusal (RFC 9457).
 //! - `identity` is the certificate of the listener.
 //!
 //! Nothing can be changed over this listener. What a request may cost is bounded here: its length, its time, how many there
 //! are at once.
 
 mod access;
+mod entries;
 mod identity;
 mod look;
 mod problem;
@@ -37,11 +38,15 @@ use self::look::Looks;
 use self::problem::Problem;
 use crate::listen::Connection;
 use crate::messagelog::MessageLog;
+use crate::shutdown::Shutdown;
+use crate::timestamper::Timestamper;
 
 pub use self::identity::{IdentityError, identity};
 
 /// Requests at the same time, answers that flow not counted.
 const REQUESTS: usize = 64;
+/// Containers on their way at the same time; more are told to come again.
+const DOWNLOADS: usize = 4;
 /// Bytes of path and query.
 const TARGET: usize = 4096;
 /// Bytes of a form.
@@ -52,8 +57,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What the handlers share.
 pub(crate) struct Desk {
     log: MessageLog,
+    timestamper: Timestamper,
+    shutdown: Shutdown,
     door: Door,
     looks: Looks,
+    downloads: Arc<Semaphore>,
 }
 
 /// See the module. Clones share it.
@@ -67,15 +75,21 @@ pub struct Administration {
 pub struct Opening {
     /// The log that is shown.
     pub log: MessageLog,
+    /// Has messages time-stamped that are asked for before they are.
+    pub timestamper: Timestamper,
+    /// Where answers that flow are counted.
+    pub shutdown: Shutdown,
     /// How long the answer to a wrong token is held back.
     pub delay: Duration,
 }
 
 impl Opening {
     /// As a node has it.
-    pub fn of(log: MessageLog) -> Self {
+    pub fn of(log: MessageLog, timestamper: Timestamper, shutdown: Shutdown) -> Self {
         Self {
             log,
+            timestamper,
+            shutdown,
             delay: Duration::from_secs(1),
         }
     }
@@ -88,6 +102,9 @@ impl Administration {
             door: Door::new(what.delay, registry),
             looks: Looks::new(registry),
             log: what.log,
+            timestamper: what.timestamper,
+            shutdown: what.shutdown,
+            downloads: Arc::new(Semaphore::new(DOWNLOADS)),
         });
         Self {
             router: router(desk),
@@ -128,6 +145,11 @@ fn router(desk: Arc<Desk>) -> Router {
         .route("/keys", get(tiles::keys))
         .route("/tile/{*path}", get(tiles::tile))
         .route("/consistency", get(tiles::consistency))
+        .route("/entries", get(entries::search))
+        .route("/entries/{number}", get(entries::show))
+        .route("/entries/{number}/proof", get(entries::proof))
+        .route("/entries/{number}/container", get(entries::container))
+        .route("/entries/{number}/companion", get(entries::companion))
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(FORM))

@@ -21,7 +21,7 @@ use hyper::body::Incoming;
 use kontor_protocol::archive::{container_name, encoded_query_id};
 use kontor_protocol::container::{self, Bundle, MEDIA_TYPE, MessageRole, WriteError};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use self::asked::Asked;
 use self::outlet::Outlet;
@@ -29,6 +29,7 @@ use crate::body::OutBody;
 use crate::handles::Handles;
 use crate::listen::Connection;
 use crate::messagelog::{ExportError, Exported, Fact, FactKind, LogError, Looked, NumberSet, hex};
+use crate::shutdown::Shutdown;
 use crate::timestamper::Timestamper;
 
 /// Downloads at the same time; more wait. Each holds one message and what a connection buffers.
@@ -196,7 +197,7 @@ impl Evidence {
         let content_type = if asked.unique { MEDIA_TYPE } else { ZIP };
         let log = log.clone();
         let outlet = Outlet::new(writer, Handle::current());
-        self.pour(place, move || {
+        pour(&self.handles.shutdown, place, move || {
             let export = |number| Handle::current().block_on(log.export(number, None));
             if asked.unique {
                 return pour_one(export(first)?, outlet);
@@ -253,7 +254,7 @@ impl Evidence {
         };
         let (writer, body) = OutBody::flow();
         let (outlet, at) = (Outlet::new(writer, Handle::current()), self.handles.now());
-        self.pour(place, move || {
+        pour(&self.handles.shutdown, place, move || {
             let mut bundle = Bundle::new(outlet);
             for (name, path) in files {
                 bundle.file(&format!("verificationconf/{name}"), at, &mut File::open(path)?)?;
@@ -262,23 +263,35 @@ impl Evidence {
         });
         Ok(attachment(ZIP, "verificationconf.zip", body))
     }
+}
 
-    /// Writes an answer on a thread of its own. One that fails in the middle is cut, so that nobody takes it for whole.
-    fn pour(
-        &self,
-        place: tokio::sync::OwnedSemaphorePermit,
-        write: impl FnOnce() -> Result<(), PourError> + Send + 'static,
-    ) {
-        self.handles.shutdown.spawn(async move {
-            let poured = tokio::task::spawn_blocking(write).await;
-            drop(place);
-            match poured {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::warn!(%error, "evidence was not handed out to its end"),
-                Err(error) => tracing::error!(%error, "evidence was not handed out to its end"),
-            }
-        });
-    }
+/// Writes an answer on a thread of its own. One that fails in the middle is cut, so that nobody takes it for whole.
+fn pour(
+    shutdown: &Shutdown,
+    place: OwnedSemaphorePermit,
+    write: impl FnOnce() -> Result<(), PourError> + Send + 'static,
+) {
+    shutdown.spawn(async move {
+        let poured = tokio::task::spawn_blocking(write).await;
+        drop(place);
+        match poured {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "evidence was not handed out to its end"),
+            Err(error) => tracing::error!(%error, "evidence was not handed out to its end"),
+        }
+    });
+}
+
+/// The container of a message, as it flows; `place` is held until it ends.
+pub(crate) fn container_body(
+    exported: Exported,
+    place: OwnedSemaphorePermit,
+    shutdown: &Shutdown,
+) -> OutBody {
+    let (writer, body) = OutBody::flow();
+    let outlet = Outlet::new(writer, Handle::current());
+    pour(shutdown, place, move || pour_one(exported, outlet));
+    body
 }
 
 /// Why an answer broke off.

@@ -67,10 +67,10 @@ pub(crate) use control::tests::{World, now as world_now};
 pub use control::{
     client::Control,
     export::{Selection, Told},
-    prove::Proven,
+    prove::{Proven, ToldCosignature, ToldProof},
     purge::{GivenAsked, PurgeAsked},
     reconcile::{Reconciler, Reconciling},
-    search::SearchTold,
+    search::{Listed, SearchTold},
     witness::{Overseer, Settle},
 };
 pub use deletion::{Deleted, Held, Released};

@@ -200,7 +200,8 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let evidence = Evidence::new(handles.clone(), timestamper.clone(), globalconf);
     let outbound = Outbound::new(handles.clone(), evidence, outbound_tls);
     let inbound = Inbound::new(handles.clone(), services);
-    let auditors = Administration::open(Opening::of(log.clone()), &mut registry);
+    let opening = Opening::of(log.clone(), timestamper.clone(), shutdown.clone());
+    let auditors = Administration::open(opening, &mut registry);
     let health = Health {
         trust: trust.clone(),
         ocsp: ocsp.clone(),

@@ -11,6 +11,7 @@ use axum::extract::FromRequestParts;
 use http::StatusCode;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use kontor_protocol::log::Leaf;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::sync::Semaphore;
@@ -38,9 +39,15 @@ pub(super) trait Needs: Send + Sync + 'static {
 pub(super) struct Tree;
 /// See [`AuditScope::Entries`].
 pub(super) struct Entries;
+/// See [`AuditScope::Content`].
+pub(super) struct Content;
 
 impl Needs for Tree {
     const SCOPE: AuditScope = AuditScope::Tree;
+}
+
+impl Needs for Content {
+    const SCOPE: AuditScope = AuditScope::Content;
 }
 
 impl Needs for Entries {
@@ -72,6 +79,27 @@ impl<S> Visitor<S> {
                 ),
             )),
         }
+    }
+
+    /// Lets on whoever may see this entry.
+    pub(super) fn may_see(&self, leaf: &Leaf) -> Result<(), Problem> {
+        match self.only.allows(leaf) {
+            true => Ok(()),
+            false => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "entry_not_granted",
+                format!(
+                    "the token is for some entries only ({}), and entry {} is none of them",
+                    self.grant.only.in_words(),
+                    leaf.number
+                ),
+            )),
+        }
+    }
+
+    /// Which entries may be seen.
+    pub(super) fn only(&self) -> &Restriction {
+        &self.only
     }
 }
 

@@ -6,6 +6,7 @@ use kontor_protocol::log::{Direction, Leaf, leaf_hash, parse_parts};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    MessageLog,
     blob::{Evidence, Head},
     error::LogError,
     identity::hex,
@@ -145,6 +146,17 @@ pub struct ShownPart {
     pub length: u64,
     /// SHA-512 of it.
     pub sha512: String,
+}
+
+impl MessageLog {
+    /// What is told of one entry.
+    pub async fn shown(&self, number: u64) -> Result<ShownEntry, LogError> {
+        let mut reader = self.reader();
+        let read = move || show(&mut reader, number).map(|(shown, _)| shown);
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|_| LogError::Closed)?
+    }
 }
 
 /// Reads an entry; the body comes with it, unread.

@@ -105,7 +105,7 @@ impl Bed {
         let shutdown = Shutdown::default();
         let opening = Opening {
             delay: Duration::ZERO,
-            ..Opening::of(log.clone())
+            ..Opening::of(log.clone(), world.timestamper(), shutdown.clone())
         };
         let administration = Administration::open(opening, &mut Default::default());
         let answer = move |connection, request| administration.clone().answer(connection, request);

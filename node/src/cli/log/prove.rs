@@ -4,18 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use clap::Args;
-use kontor_pki::time::UnixTime;
-use kontor_protocol::log::leaf_hash;
-use kontor_protocol::log::note::{SignatureKind, VerifierKey};
-use serde::Serialize;
 
 use super::super::print;
 use super::access::Access;
 use crate::config::NodeConfig;
-use crate::messagelog::Proven;
+use crate::messagelog::{Proven, ToldProof};
 
 pub(super) const LONG_ABOUT: &str = "\
 Prove that an entry is in the log, at its place, under a checkpoint that the node signed.
@@ -47,32 +41,11 @@ pub(in crate::cli) struct Prove {
     json: bool,
 }
 
-/// What `--json` prints.
-#[derive(Serialize)]
-struct Told {
-    number: u64,
-    log: String,
-    size: u64,
-    root: String,
-    leaf: String,
-    leaf_hash: String,
-    proof: String,
-    cosigned: Vec<Cosigned>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    consistency: Option<Vec<String>>,
-}
-
-#[derive(Serialize)]
-struct Cosigned {
-    witness: String,
-    at: String,
-}
-
 impl Prove {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let config = NodeConfig::read(&self.config)?;
         let proven = Access::to(&config)?.ask(|control| control.prove(self.number, self.since))?;
-        let told = told(self.number, &proven)?;
+        let told = ToldProof::of(self.number, &proven)?;
         if let Some(out) = &self.out {
             write(out, self.number, &proven)?;
         }
@@ -85,40 +58,7 @@ impl Prove {
     }
 }
 
-/// Checked here once more, by the keys that are shown: a command must not hand on what does not hold.
-fn told(number: u64, proven: &Proven) -> anyhow::Result<Told> {
-    let claimed = proven.proof.checkpoint.claimed();
-    let keys: Vec<VerifierKey> = proven
-        .keys
-        .iter()
-        .map(|binding| binding.statement.key().clone())
-        .collect();
-    let hash = leaf_hash(&proven.leaf);
-    let log_key = keys.iter().find(|key| key.kind() == SignatureKind::Ed25519);
-    let mut cosigned = Vec::new();
-    if let Some(key) = log_key {
-        let verified = proven.proof.verify(&hash, key, &keys)?;
-        cosigned.extend(verified.cosignatures().iter().map(|cosignature| Cosigned {
-            witness: cosignature.witness.to_string(),
-            at: UnixTime::from_secs(i64::try_from(cosignature.second).unwrap_or(0)).to_rfc3339(),
-        }));
-    }
-    let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
-    let hashes = proven.consistency.as_ref();
-    Ok(Told {
-        number,
-        log: claimed.origin().to_owned(),
-        size: claimed.size(),
-        root: base64(claimed.root()),
-        leaf: base64(&proven.leaf),
-        leaf_hash: base64(&hash),
-        proof: proven.proof.to_text(),
-        cosigned,
-        consistency: hashes.map(|hashes| hashes.iter().map(|hash| base64(hash)).collect()),
-    })
-}
-
-fn page(told: &Told, since: Option<u64>) -> String {
+fn page(told: &ToldProof, since: Option<u64>) -> String {
     let mut page = format!(
         "entry {} is at its place in a tree of {} entries\n  log        {}\n  root       {}\n  leaf hash  {}\n",
         told.number, told.size, told.log, told.root, told.leaf_hash

@@ -2,7 +2,15 @@
 
 use std::io;
 
-use kontor_protocol::log::{binding::Binding, proof::LogProof, tree::Hash};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use kontor_pki::time::UnixTime;
+use kontor_protocol::log::{
+    binding::Binding,
+    leaf_hash,
+    note::{SignatureKind, VerifierKey},
+    proof::{LogProof, LogProofError},
+    tree::Hash,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Question, Side, client::Control};
@@ -41,7 +49,7 @@ pub struct Proven {
 
 impl Prove {
     pub(super) async fn answer(self, log: &MessageLog, side: &mut Side) -> io::Result<()> {
-        match self.proven(log).await {
+        match log.proven(self.number, self.since).await {
             Ok(proven) => {
                 let (proof, keys) = (proven.proof.to_bytes(), write_bindings(&proven.keys));
                 let consistency = proven.consistency.map(|hashes| hashes.concat());
@@ -60,21 +68,92 @@ impl Prove {
             Err(error) => side.refuse(Some(self.number), error.code(), &error).await,
         }
     }
+}
 
-    async fn proven(&self, log: &MessageLog) -> Result<Proven, LogError> {
-        let (proof, keys) = log.prove_to_others(self.number).await?;
-        let consistency = match self.since {
+impl MessageLog {
+    /// What proves an entry, and that the tree goes on from that of `since` entries.
+    pub async fn proven(&self, number: u64, since: Option<u64>) -> Result<Proven, LogError> {
+        let (proof, keys) = self.prove_to_others(number).await?;
+        let consistency = match since {
             None => None,
             Some(old) => {
                 let new = proof.checkpoint.claimed().size();
-                Some(log.prove_consistency(old, new).await?)
+                Some(self.prove_consistency(old, new).await?)
             }
         };
         Ok(Proven {
-            leaf: log.leaf(self.number).await?,
+            leaf: self.leaf(number).await?,
             proof,
             keys,
             consistency,
+        })
+    }
+}
+
+/// A proof for people and programs.
+#[derive(Debug, Serialize)]
+pub struct ToldProof {
+    /// Number of the entry.
+    pub number: u64,
+    /// Name of the log.
+    pub log: String,
+    /// Entries under the checkpoint.
+    pub size: u64,
+    /// Root over them, base64 as all that follows.
+    pub root: String,
+    /// The bytes that are in the tree.
+    pub leaf: String,
+    /// Their hash.
+    pub leaf_hash: String,
+    /// C2SP tlog-proof, with the checkpoint.
+    pub proof: String,
+    /// Who co-signed it.
+    pub cosigned: Vec<ToldCosignature>,
+    /// That the tree goes on from an earlier one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consistency: Option<Vec<String>>,
+}
+
+/// A co-signature.
+#[derive(Debug, Serialize)]
+pub struct ToldCosignature {
+    /// Name of the witness.
+    pub witness: String,
+    /// When (RFC 3339).
+    pub at: String,
+}
+
+impl ToldProof {
+    /// Checked once more, by the keys that are shown: what does not hold must not be handed on.
+    pub fn of(number: u64, proven: &Proven) -> Result<Self, LogProofError> {
+        let claimed = proven.proof.checkpoint.claimed();
+        let keys: Vec<VerifierKey> = proven
+            .keys
+            .iter()
+            .map(|binding| binding.statement.key().clone())
+            .collect();
+        let hash = leaf_hash(&proven.leaf);
+        let log_key = keys.iter().find(|key| key.kind() == SignatureKind::Ed25519);
+        let mut cosigned = Vec::new();
+        if let Some(key) = log_key {
+            let verified = proven.proof.verify(&hash, key, &keys)?;
+            cosigned.extend(verified.cosignatures().iter().map(|cosignature| ToldCosignature {
+                witness: cosignature.witness.to_string(),
+                at: UnixTime::from_secs(i64::try_from(cosignature.second).unwrap_or(0)).to_rfc3339(),
+            }));
+        }
+        let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
+        let hashes = proven.consistency.as_ref();
+        Ok(Self {
+            number,
+            log: claimed.origin().to_owned(),
+            size: claimed.size(),
+            root: base64(claimed.root()),
+            leaf: base64(&proven.leaf),
+            leaf_hash: base64(&hash),
+            proof: proven.proof.to_text(),
+            cosigned,
+            consistency: hashes.map(|hashes| hashes.iter().map(|hash| base64(hash)).collect()),
         })
     }
 }

@@ -1,6 +1,10 @@
 //! Searching over the control socket: what is asked for, and each entry that fits as it is found.
 
-use std::{io, ops::ControlFlow, time::Instant};
+use std::{
+    io,
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
 
 use kontor_pki::time::UnixTime;
 use kontor_protocol::log::EntryKind;
@@ -134,6 +138,42 @@ pub(super) fn events(log: &MessageLog, filter: Filter) -> mpsc::Receiver<Event> 
         }
     });
     events
+}
+
+/// Entries that fit, as far as somebody would wait for them.
+#[derive(Debug, Serialize)]
+pub struct Listed {
+    /// In ascending order.
+    pub entries: Vec<FoundEntry>,
+    /// Where to go on: there are more, or the rest was not searched in time. None when all was searched.
+    pub next: Option<u64>,
+}
+
+impl MessageLog {
+    /// At most `limit` entries that fit, searched for no longer than `patience`.
+    pub async fn list(&self, filter: Filter, limit: usize, patience: Duration) -> Result<Listed, LogError> {
+        let (mut searched, until) = (filter.first, tokio::time::Instant::now() + patience);
+        let (mut events, mut entries) = (events(self, filter), Vec::new());
+        loop {
+            let next = match tokio::time::timeout_at(until, events.recv()).await {
+                Err(_) => Some(searched),
+                Ok(None) => None,
+                Ok(Some(Event::Partial { .. })) => continue,
+                Ok(Some(Event::Progress { read, .. })) => {
+                    searched = read;
+                    continue;
+                }
+                Ok(Some(Event::Found(found))) if entries.len() == limit => Some(found.number),
+                Ok(Some(Event::Found(found))) => {
+                    searched = found.number + 1;
+                    entries.push(*found);
+                    continue;
+                }
+                Ok(Some(Event::Failed(error))) => return Err(error),
+            };
+            return Ok(Listed { entries, next });
+        }
+    }
 }
 
 impl Search {

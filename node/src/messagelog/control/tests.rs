@@ -23,6 +23,7 @@ use kontor_protocol::{
         Verdict,
         check::{Question as Asked, check},
     },
+    log::binding::{Binding, Statement},
     rest::RestRequest,
     signature::{SignedObject, SignerInfo, prepare},
     trust::{
@@ -223,6 +224,24 @@ impl World {
             signature: BatchSignature::new(document.into(), None),
             chain: None,
         }
+    }
+
+    /// Has the member answer for the key that signs checkpoints.
+    pub(crate) async fn bind(&self, log: &MessageLog) {
+        let [key, _] = log.ledger_keys();
+        let second = u64::try_from(now().secs()).unwrap();
+        let statement = Statement::new(key, "TEST/GOV/1001".parse().unwrap(), second).unwrap();
+        let object = SignedObject::Message(sha512(statement.to_string().as_bytes()));
+        let algorithm = self.key.key_algorithm().message_algorithm();
+        let signature = prepare(&self.signer, object, algorithm, now())
+            .sign(&self.key)
+            .unwrap();
+        let binding = Binding {
+            statement,
+            signature,
+            chain: None,
+        };
+        log.bind_ledger_key(binding).await.unwrap();
     }
 
     pub(crate) fn verdict(&self, written: &Written) -> (Verdict, Vec<String>) {
