@@ -234,7 +234,7 @@ pub fn log_fault(error: &LogError) -> Fault {
     };
     let text = match error {
         // Peers may know that, and should: it is they who noticed, or who are asked to compare.
-        LogError::Behind { .. } | LogError::Contradiction { .. } => {
+        LogError::Behind { .. } | LogError::Contradiction { .. } | LogError::LeafLost { .. } => {
             "the message could not be recorded, so it was not handed on: the log of this security server is read-only, because it does not go on from what was signed of it"
         }
         _ => "the message could not be recorded, so it was not handed on",

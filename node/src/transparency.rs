@@ -108,7 +108,9 @@ fn unsigned(log: &MessageLog) -> u64 {
 async fn sign(log: &MessageLog, told: bool) -> bool {
     match log.sign_checkpoint().await {
         Ok(_) => false,
-        Err(error @ (LogError::Contradiction { .. } | LogError::Behind { .. })) => {
+        Err(
+            error @ (LogError::Contradiction { .. } | LogError::Behind { .. } | LogError::LeafLost { .. }),
+        ) => {
             if !told {
                 tracing::error!(%error, "the log does not go on from what this node signed");
             }

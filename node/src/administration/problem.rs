@@ -61,6 +61,7 @@ impl From<LogError> for Problem {
             | LogError::Contradiction { .. }
             | LogError::Failed { .. }
             | LogError::Full { .. }
+            | LogError::LeafLost { .. }
             | LogError::NoAuthority
             | LogError::NotStamped { .. } => StatusCode::SERVICE_UNAVAILABLE,
             LogError::Damaged { .. }

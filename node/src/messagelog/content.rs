@@ -95,7 +95,10 @@ impl ContentStore {
         let (path, file) = match self.disk.open(&kept) {
             // Its entry was written a moment ago.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let file = self.disk.open(&spooled).or_else(|_| self.disk.open(&kept));
+                let file = self.disk.open(&spooled).or_else(|error| match error.kind() {
+                    std::io::ErrorKind::NotFound => self.disk.open(&kept),
+                    _ => Err(error),
+                });
                 (kept, file)
             }
             file => (kept, file),
@@ -446,7 +449,8 @@ impl ChunkReader {
         let size = usize::try_from(plain).map_err(|_| damaged())? + TAG;
         let mut bytes = vec![0; size];
         let offset = CONTENT_HEADER as u64 + u64::from(self.index) * (chunk + TAG as u64);
-        disk::read_exact_at(&*self.file, offset, &mut bytes).map_err(|_| damaged())?;
+        let unread = LogError::unread(&self.path, "a chunk is missing");
+        disk::read_exact_at(&*self.file, offset, &mut bytes).map_err(unread)?;
         let opened = self
             .key
             .open(&nonce(self.index, last), &header(self.id), &mut bytes);

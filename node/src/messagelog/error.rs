@@ -38,6 +38,16 @@ pub enum LogError {
         /// Entries of the checkpoint.
         size: u64,
     },
+    /// The leaf of an entry is lost, and with it every checkpoint that could go on from what was signed.
+    #[error(
+        "the leaf of entry {number} was lost to damage, and the node signed over {size} entries: without it nothing can go on from that. The log can be read, no message is taken any more. Restore log/segments and log/leaves from a copy; if there is none, keep this directory as evidence and begin a new one"
+    )]
+    LeafLost {
+        /// The first entry whose leaf is lost.
+        number: u64,
+        /// Entries of the checkpoint.
+        size: u64,
+    },
     /// The unsealing key does not open this log.
     #[error("the unsealing key does not fit the message log in {path}: check [keys] in the configuration")]
     WrongKey {
@@ -196,6 +206,7 @@ impl LogError {
             Self::Damaged { .. } => "log_damaged",
             Self::Behind { .. } => "log_behind",
             Self::Contradiction { .. } => "log_contradiction",
+            Self::LeafLost { .. } => "log_leaf_lost",
             Self::WrongKey { .. } => "log_wrong_key",
             Self::OtherServer { .. } => "log_other_server",
             Self::Full { .. } => "log_full",
@@ -213,11 +224,27 @@ impl LogError {
         }
     }
 
+    /// Whether the log cannot go on from what was signed: it is opened to be read and takes nothing more.
+    pub(crate) fn is_end(&self) -> bool {
+        matches!(
+            self,
+            Self::Behind { .. } | Self::Contradiction { .. } | Self::LeafLost { .. }
+        )
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Io {
             action,
             path: path.display().to_string(),
             error: Arc::new(error),
+        }
+    }
+
+    /// For a read of bytes that must be there: a file that ends before is damaged, a disk that does not give them is not.
+    pub(crate) fn unread(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Self::damaged(path, what),
+            _ => Self::io("could not read", path)(error),
         }
     }
 

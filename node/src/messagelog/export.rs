@@ -163,7 +163,7 @@ impl MessageLog {
         match recorded {
             Ok(_) => {}
             // A log that takes nothing more can still be proven to others.
-            Err(LogError::Behind { .. } | LogError::Contradiction { .. }) => {}
+            Err(error) if error.is_end() => {}
             Err(error) => return Err(error.into()),
         }
         Ok(Some(token.der().to_vec()))

@@ -24,6 +24,7 @@
 //! | `log/tree/level-N` | hashes of subtrees of 256^N leaves, in order | nothing; made again from the leaves |
 //! | `log/marks` | deletions, holds and acts in sealed segments, see `marks.rs` | made again from the leaf files |
 //! | `log/quarantine/…` | damaged files that the operator put aside, see `quarantine.rs` | what may one day be read in them |
+//! | `log/quarantine/leaf-hashes` | hashes of leaves that were lost and put aside, as JSON by number | the log does not go on from checkpoints over them |
 //! | `log/purge.pending` | a purge on its way, see `purge.rs` | content files of deleted bodies stay, as `check` says |
 //! | `log/purge.state` | how far each class was looked at | one look at every leaf |
 //! | `log/keys/index.CLASS.YYYYMM.key` | the index key of heads of a class and month, sealed likewise: 1, key (32) | query ids of that month are found by reading only, until the index is made anew |

@@ -8,8 +8,11 @@
 //!   be read.
 //! - All of it runs beside the writer: an entry never waits for its checkpoint.
 
+mod lost;
 mod shown;
 mod tree;
+
+pub(super) use self::lost::LostLeaves;
 
 use std::path::PathBuf;
 use std::sync::{
@@ -94,10 +97,15 @@ pub const BINDING_DOCUMENT: &str = "binding.json";
 /// Whether the log has fewer entries than were signed, or than a peer has seen. Asked before anything is written: an entry
 /// more would be a fork.
 pub(super) fn behind(home: &Home, entries: u64) -> Result<Option<LogError>, LogError> {
+    let signed = signed_size(home)?;
+    Ok((signed > entries).then_some(LogError::Behind { entries, signed }))
+}
+
+/// How many entries this node signed over, or a peer has seen.
+fn signed_size(home: &Home) -> Result<u64, LogError> {
     let signed = read_checkpoint(home)?.map_or(0, |kept| kept.claimed().size());
     let seen = read_note(home, &home.layout.seen())?.map_or(0, |seen| seen.claimed().size());
-    let signed = signed.max(seen);
-    Ok((signed > entries).then_some(LogError::Behind { entries, signed }))
+    Ok(signed.max(seen))
 }
 
 fn read(home: &Home, path: &std::path::Path) -> Result<Option<Vec<u8>>, LogError> {
@@ -245,7 +253,7 @@ impl Ledger {
         state.tree.advance(reader)?;
         for before in kept.iter().chain(&seen).filter(|_| !state.is_checked) {
             if let Err(error) = self.compare(&mut state.tree, before.claimed(), reader) {
-                if matches!(error, LogError::Contradiction { .. } | LogError::Behind { .. }) {
+                if error.is_end() {
                     self.refuse(error.clone());
                 }
                 return Err(error);
@@ -284,10 +292,12 @@ impl Ledger {
         tree.begin_anew();
         tree.advance(reader)?;
         if tree.root(size)? == *signed.root() {
-            Ok(())
-        } else {
-            Err(LogError::Contradiction { size })
+            return Ok(());
         }
+        Err(match tree.unknown().filter(|number| *number < size) {
+            Some(number) => LogError::LeafLost { number, size },
+            None => LogError::Contradiction { size },
+        })
     }
 
     fn prove(&self, number: u64, reader: &Reader) -> Result<LogProof, LogError> {
@@ -317,7 +327,11 @@ impl Ledger {
             checkpoint,
         };
         // A proof that does not hold must not leave the house.
-        let leaf = leaf_hash(reader.entry(number)?.leaf_bytes());
+        let entry = reader.entry(number)?;
+        if entry.leaf_bytes().is_empty() {
+            return Err(LogError::Forgotten { number, part: "leaf" });
+        }
+        let leaf = leaf_hash(entry.leaf_bytes());
         match proof.verify(&leaf, self.0.signer.verifier(), &[]) {
             Ok(_) => Ok(proof),
             Err(error) => Err(LogError::damaged(&self.0.home.layout.tree(), error)),
@@ -352,7 +366,9 @@ impl Ledger {
         let mut state = self.state();
         state.tree.advance(reader)?;
         let compared = self.compare(&mut state.tree, seen.claimed(), reader);
-        if let Err(error @ (LogError::Contradiction { .. } | LogError::Behind { .. })) = compared {
+        if let Err(error) = compared.clone()
+            && error.is_end()
+        {
             // Kept before it is told: the next start knows it too.
             self.replace(&self.0.home.layout.seen(), &seen.to_bytes())?;
             self.shown().seen = Some(seen);
@@ -490,8 +506,12 @@ impl MessageLog {
 
     /// Proves that an entry is in the log, under the newest checkpoint; signs one if the entry is newer.
     pub async fn prove(&self, number: u64) -> Result<LogProof, LogError> {
-        self.beside(move |ledger, reader| ledger.prove(number, reader))
-            .await
+        let mut explaining = self.reader();
+        let prove = move |ledger: &Ledger, reader: &Reader| {
+            let proof = ledger.prove(number, reader);
+            proof.map_err(|error| explaining.explain(error))
+        };
+        self.beside(prove).await
     }
 
     /// The same with the bindings of the keys that signed the checkpoint; none while that of the log is not bound.

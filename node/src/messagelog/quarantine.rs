@@ -24,6 +24,7 @@ use super::{
     format::{Layout, number_in_name},
     identity::{self, Home},
     keytree::KeyRing,
+    ledger::LostLeaves,
     numbers::NumberSet,
     segment::{self, Segment},
 };
@@ -171,13 +172,24 @@ impl Aside<'_> {
             };
             let path = layout.segment(first);
             let bytes = disk::read_all(disk, &path, LIMIT).map_err(LogError::io("could not read", &path))?;
-            let leaves = segment::read_leaves(disk, layout, &self.home.id, first).ok();
+            let leaves = match segment::read_leaves(disk, layout, &self.home.id, first) {
+                Ok(leaves) => Some(leaves),
+                Err(LogError::Damaged { .. }) => None,
+                // Before its segment is sealed there is none.
+                Err(LogError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => None,
+                // There may be one: whoever cannot read it must not do without.
+                Err(error) => return Err(error),
+            };
             let end = leaves
                 .as_ref()
                 .map(|leaves| first + leaves.len() as u64)
                 .or(following);
             let Repaired { content, lost } = repair(&bytes, &self.home.id, first, end, leaves.as_deref());
             let copy = self.copy(&path)?;
+            if let Some(lost) = lost.get("leaf") {
+                // Before the segment is changed: a crash in between leaves hashes that nobody asks for.
+                LostLeaves::keep(self.home, lost)?;
+            }
             self.note(&path, &copy, &found, lost)?;
             disk::replace(disk, &path, &content).map_err(LogError::io("could not repair", &path))?;
         }
@@ -190,7 +202,11 @@ impl Aside<'_> {
         let names = disk.list(&dir).map_err(LogError::io("could not list", &dir))?;
         let trees = |name: &&String| name.ends_with(".key") && !name.starts_with("index.");
         for name in names.iter().filter(trees) {
-            if let Err(found) = keys.open_file(name) {
+            if let Err(error) = keys.open_file(name) {
+                let LogError::Damaged { report: found } = error else {
+                    // The disk did not give it, which says nothing about what stands in it.
+                    return Err(error);
+                };
                 let path = dir.join(name);
                 let copy = self.copy(&path)?;
                 self.note(&path, &copy, &found, BTreeMap::new())?;

@@ -82,8 +82,7 @@ impl Segment {
         let file = disk.open(&path).map_err(LogError::io("could not open", &path))?;
         let mut found = [0; SEGMENT_HEADER];
         let file_length = file.len().map_err(LogError::io("could not read", &path))?;
-        disk::read_exact_at(&*file, 0, &mut found)
-            .map_err(|_| LogError::damaged(&path, "it has no header"))?;
+        disk::read_exact_at(&*file, 0, &mut found).map_err(LogError::unread(&path, "it has no header"))?;
         if crc(&found[..508]).to_be_bytes() != found[508..] || &found[..8] != SEGMENT_MAGIC {
             return Err(LogError::damaged(&path, "its header has a wrong checksum"));
         }
@@ -191,10 +190,11 @@ impl Segment {
     pub(crate) fn record(&self, offset: u64) -> Result<(RecordHeader, Vec<u8>), LogError> {
         let damaged = || LogError::damaged(&self.path, format_args!("no sound record at byte {offset}"));
         let mut header = [0; RECORD_HEADER];
-        disk::read_exact_at(&*self.file, offset, &mut header).map_err(|_| damaged())?;
+        let unread = || LogError::unread(&self.path, "a record reaches beyond its end");
+        disk::read_exact_at(&*self.file, offset, &mut header).map_err(unread())?;
         let header = RecordHeader::parse(&header).ok_or_else(damaged)?;
         let mut bytes = vec![0; header.length];
-        disk::read_exact_at(&*self.file, offset, &mut bytes).map_err(|_| damaged())?;
+        disk::read_exact_at(&*self.file, offset, &mut bytes).map_err(unread())?;
         if !header.is_sound(&bytes) {
             return Err(damaged());
         }
@@ -399,7 +399,7 @@ pub(crate) fn count_leaves(
     let path = layout.leaf_file(first);
     let file = disk.open(&path).map_err(LogError::io("could not open", &path))?;
     let mut header = [0; LEAF_FILE_HEADER];
-    disk::read_exact_at(&*file, 0, &mut header).map_err(|_| LogError::damaged(&path, "it has no header"))?;
+    disk::read_exact_at(&*file, 0, &mut header).map_err(LogError::unread(&path, "it has no header"))?;
     let count = Cursor(&header[56..])
         .u64()
         .expect("the header is longer than 64 bytes");

@@ -346,6 +346,11 @@ impl Sequencer {
             .place(draft, &slot, &mut self.setup.keys, &mut self.documents)
             .map_err(|error| match error {
                 LogError::Io { error, .. } if crate::disk::is_full(&error) => self.setup.status.no_space(),
+                // Nothing was written: this entry is refused, and the next one may find the key.
+                error @ LogError::Io {
+                    action: "could not read",
+                    ..
+                } => error,
                 LogError::Io { action, path, error } => self.setup.status.fail(LogError::Failed {
                     report: format!("{action} {path}: {error}"),
                 }),

@@ -11,4 +11,5 @@ mod ledger;
 mod purge;
 mod purge_order;
 mod quarantine;
+mod reading;
 mod record;

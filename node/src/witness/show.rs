@@ -455,9 +455,9 @@ async fn compare(asker: &Asker, place: &Place) -> Result<(), ShowError> {
     let seen = SignedCheckpoint::parse(&answer.body).map_err(|error| AskError::Answer(error.to_string()))?;
     match asker.handles.log.compare_with_seen(seen).await {
         Ok(()) => Ok(()),
-        Err(error @ (LogError::Behind { .. } | LogError::Contradiction { .. })) => {
-            Err(ShowError::Refuted(error))
-        }
+        Err(
+            error @ (LogError::Behind { .. } | LogError::Contradiction { .. } | LogError::LeafLost { .. }),
+        ) => Err(ShowError::Refuted(error)),
         Err(error) => Err(AskError::Answer(error.to_string()).into()),
     }
 }

@@ -8,18 +8,23 @@ use kontor_protocol::log::{
 };
 
 use super::{Checker, Code};
-use crate::messagelog::{error::LogError, ledger};
+use crate::messagelog::{
+    error::LogError,
+    ledger::{self, LostLeaves},
+};
 
 /// The checkpoints of this log, and the tree over the leaves as they are read.
 #[derive(Default)]
 pub(super) struct Signed {
     checkpoints: Vec<(String, Checkpoint, Option<Hash>)>,
     tree: Frontier,
+    lost: LostLeaves,
 }
 
 impl Checker<'_> {
     /// Reads what was signed, before the leaves are read.
     pub(super) fn checkpoints(&mut self) -> Result<(), LogError> {
+        self.signed.lost = LostLeaves::load(self.home)?;
         for (path, checkpoint) in ledger::signed(self.home, &self.master)? {
             let file = self.file(&path);
             match checkpoint {
@@ -32,11 +37,23 @@ impl Checker<'_> {
 
     /// Takes a leaf into the tree. After one that is missing or unsound the tree stays as it is.
     pub(super) fn grow(&mut self, number: u64, leaf: &[u8]) {
-        let Signed { checkpoints, tree } = &mut self.signed;
+        let Signed {
+            checkpoints,
+            tree,
+            lost,
+        } = &mut self.signed;
         if number != tree.size() {
             return;
         }
-        tree.push(leaf_hash(leaf));
+        let hash = match leaf.is_empty() {
+            // Lost and put aside.
+            true => lost.hash(number),
+            false => Some(leaf_hash(leaf)),
+        };
+        let Some(hash) = hash else {
+            return;
+        };
+        tree.push(hash);
         for (_, checkpoint, root) in checkpoints {
             if checkpoint.size() == tree.size() {
                 *root = Some(tree.root());

@@ -25,7 +25,7 @@ impl Checker<'_> {
             self.report.key_files += 1;
             if let Err(error) = self.keys.open_file(name) {
                 let file = self.file(&dir.join(name));
-                self.findings.add(Code::KeyFile, &file, error, None);
+                self.findings.add(Code::KeyFile, &file, error.to_string(), None);
             }
         }
         Ok(())
@@ -36,7 +36,11 @@ impl Checker<'_> {
         let path = self.home.layout.marks();
         let read = match disk::read_all(self.disk(), &path, marks::LIMIT) {
             // It comes with the first sealed segment, and when it is missing it is made.
-            Err(_) => return,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            Err(error) => {
+                let (file, text) = (self.file(&path), format!("it cannot be read: {error}"));
+                return self.findings.add(Code::MarksFile, &file, text, None);
+            }
             Ok(bytes) => marks::parse(&self.home.id, &bytes),
         };
         let file = self.file(&path);

@@ -180,6 +180,7 @@ impl Checker<'_> {
         }
         if record.header.states[LEAF] == BlobState::Removed {
             self.forgotten.entry("leaf").or_default().insert(number);
+            self.grow(number, &[]);
             return;
         }
         let leaf = match Leaf::parse(bytes) {

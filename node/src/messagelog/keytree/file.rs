@@ -217,12 +217,14 @@ impl KeyRing {
     }
 
     /// Opens and reads one key file, by its name; the reason when that fails.
-    pub(crate) fn open_file(&self, file: &str) -> Result<(), String> {
-        let name = KeyName::parse(file).ok_or("its name is not that of a key file")?;
-        match self.load(&name) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
-        }
+    pub(crate) fn open_file(&self, file: &str) -> Result<(), LogError> {
+        let unknown = || {
+            LogError::damaged(
+                &self.layout.keys().join(file),
+                "its name is not that of a key file",
+            )
+        };
+        self.load(&KeyName::parse(file).ok_or_else(unknown)?).map(drop)
     }
 
     /// Drops what is held when a purge changed a key file since.

@@ -1,7 +1,7 @@
 //! The tree over all leaves, kept as one file of hashes for each level of tiles. Owns the files below `log/tree`; they can
 //! be made again from the leaves, are not synced, and are believed only as far as a checkpoint was signed over them.
 
-use std::sync::Arc;
+use std::{cell::RefCell, sync::Arc};
 
 use kontor_protocol::log::{
     leaf_hash,
@@ -9,6 +9,7 @@ use kontor_protocol::log::{
     tree::{Frontier, Hash, consistency_proof, inclusion_proof, root},
 };
 
+use super::LostLeaves;
 use crate::{
     disk::{self, DiskFile},
     messagelog::{error::LogError, identity::Home, leaves::LeafCursor, read::Reader},
@@ -23,6 +24,11 @@ pub(super) struct Tree {
     builder: TileBuilder,
     cursor: LeafCursor,
     levels: Vec<Arc<dyn DiskFile>>,
+    lost: LostLeaves,
+    /// The first leaf that is lost, and its hash too.
+    unknown: Option<u64>,
+    /// Why a tile could not be had, for whoever is told that a proof could not be formed.
+    unread: RefCell<Option<LogError>>,
 }
 
 impl Tree {
@@ -38,6 +44,9 @@ impl Tree {
             builder: TileBuilder::new(),
             cursor: LeafCursor::default(),
             levels: Vec::new(),
+            lost: LostLeaves::load(home)?,
+            unknown: None,
+            unread: RefCell::default(),
         };
         // Whole tiles only: the leaves after them are read again.
         let whole = believed / WIDTH * WIDTH;
@@ -53,6 +62,7 @@ impl Tree {
 
     /// Forgets what was kept; the next [`advance`](Self::advance) reads every leaf.
     pub(super) fn begin_anew(&mut self) {
+        self.unknown = None;
         self.builder = TileBuilder::new();
         self.cursor = LeafCursor::default();
     }
@@ -73,6 +83,11 @@ impl Tree {
         Ok(())
     }
 
+    /// The first leaf it has of which nothing is known but that it is lost.
+    pub(super) fn unknown(&self) -> Option<u64> {
+        self.unknown
+    }
+
     /// How many leaves it has.
     pub(super) fn size(&self) -> u64 {
         self.builder.size()
@@ -83,8 +98,15 @@ impl Tree {
         let mut cursor = self.cursor.clone();
         let read = reader.leaves(&mut cursor, &mut |leaf| {
             let mut filled = Vec::new();
+            let number = self.builder.size();
+            let kept = self.lost.hash(number).filter(|_| leaf.is_empty());
+            if leaf.is_empty() && kept.is_none() {
+                self.unknown.get_or_insert(number);
+            }
             self.builder
-                .push(leaf_hash(leaf), |tile, bytes| filled.push((tile, bytes.to_vec())));
+                .push(kept.unwrap_or_else(|| leaf_hash(leaf)), |tile, bytes| {
+                    filled.push((tile, bytes.to_vec()))
+                });
             filled
                 .into_iter()
                 .try_for_each(|(tile, bytes)| self.keep(tile, &bytes))
@@ -162,7 +184,10 @@ impl Tree {
     }
 
     fn hashes(&self, size: u64) -> TileHashes<impl FnMut(Tile) -> Result<Vec<u8>, LogError>> {
-        TileHashes::new(size, |tile| self.tile(tile))
+        TileHashes::new(size, |tile| {
+            self.tile(tile)
+                .inspect_err(|error| *self.unread.borrow_mut() = Some(error.clone()))
+        })
     }
 
     /// The root over the first `size` leaves.
@@ -181,6 +206,10 @@ impl Tree {
     }
 
     fn unreadable(&self, error: &dyn std::fmt::Display) -> LogError {
-        LogError::damaged(&self.home.layout.tree(), error)
+        match self.unread.take() {
+            // The disk did not give it, which says nothing about what stands in it.
+            Some(unread @ LogError::Io { .. }) => unread,
+            _ => LogError::damaged(&self.home.layout.tree(), error),
+        }
     }
 }

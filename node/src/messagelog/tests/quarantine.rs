@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::bed::*;
 use crate::{
-    disk::recording::{Crash, RecordingDisk},
+    disk::{
+        Disk,
+        recording::{Crash, RecordingDisk},
+    },
     messagelog::{CheckOrder, LogError, MessageLog, Quarantined, quarantine},
 };
 
@@ -178,4 +181,105 @@ async fn a_crash_during_a_quarantine_leaves_the_damage_or_the_repair_and_the_nex
             log.shutdown().await;
         }
     }
+}
+
+/// A log of single requests with one leaf file damaged together with its segment: both hold the leaf of one entry. Signed over
+/// `signed` of its entries.
+async fn without_leaf(signed: u64, entries: u64) -> (RecordingDisk, u64) {
+    let disk = RecordingDisk::default();
+    let log = open(&disk).unwrap();
+    for id in 0..entries {
+        log.append(request(id)).await.unwrap();
+        if id + 1 == signed {
+            log.sign_checkpoint().await.unwrap();
+        }
+    }
+    log.shutdown().await;
+    let name = files(&disk, "leaves")[1].clone();
+    let number: u64 = name.trim_end_matches(".leaf").parse().unwrap();
+    disk.remove(&path("leaves", &name)).unwrap();
+    // The leaf of the second record that is an entry: just after the header.
+    let segment = path("segments", &name.replace(".leaf", ".seg"));
+    let bytes = crate::disk::read_all(&disk, &segment, 1 << 20).unwrap();
+    let is_entry = |at: &usize| bytes[*at..].starts_with(b"KREC\x01");
+    let at = (512..bytes.len() - 80).step_by(8).find(is_entry).unwrap();
+    disk.flip_bit(&segment, at + 80 + 5, 1);
+    (disk, number)
+}
+
+#[tokio::test]
+async fn a_lost_leaf_that_was_signed_over_keeps_its_hash_and_the_tree_goes_on() {
+    let (disk, number) = without_leaf(300, 300).await;
+    let found = aside(&disk).await.unwrap();
+    assert_eq!(found[0].lost["leaf"], number.to_string());
+    for made_anew in [false, true] {
+        let log = open(&disk).unwrap();
+        if made_anew {
+            // The levels can be made again from what is kept.
+            for name in files(&disk, "tree") {
+                disk.remove(&path("tree", &name)).unwrap();
+            }
+        }
+        let before = log.checkpoint().unwrap();
+        let newer = log.sign_checkpoint().await.unwrap().unwrap();
+        assert!(newer.claimed().size() >= before.claimed().size());
+        log.compare_with_seen(before).await.unwrap();
+        assert!(log.prove(number + 1).await.is_ok());
+        let gone = log.prove(number).await.unwrap_err();
+        assert_eq!(gone.code(), "log_content_quarantined", "{gone}");
+        let report = log
+            .check_files(CheckOrder { deep: true }, |_, _| {})
+            .await
+            .unwrap();
+        assert_eq!(report.findings, []);
+        assert!(
+            !report
+                .notes
+                .iter()
+                .any(|note| note.contains("could not be compared")),
+            "{:?}",
+            report.notes
+        );
+        log.append(request(900)).await.unwrap();
+        log.shutdown().await;
+        drop(log);
+    }
+}
+
+#[tokio::test]
+async fn a_lost_leaf_whose_hash_is_lost_too_ends_the_log_by_name_and_never_forks_it() {
+    let (disk, number) = without_leaf(60, 60).await;
+    let signed = {
+        let copy = disk.after_crash(disk.position(), Crash::Process);
+        aside(&copy).await.unwrap();
+        let log = open(&copy).unwrap();
+        let signed = log.checkpoint().unwrap();
+        let error = log.sign_checkpoint().await.unwrap_err();
+        assert!(
+            matches!(error, LogError::LeafLost { number: lost, size: 60 } if lost == number),
+            "{error}"
+        );
+        assert_eq!(error.code(), "log_leaf_lost");
+        // Nothing else was signed, nothing is taken, the rest can be read.
+        assert_eq!(log.checkpoint().unwrap(), signed);
+        assert_eq!(
+            log.append(request(900)).await.unwrap_err().code(),
+            "log_leaf_lost"
+        );
+        let (sound, _) = read(&log);
+        assert!(sound + 2 >= log.stats().entries);
+        signed
+    };
+    assert_eq!(signed.claimed().size(), 60);
+}
+
+#[tokio::test]
+async fn a_lost_leaf_that_nobody_signed_over_is_in_the_tree_as_lost() {
+    let (disk, number) = without_leaf(1, 60).await;
+    aside(&disk).await.unwrap();
+    let log = open(&disk).unwrap();
+    let signed = log.sign_checkpoint().await.unwrap().unwrap();
+    assert_eq!(signed.claimed().size(), log.stats().entries);
+    log.prove(number + 1).await.unwrap();
+    log.append(request(900)).await.unwrap();
 }
