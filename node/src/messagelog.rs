@@ -91,7 +91,7 @@ pub use numbers::{InvalidNumbers, NumberSet};
 pub use purge::{Given, LeftEntry, Part, PurgeOrder, PurgeReport, PurgedPart};
 pub use quarantine::{Quarantined, quarantine};
 pub use search::Filter;
-pub use show::{FoundEntry, PartState, ShownEntry, ShownPart};
+pub use show::{FoundEntry, PartState, ShownEntry, ShownGone, ShownPart};
 pub use stamping::StampingStats;
 pub use stats::LogStats;
 

@@ -2,7 +2,7 @@
 //! body; the message itself only through an export.
 
 use kontor_pki::{time::UnixTime, timestamp::TimestampToken};
-use kontor_protocol::log::{Direction, Leaf, leaf_hash, parse_parts};
+use kontor_protocol::log::{Direction, EntryKind, Leaf, leaf_hash, parse_parts};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -133,8 +133,81 @@ pub struct ShownEntry {
     pub body_bytes: Option<u64>,
     /// Instant of the time-stamp that covers it.
     pub stamped: Option<String>,
+    /// By which entry and rule a part was deleted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<ShownGone>,
+    /// For a message, what an auditor can show with what is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provable: Option<String>,
     /// For a time-stamp: how many entries it covers, the first and the last.
     pub covers: Option<(u64, u64, u64)>,
+}
+
+/// Why a part is not there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownGone {
+    /// `head`, `body` or `evidence`.
+    pub part: String,
+    /// A stable word, such as `log_content_deleted`.
+    pub code: String,
+    /// The rule under which it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// The entry that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<u64>,
+    /// The same as a sentence.
+    pub text: String,
+}
+
+impl ShownGone {
+    fn of(part: &str, why: &LogError) -> Self {
+        let (rule, entry) = match why {
+            LogError::Deleted { rule, entry, .. } => (Some(rule.clone()), Some(*entry)),
+            LogError::Quarantined { entry, .. } => (None, Some(*entry)),
+            _ => (None, None),
+        };
+        Self {
+            part: part.into(),
+            code: why.code().into(),
+            rule,
+            entry,
+            text: why.to_string(),
+        }
+    }
+}
+
+/// What an auditor can show of a message, in the words of the table that says what is proven when.
+fn provable(found: &FoundEntry, is_kept: [bool; 2], gone: &[ShownGone]) -> String {
+    let is_there = |state: PartState| state == PartState::There;
+    let [head_kept, body_kept] = is_kept;
+    let body = body_kept && found.body != PartState::Deleted;
+    match (is_there(found.head) && head_kept, body, is_there(found.evidence)) {
+        (true, true, true) => {
+            "everything: who signed what, when, unchanged, at which place of a complete log".into()
+        }
+        (true, false, true) => {
+            "everything but the body's content: who signed what, when, unchanged, at which place of a \
+                                complete log; the body's digest is bound"
+                .into()
+        }
+        (false, _, true) => {
+            "that a message with given bytes, shown by anyone who still has it, is this entry".into()
+        }
+        (_, _, false) => {
+            let by = gone.iter().find(|gone| gone.part == "evidence");
+            let how = match by.map(|gone| (&gone.rule, gone.entry)) {
+                Some((Some(rule), Some(entry))) => {
+                    format!("was deleted under rule `{rule}` by entry {entry}")
+                }
+                _ => "is not readable any more".into(),
+            };
+            format!(
+                "that an exchange of this kind between these parties existed in that second and {how}; not what it was, \
+                 nor that a counterparty's copy belongs to it"
+            )
+        }
+    }
 }
 
 /// One line of the part list.
@@ -177,6 +250,23 @@ pub(crate) fn show(reader: &mut Reader, number: u64) -> Result<(ShownEntry, Stor
         Err(LogError::Forgotten { .. }) => StoredBody::None,
         body => body?,
     };
+    let mut gone = Vec::new();
+    for (part, state) in [
+        ("head", found.head),
+        ("body", found.body),
+        ("evidence", found.evidence),
+    ] {
+        if state == PartState::Deleted {
+            let why = reader.explain(LogError::Forgotten { number, part });
+            gone.push(ShownGone::of(part, &why));
+        }
+    }
+    let not_kept = evidence
+        .as_ref()
+        .map(|evidence| evidence.not_kept)
+        .unwrap_or_default();
+    let is_message = matches!(leaf.kind, EntryKind::Request | EntryKind::Response);
+    let provable = is_message.then(|| provable(&found, [!not_kept.head, !not_kept.body], &gone));
     let genuine = |token: &[u8]| {
         TimestampToken::parse(token)
             .ok()
@@ -220,6 +310,8 @@ pub(crate) fn show(reader: &mut Reader, number: u64) -> Result<(ShownEntry, Stor
             StoredBody::Content(_, length) => Some(*length),
         },
         stamped: stamp.and_then(|stamp| genuine(stamp.token())),
+        gone,
+        provable,
         covers: evidence.as_ref().and_then(|evidence| {
             let (first, last) = (evidence.covered.iter().min()?, evidence.covered.iter().max()?);
             Some((evidence.covered.len() as u64, *first, *last))

@@ -3,7 +3,7 @@
 use kontor_protocol::container::Verdict;
 
 use super::bed::Bed;
-use crate::messagelog::{AuditScope, LogError, Restriction, Written};
+use crate::messagelog::{AuditScope, Given, LogError, Part, PurgeOrder, Restriction, Written};
 
 #[tokio::test]
 async fn an_auditor_finds_entries_and_each_look_is_recorded() {
@@ -114,6 +114,64 @@ async fn a_token_for_a_matter_shows_that_matter_only() {
     assert_eq!(bed.get("/entries/0", &stranger).await.refusal().0, 403);
     // Entries that name no party, as this one of the grant itself, belong to no party's view.
     assert_eq!(bed.get("/entries/3", &stranger).await.refusal().0, 403);
+    bed.end().await;
+}
+
+#[tokio::test]
+async fn an_entry_says_what_can_be_shown_with_what_is_left_of_it() {
+    let bed = Bed::new().await;
+    let number = bed.log.append(bed.world.request("q-1")).await.unwrap().number;
+    let token = bed.token(AuditScope::Content).await;
+    let provable = async || {
+        let shown = bed.get(&format!("/entries/{number}"), &token).await.json();
+        (
+            shown["provable"].as_str().unwrap().to_owned(),
+            shown["gone"].clone(),
+        )
+    };
+    assert_eq!(
+        provable().await.0,
+        "everything: who signed what, when, unchanged, at which place of a complete log"
+    );
+    let order = |parts: &[Part]| PurgeOrder {
+        ground: "Art. 17 GDPR".into(),
+        dry_run: false,
+        given: Some(Given {
+            numbers: number.to_string().parse().unwrap(),
+            parts: parts.into(),
+            by: Some("request 3".into()),
+            who: "uid:7".into(),
+        }),
+    };
+    bed.log.purge(order(&[Part::Head])).await.unwrap();
+    let (words, gone) = provable().await;
+    assert_eq!(
+        words,
+        "that a message with given bytes, shown by anyone who still has it, is this entry"
+    );
+    assert_eq!(
+        (&gone[0]["part"], &gone[0]["code"]),
+        (&"head".into(), &"log_content_deleted".into())
+    );
+    let answer = bed.get(&format!("/entries/{number}/container"), &token).await;
+    assert_eq!(answer.refusal(), (410, "log_content_deleted".into()));
+    bed.log.purge(order(&[Part::Evidence])).await.unwrap();
+    let (words, gone) = provable().await;
+    let last = gone.as_array().unwrap().last().unwrap();
+    let (rule, entry) = (last["rule"].as_str().unwrap(), last["entry"].as_u64().unwrap());
+    let expected = format!(
+        "that an exchange of this kind between these parties existed in that second and was deleted under rule `{rule}` by entry {entry}; not what it was, nor that a counterparty's copy belongs to it"
+    );
+    assert_eq!(words, expected);
+    // That entry is a deletion and can be looked at itself.
+    assert_eq!(
+        bed.get(&format!("/entries/{entry}"), &token).await.json()["kind"],
+        "deletion"
+    );
+    assert_eq!(
+        bed.get(&format!("/entries/{number}/proof"), &token).await.status,
+        200
+    );
     bed.end().await;
 }
 

@@ -117,6 +117,10 @@ fn page(shown: &ShownEntry) -> String {
             Some(&format!("{}{}", state.name(), class.unwrap_or_default())),
         );
     }
+    for gone in &shown.gone {
+        line(&format!("{} gone", gone.part), Some(&gone.text));
+    }
+    line("can be shown", shown.provable.as_deref());
     for part in &shown.parts {
         let text = format!("{} bytes, SHA-512 {}", part.length, part.sha512);
         line(&part.name, Some(&text));
