@@ -31,6 +31,7 @@ pub struct Builder {
     lifetime: Duration,
     ocsp_freshness_seconds: u32,
     keep: bool,
+    base: Option<PathBuf>,
 }
 
 /// A running federation.
@@ -66,6 +67,7 @@ impl Federation {
             lifetime: Duration::from_secs(24 * 3600),
             ocsp_freshness_seconds: 3600,
             keep: false,
+            base: None,
         }
     }
 
@@ -172,9 +174,19 @@ impl Builder {
         self
     }
 
+    /// Makes its directory in this one.
+    #[must_use]
+    pub fn within(mut self, base: &Path) -> Self {
+        self.base = Some(base.into());
+        self
+    }
+
     /// Makes everything and starts the nodes.
     pub async fn start(self, subject: &Subject) -> Result<Federation> {
-        let mut dir = tempfile::Builder::new().prefix("kontor-conformance-").tempdir()?;
+        let base = self.base.clone().unwrap_or_else(std::env::temp_dir);
+        let mut dir = tempfile::Builder::new()
+            .prefix("kontor-conformance-")
+            .tempdir_in(base)?;
         dir.disable_cleanup(self.keep);
         let authority = Authority::start(&self.net, INSTANCE, self.lifetime).await?;
         authority.change(|directory| directory.ocsp_freshness_seconds = self.ocsp_freshness_seconds);

@@ -52,7 +52,7 @@ pub struct KillReport {
     pub slowest_restart_millis: u128,
 }
 
-type Acknowledged = Arc<Mutex<Vec<String>>>;
+pub(crate) type Acknowledged = Arc<Mutex<Vec<String>>>;
 
 /// Kills, restarts and looks.
 pub async fn run(subject: &Subject, plan: KillPlan) -> Result<KillReport> {
@@ -144,7 +144,7 @@ async fn round(federation: &mut Federation, plan: KillPlan, victims: &[&str]) ->
     Ok(acknowledged)
 }
 
-async fn information_system(
+pub(crate) async fn information_system(
     target: std::net::SocketAddr,
     path: String,
     client: String,
@@ -183,7 +183,7 @@ async fn information_system(
 }
 
 /// The last half of `count` from the end of the list, the other half evenly from the rest.
-fn choose(acknowledged: &[String], count: usize) -> Vec<String> {
+pub(crate) fn choose(acknowledged: &[String], count: usize) -> Vec<String> {
     let last = acknowledged.len().saturating_sub(count / 2);
     let (rest, end) = acknowledged.split_at(last);
     let step = (rest.len() / (count - count / 2).max(1)).max(1);
@@ -194,7 +194,7 @@ fn choose(acknowledged: &[String], count: usize) -> Vec<String> {
 }
 
 /// Exports and verifies request and response of each exchange from both nodes.
-async fn verify(federation: &Federation, ids: &[String], out: &Path) -> (usize, Vec<String>) {
+pub(crate) async fn verify(federation: &Federation, ids: &[String], out: &Path) -> (usize, Vec<String>) {
     let mut missing = Vec::new();
     let mut verified = 0;
     for id in ids {
@@ -208,7 +208,7 @@ async fn verify(federation: &Federation, ids: &[String], out: &Path) -> (usize, 
 }
 
 /// Looks for each exchange in both logs, a few at a time.
-async fn look(federation: &Federation, ids: Vec<String>, out: &Path) -> Vec<String> {
+pub(crate) async fn look(federation: &Federation, ids: Vec<String>, out: &Path) -> Vec<String> {
     const AT_ONCE: usize = 4;
     let ids = Mutex::new(ids);
     let worker = || async {

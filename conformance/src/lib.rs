@@ -23,5 +23,6 @@ pub mod evidence;
 pub mod service;
 pub mod bench;
 pub mod kill;
+pub mod power;
 pub mod memory;
 pub mod suite;

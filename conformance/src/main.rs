@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use kontor_conformance::bench::{self, BenchPlan, bare, load, provider};
 use kontor_conformance::kill::{self, KillPlan};
 use kontor_conformance::memory::{self, MemoryPlan};
+use kontor_conformance::power::{self, PowerPlan};
 use kontor_conformance::report::{Gaps, say};
 use kontor_conformance::requirement;
 use kontor_conformance::subject::Subject;
@@ -37,6 +38,11 @@ enum Command {
     Bench(BenchArguments),
     /// Kill node processes under load and look for every acknowledged exchange
     Kill(KillArguments),
+    /// Cut the power of a file system under load and look for every acknowledged exchange
+    ///
+    /// Both nodes keep their files on an ext4 in a loop device, which is shut down by its ioctl and mounted again. Needs root,
+    /// mkfs.ext4, loop devices, and xfs_io or python3; says SKIPPED where one is missing.
+    PowerCut(PowerArguments),
     /// Measure what nodes hold while large bodies pass
     Memory(MemoryArguments),
     #[command(hide = true)]
@@ -87,6 +93,28 @@ struct KillArguments {
     looked_for: usize,
     /// How many of these have their evidence verified
     #[arg(long, default_value_t = 10)]
+    verified: usize,
+}
+
+#[derive(Args)]
+struct PowerArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Power cuts
+    #[arg(long, default_value_t = 20)]
+    times: usize,
+    /// Information systems that load the nodes meanwhile
+    #[arg(long, default_value_t = 32)]
+    connections: usize,
+    /// Acknowledged exchanges looked for after each cut, half of them the last before it
+    #[arg(long, default_value_t = 60)]
+    looked_for: usize,
+    /// How many of these have their evidence verified
+    #[arg(long, default_value_t = 4)]
     verified: usize,
 }
 
@@ -163,6 +191,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Bench(arguments) => runtime(true)?.block_on(bench(arguments)),
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
+        Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
         Command::Memory(arguments) => runtime(true)?.block_on(memory(arguments)),
         Command::BenchLoad { settings } => {
             end_with_parent();
@@ -230,6 +259,37 @@ async fn kill(arguments: KillArguments) -> Result<ExitCode> {
         say(missing);
     }
     write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.missing.is_empty()))
+}
+
+async fn power_cut(arguments: PowerArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = PowerPlan {
+        times: arguments.times,
+        connections: arguments.connections.max(1),
+        looked_for: arguments.looked_for,
+        verified: arguments.verified,
+    };
+    let report = power::run(&subject, plan).await?;
+    write_json(arguments.json.as_deref(), &report)?;
+    if let Some(why) = &report.skipped {
+        say(format_args!(
+            "SKIPPED: no file system can be shut down here: {why}"
+        ));
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(format_args!(
+        "{} power cuts, {} exchanges acknowledged, {} looked for, {} containers verified, {} missing; index made anew {} times",
+        report.cuts,
+        report.acknowledged,
+        report.looked_for,
+        report.containers_verified,
+        report.missing.len(),
+        report.index_made_anew
+    ));
+    for missing in &report.missing {
+        say(missing);
+    }
     Ok(verdict(report.missing.is_empty()))
 }
 
