@@ -76,6 +76,7 @@ pub struct CheckReport {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Code {
     Behind,
+    Binding,
     Checkpoint,
     ContentDamaged,
     ContentMissing,
@@ -96,6 +97,7 @@ impl Code {
     fn word(self) -> &'static str {
         match self {
             Self::Behind => "log_behind",
+            Self::Binding => "binding_damaged",
             Self::Checkpoint => "checkpoint_damaged",
             Self::ContentDamaged => "content_damaged",
             Self::ContentMissing => "content_missing",
@@ -117,6 +119,9 @@ impl Code {
         match self {
             Self::Behind => {
                 "an older copy of the log stands here, or files were lost: restore the newest copy; if there is none, keep this directory as evidence"
+            }
+            Self::Binding => {
+                "stop the node, remove the file, start; the keys are bound again, and peers are asked to co-sign again"
             }
             Self::Checkpoint => {
                 "restore it and log/checkpoint.key from a copy; without them nobody can tell whether entries were changed, but from what peers keep"

@@ -156,6 +156,26 @@ pub(super) fn signed(home: &Home, master: &MasterKey) -> Result<Vec<SignedFile>,
     Ok(found)
 }
 
+/// Files with bindings of keys that do not read, and why. A start does without them.
+pub(super) fn unread_bindings(home: &Home) -> Result<Vec<(PathBuf, String)>, LogError> {
+    let mut unread = Vec::new();
+    for name in [CHECKPOINT_KEY, WITNESS_KEY] {
+        let path = home.layout.binding(name);
+        let kept = read(home, &path)?.map(|bytes| Binding::from_json(&bytes));
+        unread.extend(kept.and_then(Result::err).map(|error| (path, error.to_string())));
+    }
+    let path = home.layout.witnesses();
+    if let Some(bytes) = read(home, &path)? {
+        let all = serde_json::from_slice::<Vec<serde_json::Value>>(&bytes).map(|all| all.len());
+        match all {
+            Ok(all) if all == parse_bindings(&bytes).len() => {}
+            Ok(_) => unread.push((path, "a binding in it does not read".into())),
+            Err(error) => unread.push((path, error.to_string())),
+        }
+    }
+    Ok(unread)
+}
+
 impl Ledger {
     /// Reads key and newest checkpoint; makes the key of a new log. Reads no leaves yet.
     pub(super) fn open(home: &Home, master: &MasterKey, server: &ServerId) -> Result<Self, LogError> {

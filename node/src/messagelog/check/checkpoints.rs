@@ -32,6 +32,10 @@ impl Checker<'_> {
                 Err(text) => self.findings.add(Code::Checkpoint, &file, text, None),
             }
         }
+        for (path, text) in ledger::unread_bindings(self.home)? {
+            let file = self.file(&path);
+            self.findings.add(Code::Binding, &file, text, None);
+        }
         Ok(())
     }
 

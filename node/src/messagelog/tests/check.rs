@@ -278,3 +278,31 @@ async fn damage_in_an_old_segment_is_found_after_the_start_and_said_in_health() 
     assert!(log.damage()[0].contains(&first), "{:?}", log.damage());
     assert!(log.append(request(9)).await.is_ok());
 }
+
+#[tokio::test]
+async fn bindings_that_do_not_read_are_named_and_a_start_does_without_them() {
+    let disk = RecordingDisk::default();
+    let log = open(&disk).unwrap();
+    log.append(request(1)).await.unwrap();
+    let root = Path::new(DIR).join("log");
+    for name in ["witnesses.json", "checkpoint-key.json", "witness-key.json"] {
+        crate::disk::replace(&disk, &root.join(name), b"[{\"form").unwrap();
+    }
+    log.shutdown().await;
+    let log = open(&disk).unwrap();
+    let report = log.check_files(CheckOrder::default(), |_, _| {}).await.unwrap();
+    let found: Vec<_> = report
+        .findings
+        .iter()
+        .map(|found| (&found.code[..], &found.file[..]))
+        .collect();
+    let expected = ["checkpoint-key.json", "witness-key.json", "witnesses.json"];
+    for name in expected {
+        assert!(
+            found.contains(&("binding_damaged", &format!("log/{name}"))),
+            "{name}: {found:?}"
+        );
+    }
+    assert_eq!(found.len(), 3);
+    assert!(log.sign_checkpoint().await.unwrap().is_some());
+}
