@@ -19,6 +19,7 @@ pub mod subject;
 pub mod plan;
 pub mod peer;
 pub mod federation;
+pub mod tamper;
 pub mod evidence;
 pub mod service;
 pub mod bench;

@@ -160,6 +160,18 @@ requirements! {
     LOG_TAMPERED = "log.tampered", "architecture 6", "a changed byte in exported evidence is never called valid with other content";
     LOG_REFUSED = "log.refused", "architecture 1.6", "a request that failed verification leaves no received message in the log";
     LOG_RECEIPT_FIRST = "log.receipt-first", "architecture 1.4", "with a full disk nothing is released and nothing acknowledged";
+    LEDGER_REFUSALS = "ledger.refusals", "evidence 5", "a witness refuses logs of other servers, keys that nobody bound or that were exchanged, old checkpoints, proofs that do not hold, and what is malformed or too large";
+    LEDGER_FORK = "ledger.fork", "evidence 5", "a peer's forked log is noticed, the proof is kept, and the operator is told until it is settled";
+    LEDGER_NEW_LOG = "ledger.new-log", "evidence 5", "a peer that begins a new log is noticed";
+    LEDGER_QUOTA = "ledger.quota", "evidence 5", "a member that asks too often waits, and others are served meanwhile";
+    LEDGER_WITHOUT = "ledger.without", "evidence 5", "a peer without the service is asked once and left alone";
+    RECONCILE_LIES = "reconcile.lies", "evidence 5", "entries that a peer forges, leaves out, changes or cannot prove are named";
+    RECONCILE_SILENT = "reconcile.silent", "evidence 5", "a peer that is down or has no ledger gets a clear sentence";
+    TAMPERING_EVIDENCE = "tampering.evidence", "evidence 5", "evidence of both sides is proven to be in their logs, and co-signed by the other";
+    TAMPERING_CHECK = "tampering.check", "evidence 5", "deleted and rewritten entries are found by `kontor log check`, an older copy once a peer has told what it saw";
+    TAMPERING_PEER = "tampering.peer", "evidence 5", "a log that lost or changed what a peer has seen becomes read-only, and says so to its operator and its peers";
+    TAMPERING_RECONCILE = "tampering.reconcile", "evidence 5", "deleted and rewritten entries and an older copy are found by `kontor log reconcile` of a peer";
+    TAMPERING_LOST = "tampering.lost", "evidence 5", "a log that was lost is missed by its peers";
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";
 }

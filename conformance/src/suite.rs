@@ -7,11 +7,13 @@ pub mod access;
 pub mod client;
 pub mod crash;
 pub mod download;
+pub mod ledger;
 pub mod log;
 pub mod message;
 pub mod response;
 pub mod service;
 pub mod signature;
+pub mod tampering;
 pub mod transport;
 pub mod trust;
 
@@ -78,6 +80,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         service::CASES,
         download::CASES,
         log::CASES,
+        ledger::CASES,
+        tampering::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()
@@ -151,6 +155,9 @@ pub struct World {
     /// An information system's certificate that alpha's client `mtls` knows, and one that nobody knows.
     pub known_is: Identity,
     pub foreign_is: Identity,
+    /// The federation of the cases about ledgers, once one of them runs.
+    pub tampering: tokio::sync::OnceCell<tokio::sync::Mutex<tampering::Tampering>>,
+    pub ledgers: tokio::sync::OnceCell<ledger::Ledgers>,
 }
 
 impl World {
@@ -213,6 +220,8 @@ impl World {
             gamma,
             known_is,
             foreign_is,
+            tampering: tokio::sync::OnceCell::new(),
+            ledgers: tokio::sync::OnceCell::new(),
         })
     }
 

@@ -26,7 +26,7 @@ impl Question {
     /// How many at once, and how many a second in the long run.
     const fn rate(self) -> (u64, u64) {
         match self {
-            Self::Any => (300, 10),
+            Self::Any => (150, 6),
             Self::Small => (60, 1),
             Self::Page => (60, 4),
         }

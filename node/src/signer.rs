@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use kontor_pki::certificate::Certificate;
 use kontor_pki::signing::SigningKey;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::fault::{Fault, FaultCode};
@@ -198,6 +199,12 @@ impl Signer {
             .load()
             .as_ref()
             .map_or_else(|| Err(no_ocsp()), |r| r.usable_at(self.clock.0.now()))
+    }
+
+    /// Whether a member still signs with this certificate here.
+    pub fn signs_with(&self, member: &MemberId, certificate: &Certificate) -> bool {
+        let signer = self.members.get(member);
+        signer.is_some_and(|signer| signer.identity.leaf() == certificate)
     }
 
     /// The members that have a key here.

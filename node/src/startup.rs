@@ -195,7 +195,8 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         exchanges: ExchangeMetrics::register(&mut registry),
     });
     let held = trust.clone();
-    let timestamper = Timestamper::new(config.timestamping_urls, Arc::new(move || held.held()));
+    let timestamper = Timestamper::new(config.timestamping_urls, Arc::new(move || held.held()))
+        .within(config.stamping.timeout);
     let globalconf = config.data_dir.join("globalconf");
     let evidence = Evidence::new(handles.clone(), timestamper.clone(), globalconf);
     let outbound = Outbound::new(handles.clone(), evidence, outbound_tls);
@@ -244,11 +245,9 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let asker = config
         .ledger
         .map(|own| Arc::new(Asker::new(handles.clone(), outbound.clone(), own)));
-    if let Some(asker) = &asker {
-        log.set_reconciler(reconciler(asker.clone()));
-    }
     let (newest, checkpoints) = tokio::sync::watch::channel(None);
     if let Some(((asker, witness), sight)) = asker.zip(witness).zip(sight) {
+        log.set_reconciler(reconciler(Arc::downgrade(&asker), witness.clone()));
         log.set_overseer(witness::overseer(witness.clone()));
         let shower = Shower::new(asker, witness, sight, config.checkpoint_age);
         shutdown.spawn(shower.run(checkpoints, shutdown.clone()));

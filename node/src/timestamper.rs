@@ -1,7 +1,12 @@
 //! Time-stamps on demand: asks the configured authorities in turn and takes the first token that holds against the trust of
 //! the instance (wire 5.2, 5.3). Knows no log; what a token is for is the caller's affair.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use kontor_pki::{
@@ -10,17 +15,18 @@ use kontor_pki::{
 };
 use kontor_protocol::{limits, trust::TrustSet};
 
+use tokio::time::Instant;
+
 use crate::fetch::{Bounds, post};
 
 /// Where the trust of the moment comes from.
 pub type TrustSource = Arc<dyn Fn() -> Option<Arc<TrustSet>> + Send + Sync>;
 
-/// As Java waits (wire 5.3); an answer is a token and little else.
-const BOUNDS: Bounds = Bounds {
-    connect: Duration::from_secs(20),
-    total: Duration::from_secs(60),
-    max_body: limits::TIMESTAMP + 1024,
-};
+/// As Java waits (wire 5.3).
+const CONNECT: Duration = Duration::from_secs(20);
+const TOTAL: Duration = Duration::from_secs(60);
+/// So long after a failure an authority is asked after the others: one that is slow must not delay every token.
+const SET_BACK: Duration = Duration::from_secs(300);
 
 /// Why there is no token.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -57,6 +63,8 @@ impl TimestampError {
 pub struct Timestamper {
     urls: Vec<String>,
     trust: TrustSource,
+    timeout: Duration,
+    failed: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
 impl fmt::Debug for Timestamper {
@@ -70,7 +78,32 @@ impl fmt::Debug for Timestamper {
 impl Timestamper {
     /// Uses these addresses in order; none means every approved authority of the own instance, in the order of its file.
     pub fn new(urls: Vec<String>, trust: TrustSource) -> Self {
-        Self { urls, trust }
+        Self {
+            urls,
+            trust,
+            timeout: TOTAL,
+            failed: Arc::default(),
+        }
+    }
+
+    /// The same with another bound for what one authority may take.
+    #[must_use]
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    fn failed(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The addresses in order, those that failed a short while ago last.
+    fn in_turn<'a>(&self, urls: &'a [String]) -> Vec<&'a String> {
+        let mut failed = self.failed();
+        failed.retain(|url, at| at.elapsed() < SET_BACK && urls.contains(url));
+        let mut urls: Vec<_> = urls.iter().collect();
+        urls.sort_by_key(|url| failed.contains_key(*url));
+        urls
     }
 
     /// Whether nobody could be asked: global configuration is held, and neither it nor the settings name an authority.
@@ -101,27 +134,45 @@ impl Timestamper {
         }
         let asked = Bytes::from(query(&sha512(data)));
         let mut refusals = Vec::new();
-        for url in urls {
-            match ask(url, asked.clone(), data, &trust).await {
-                Ok(token) => return Ok(token),
-                Err(reason) => refusals.push(reason),
+        for url in self.in_turn(urls) {
+            match self.ask(url, asked.clone(), data, &trust).await {
+                Ok(token) => {
+                    self.failed().remove(url);
+                    return Ok(token);
+                }
+                Err(reason) => {
+                    self.failed().insert(url.clone(), Instant::now());
+                    refusals.push(reason);
+                }
             }
         }
         Err(TimestampError::Refused(refusals))
     }
-}
 
-async fn ask(url: &str, query: Bytes, data: &[u8], trust: &TrustSet) -> Result<TimestampToken, String> {
-    let answer = post(url, "application/timestamp-query", query, &BOUNDS)
-        .await
-        .map_err(|error| error.to_string())?;
-    if answer.status != 200 {
-        return Err(format!("{url} answered with status {}", answer.status));
+    async fn ask(
+        &self,
+        url: &str,
+        query: Bytes,
+        data: &[u8],
+        trust: &TrustSet,
+    ) -> Result<TimestampToken, String> {
+        let bounds = Bounds {
+            connect: CONNECT.min(self.timeout),
+            total: self.timeout,
+            // A token and little else.
+            max_body: limits::TIMESTAMP + 1024,
+        };
+        let answer = post(url, "application/timestamp-query", query, &bounds)
+            .await
+            .map_err(|error| error.to_string())?;
+        if answer.status != 200 {
+            return Err(format!("{url} answered with status {}", answer.status));
+        }
+        let token = parse_response(&answer.body).map_err(|error| format!("{url}: {error}"))?;
+        let signer = token
+            .verify(data, trust.tsa_certificates())
+            .map_err(|error| format!("{url}: {error}"))?;
+        // The query did not ask for the certificate (wire 5.3); whoever checks the token later needs it.
+        Ok(token.with_certificate(&signer))
     }
-    let token = parse_response(&answer.body).map_err(|error| format!("{url}: {error}"))?;
-    let signer = token
-        .verify(data, trust.tsa_certificates())
-        .map_err(|error| format!("{url}: {error}"))?;
-    // The query did not ask for the certificate (wire 5.3); whoever checks the token later needs it.
-    Ok(token.with_certificate(&signer))
 }

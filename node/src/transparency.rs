@@ -8,6 +8,7 @@ use kontor_protocol::id::MemberId;
 use kontor_protocol::log::binding::{Binding, Statement};
 use kontor_protocol::log::checkpoint::SignedCheckpoint;
 use kontor_protocol::log::note::VerifierKey;
+use kontor_protocol::signature::SignatureDocument;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -15,6 +16,7 @@ use crate::clock::SharedClock;
 use crate::handles::Handles;
 use crate::messagelog::{LogError, MessageLog};
 use crate::shutdown::Shutdown;
+use crate::signer::Signer;
 
 /// How often it is looked whether there is something to sign.
 const LOOK: Duration = Duration::from_secs(1);
@@ -55,6 +57,7 @@ pub async fn run(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut last, mut tried): (Option<Instant>, Option<Instant>) = (None, None);
     let mut told = false;
+    let mut outdated = outdated(log, &handles.signer);
     loop {
         tokio::select! {
             () = shutdown.soft() => break,
@@ -64,10 +67,15 @@ pub async fn run(
             continue;
         }
         let may_try = tried.is_none_or(|at: Instant| at.elapsed() >= RETRY);
-        for key in unbound(log).into_iter().filter(|_| may_try) {
+        let mut keys = unbound(log);
+        keys.extend(outdated.iter().cloned());
+        for key in keys.into_iter().filter(|_| may_try) {
             tried = Some(Instant::now());
             match bind(&handles, key.clone()).await {
-                Ok(member) => tracing::info!(%member, %key, "a key of the ledger is bound to the member"),
+                Ok(member) => {
+                    outdated.retain(|done| *done != key);
+                    tracing::info!(%member, %key, "a key of the ledger is bound to the member");
+                }
                 // Before the first OCSP response there is nobody who could sign: the next look may find one.
                 Err(BindError::NoSigner(_)) => tried = None,
                 Err(error) => {
@@ -88,6 +96,18 @@ pub async fn run(
     if unsigned(log) > 0 {
         sign(log, told).await;
     }
+}
+
+/// The keys whose member signs with another certificate by now: others shall not have to believe one that was replaced.
+/// Certificates change only while no node runs.
+fn outdated(log: &MessageLog, signer: &Signer) -> Vec<VerifierKey> {
+    let mut bound = log.ledger_bindings();
+    bound.retain(|binding| {
+        let document = SignatureDocument::parse(&binding.signature);
+        !document.is_ok_and(|document| signer.signs_with(binding.statement.member(), document.certificate()))
+    });
+    let keys = bound.iter().map(|binding| binding.statement.key().clone());
+    keys.collect()
 }
 
 /// The keys that no member has signed for.

@@ -108,7 +108,9 @@ impl Ledger {
             out.push(fields.len() as u8);
             fields.iter().for_each(|field| string(out, field));
         }
-        let mut out = vec![1, if text.is_request { 1 } else { 2 }, 1, 1, 8];
+        // A request that came in, or a response that went out; bit 0 of the flags is the test bit.
+        let (kind, direction) = if text.is_request { (1, 2) } else { (2, 1) };
+        let mut out = vec![1, kind, direction, 1, 8];
         out.extend(self.id);
         out.extend((self.leaves.len() as u64).to_be_bytes());
         out.extend(text.second.to_be_bytes());
@@ -118,7 +120,8 @@ impl Ledger {
         string(&mut out, text.service.2);
         string(&mut out, "");
         identifier(&mut out, &[]);
-        identifier(&mut out, &[]);
+        let server: Vec<_> = self.origin.split('/').skip(1).take(4).collect();
+        identifier(&mut out, &server);
         for class in ["case", "", "case"] {
             string(&mut out, class);
         }
@@ -146,9 +149,9 @@ impl Ledger {
         [a, b, c, d]
     }
 
-    /// The binding of its key to a member, signed by `signer`, so many seconds ago.
-    pub fn binding(&self, member: &str, signer: &Signer, authority: &Authority, ago: u64) -> Result<Vec<u8>> {
-        let since = u64::try_from(clock::now().secs())?.saturating_sub(ago);
+    /// The binding of its key to a member, signed by `signer` now.
+    pub fn binding(&self, member: &str, signer: &Signer, authority: &Authority) -> Result<Vec<u8>> {
+        let since = clock::now().secs();
         let statement = format!(
             "kontor/key/1\n{}\n{INSTANCE}/GOV/{member}\n{since}\n",
             self.verifier()

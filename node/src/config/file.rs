@@ -15,7 +15,7 @@ use serde::Deserialize;
 use self::service::ServiceTable;
 use super::administration::AdministrationTable;
 use super::archive::ArchiveTable;
-use super::stamping::StampingSettings;
+use super::stamping::TimestampingTable;
 use super::{Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Tls12, Unseal};
 
 #[derive(Deserialize)]
@@ -118,24 +118,6 @@ impl Default for OcspTable {
     fn default() -> Self {
         Self {
             refresh_seconds: 1200,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct TimestampingTable {
-    urls: Vec<String>,
-    mode: String,
-    acceptable_failure_seconds: u64,
-}
-
-impl Default for TimestampingTable {
-    fn default() -> Self {
-        Self {
-            urls: Vec::new(),
-            mode: "batch".into(),
-            acceptable_failure_seconds: 14_400,
         }
     }
 }
@@ -284,21 +266,7 @@ impl Reading {
                 Unseal::File(PathBuf::new())
             }
         };
-        for url in &file.timestamping.urls {
-            if !url.starts_with("http://") {
-                self.mistakes
-                    .push(format!("timestamping.urls: {url} is not an http:// address"));
-            }
-        }
-        let modes = [("batch", false), ("immediate", true)];
-        let immediate = self.choice("timestamping.mode", &file.timestamping.mode, &modes);
-        let stamping = StampingSettings {
-            immediate: immediate.unwrap_or_default(),
-            acceptable_failure: Duration::from_secs(
-                file.timestamping.acceptable_failure_seconds.min(31_536_000),
-            ),
-            ..StampingSettings::default()
-        };
+        let stamping = file.timestamping.read(&mut self.mistakes);
         let (retention, schedule) = self.retention(&file.messagelog, &file.client);
         let archiving = file
             .archive

@@ -1,7 +1,7 @@
 //! An account of the messages exchanged with a member, for comparing two logs: ids and digests, and what ties them to the
 //! leaf. No content.
 
-use std::ops::ControlFlow;
+use std::{collections::HashSet, ops::ControlFlow};
 
 use kontor_protocol::{
     id::MemberId,
@@ -55,6 +55,34 @@ impl MessageLog {
             ..Filter::default()
         };
         let read = move || account(&mut reader, &filter, limit);
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|_| LogError::Closed)?
+    }
+}
+
+impl MessageLog {
+    /// Numbers of the requests exchanged with a member that ended with a failure closure.
+    pub async fn failed_requests(&self, member: MemberId) -> Result<HashSet<u64>, LogError> {
+        let mut reader = self.reader();
+        let filter = Filter {
+            member: Some(member),
+            kind: Some(EntryKind::FailureClosure),
+            ..Filter::default()
+        };
+        let read = move || {
+            let mut failed = HashSet::new();
+            search(&mut reader, &filter, &mut |reader, told| {
+                // A closure whose evidence is deleted names no request any more.
+                if let Told::Hit { entry, .. } = told
+                    && let Ok(opened) = reader.evidence(entry)
+                {
+                    failed.extend(Evidence::parse(&opened).and_then(|evidence| evidence.answers));
+                }
+                ControlFlow::Continue(())
+            })?;
+            Ok(failed)
+        };
         tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| LogError::Closed)?

@@ -325,8 +325,12 @@ impl Ledger {
             return Err(LogError::NotFound { number });
         }
         let mut state = self.state();
+        if !state.is_checked {
+            // What was signed before this process is shown only when the leaves are known to be those.
+            self.advanced(&mut state, reader)?;
+        }
         let shown = self.shown().clone();
-        let covers = |kept: &SignedCheckpoint| state.is_checked && kept.claimed().size() > number;
+        let covers = |kept: &SignedCheckpoint| kept.claimed().size() > number;
         // What others signed too says more than what is newer.
         let signed = shown
             .cosigned

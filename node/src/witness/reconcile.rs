@@ -1,23 +1,20 @@
 //! Reconciles two logs (evidence 5): asks a peer for its account of the messages exchanged with the own member, under
 //! proofs, and names what one side lacks or has otherwise. Messages are matched by request id, which both sides have.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+mod account;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::{Method, StatusCode};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Weak};
+
 use kontor_protocol::id::MemberId;
-use kontor_protocol::log::binding::Binding;
-use kontor_protocol::log::inclusion::verify_leaf;
-use kontor_protocol::log::note::SignatureKind;
-use kontor_protocol::log::proof::LogProof;
-use kontor_protocol::log::tree::Hash;
-use kontor_protocol::log::{EntryKind, Leaf, ListedPart, Part, commitment, encode_parts};
-use kontor_protocol::trust::TrustSet;
+use kontor_protocol::log::{EntryKind, ListedPart};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
-use super::ask::{AskError, Asker, Place};
+use self::account::{Theirs, theirs};
+pub(super) use self::account::{lines, page};
+use super::Witness;
+use super::ask::{AskError, Asker};
 use crate::messagelog::{AccountEntry, LogError, MessageLog};
 use crate::registry::OWN_SERVICE;
 
@@ -29,9 +26,9 @@ const SETTLED: u64 = 10;
 /// What one side lacks or has otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Discrepancy {
-    /// `missing_there`, `missing_here`, `differs` or `unproven`.
+    /// `missing_there`, `missing_here`, `differs` or `unproven` for a message; `behind`, `forked` or `new_log` for the log.
     pub code: String,
-    /// `request` or `response`.
+    /// `request`, `response`, or `log` for what is wrong with the peer's log as a whole.
     pub message: String,
     /// The id that both sides have.
     pub request_id: String,
@@ -54,6 +51,9 @@ pub struct Reconciled {
     pub deleted_here: u64,
     /// The same there.
     pub deleted_there: u64,
+    /// Requests of this node that ended with a fault and that the peer, which refused or never got them, does not have.
+    #[serde(default)]
+    pub failed: u64,
     /// Everything else.
     pub discrepancies: Vec<Discrepancy>,
 }
@@ -78,72 +78,6 @@ pub enum ReconcileError {
     /// The own log.
     #[error(transparent)]
     Log(#[from] LogError),
-}
-
-/// A page of an account, as it travels.
-#[derive(Serialize, Deserialize)]
-struct Page {
-    entries: Vec<Line>,
-    next: Option<u64>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Line {
-    number: u64,
-    request_id: Option<String>,
-    leaf: String,
-    proof: String,
-    salt: Option<String>,
-    parts: Option<Vec<PartLine>>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct PartLine {
-    name: String,
-    length: u64,
-    sha512: String,
-}
-
-/// The account of the messages exchanged with a member, one page, as the service answers it.
-pub(super) async fn page(log: &MessageLog, member: MemberId, first: u64) -> Result<Vec<u8>, LogError> {
-    let account = log.account(member, first, PAGE).await?;
-    let base64 = |bytes: &[u8]| STANDARD.encode(bytes);
-    let mut entries = Vec::new();
-    for entry in account
-        .entries
-        .into_iter()
-        .filter(|entry| entry.service != OWN_SERVICE)
-    {
-        let parts = entry.parts.as_ref();
-        let line = |part: &ListedPart| PartLine {
-            name: part.name.clone(),
-            length: part.length,
-            sha512: base64(&part.digest),
-        };
-        entries.push(Line {
-            number: entry.number,
-            request_id: entry.request_id,
-            leaf: base64(&entry.leaf),
-            proof: log.prove(entry.number).await?.to_text(),
-            salt: parts.map(|(salt, _)| base64(salt)),
-            parts: parts.map(|(_, parts)| parts.iter().map(line).collect()),
-        });
-    }
-    let page = Page {
-        entries,
-        next: account.next,
-    };
-    Ok(serde_json::to_vec(&page).expect("strings and numbers always serialise"))
-}
-
-/// Hashes of a proof as the service answers them.
-pub(super) fn lines(hashes: &[Hash]) -> Vec<u8> {
-    let mut lines = String::new();
-    for hash in hashes {
-        lines.push_str(&STANDARD.encode(hash));
-        lines.push('\n');
-    }
-    lines.into_bytes()
 }
 
 /// What is compared of a message: request or response with this id.
@@ -171,6 +105,8 @@ fn compared(parts: &[ListedPart]) -> Vec<(String, [u8; 64])> {
 struct Side {
     messages: HashMap<Key, Message>,
     deleted: u64,
+    /// Entries of requests that ended with a fault.
+    failed: HashSet<u64>,
 }
 
 impl Side {
@@ -196,7 +132,12 @@ impl Side {
 }
 
 /// Compares the own log with those of a member's nodes.
-pub async fn reconcile(asker: &Asker, member: &MemberId) -> Result<Vec<Reconciled>, ReconcileError> {
+pub async fn reconcile(
+    asker: &Asker,
+    witness: &Witness,
+    member: &MemberId,
+    progress: &watch::Sender<(u64, u64)>,
+) -> Result<Vec<Reconciled>, ReconcileError> {
     let handles = &asker.handles;
     let trust = handles.trust.current(handles.now());
     let trust = trust.map_err(|fault| ReconcileError::Trust(fault.text().to_owned()))?;
@@ -209,22 +150,25 @@ pub async fn reconcile(asker: &Asker, member: &MemberId) -> Result<Vec<Reconcile
     let mut reports = Vec::new();
     for place in places {
         let server = place.server.to_string();
-        let (there, unproven) = theirs(asker, &place, &trust)
-            .await
-            .map_err(|error| ReconcileError::Ask {
-                server: server.clone(),
-                error,
-            })?;
+        let kept = witness.kept_of(place.server.clone()).await;
+        let Theirs { side: there, found } =
+            theirs(asker, &place, &trust, &kept, progress)
+                .await
+                .map_err(|error| ReconcileError::Ask {
+                    server: server.clone(),
+                    error,
+                })?;
         let settled = u64::try_from(handles.now().secs())
             .unwrap_or(0)
             .saturating_sub(SETTLED);
-        reports.push(compare(server, &here, &there, unproven, settled));
+        reports.push(compare(server, &here, &there, found, settled));
     }
     Ok(reports)
 }
 
 async fn own(log: &MessageLog, member: &MemberId) -> Result<Side, LogError> {
     let (mut side, mut first) = (Side::default(), Some(0));
+    side.failed = log.failed_requests(member.clone()).await?;
     while let Some(from) = first {
         let account = log.account(member.clone(), from, 10 * PAGE).await?;
         for AccountEntry {
@@ -249,92 +193,6 @@ async fn own(log: &MessageLog, member: &MemberId) -> Result<Side, LogError> {
         first = account.next;
     }
     Ok(side)
-}
-
-async fn theirs(
-    asker: &Asker,
-    place: &Place,
-    trust: &TrustSet,
-) -> Result<(Side, Vec<Discrepancy>), AskError> {
-    let key = asker.key_of(place, SignatureKind::Ed25519, trust).await?;
-    let (mut side, mut unproven, mut first) = (Side::default(), Vec::new(), Some(0));
-    while let Some(from) = first {
-        let path = format!("exchanges?first={from}");
-        let answer = asker.ask(place, Method::GET, &path, Vec::new()).await?;
-        if answer.status != StatusCode::OK {
-            return Err(AskError::refused(&answer));
-        }
-        let malformed = |what: &str| AskError::Answer(what.to_owned());
-        let page: Page = serde_json::from_slice(&answer.body).map_err(|e| malformed(&e.to_string()))?;
-        if page.next.is_some_and(|next| next <= from) {
-            return Err(malformed("its account does not go on"));
-        }
-        for line in page.entries {
-            match proven(&line, &key, trust) {
-                Ok((leaf, parts)) => {
-                    side.take(
-                        leaf.kind,
-                        (leaf.number, leaf.second),
-                        line.request_id,
-                        parts.as_deref(),
-                    );
-                }
-                Err(why) => unproven.push(Discrepancy {
-                    code: "unproven".into(),
-                    message: "message".into(),
-                    request_id: line.request_id.unwrap_or_default(),
-                    here: None,
-                    there: Some(line.number),
-                    text: format!(
-                        "what the peer shows as its entry {} is not proven: {why}",
-                        line.number
-                    ),
-                }),
-            }
-        }
-        first = page.next;
-    }
-    Ok((side, unproven))
-}
-
-/// The leaf and the parts of a line, if the peer's log has the leaf and the leaf commits to the parts.
-fn proven(line: &Line, key: &Binding, trust: &TrustSet) -> Result<(Leaf, Option<Vec<ListedPart>>), String> {
-    let decode = |text: &str| {
-        STANDARD
-            .decode(text)
-            .map_err(|_| "something is not base64".to_owned())
-    };
-    let bytes = decode(&line.leaf)?;
-    let leaf = Leaf::parse(&bytes).map_err(|error| error.to_string())?;
-    let proof = LogProof::parse(line.proof.as_bytes()).map_err(|error| error.to_string())?;
-    verify_leaf(&leaf, &bytes, &proof, std::slice::from_ref(key), trust)
-        .map_err(|error| error.to_string())?;
-    let (Some(salt), Some(parts)) = (&line.salt, &line.parts) else {
-        return Ok((leaf, None));
-    };
-    let salt = <[u8; 32]>::try_from(decode(salt)?).map_err(|_| "the salt has another length")?;
-    let mut listed = Vec::new();
-    for part in parts {
-        let digest =
-            <[u8; 64]>::try_from(decode(&part.sha512)?).map_err(|_| "a digest has another length")?;
-        listed.push(ListedPart {
-            name: part.name.clone(),
-            length: part.length,
-            digest,
-        });
-    }
-    let parts: Vec<_> = listed
-        .iter()
-        .map(|part| Part {
-            name: &part.name,
-            length: part.length,
-            digest: &part.digest,
-        })
-        .collect();
-    if commitment(&salt, &encode_parts(&parts)) != leaf.commitment {
-        return Err("its digests are not those that the leaf commits to".into());
-    }
-    Ok((leaf, Some(listed)))
 }
 
 fn compare(
@@ -374,6 +232,7 @@ fn compare(
                     .push(found("differs", key, Some(own), Some(other), text));
             }
             None if own.second > settled => {}
+            None if key.0 && here.failed.contains(&own.number) => report.failed += 1,
             None => {
                 let text = format!("this log has it, the peer's has not{}", perhaps(there.deleted));
                 report
@@ -397,11 +256,13 @@ fn compare(
 }
 
 /// How a command asks for it: answers with the reports, or a sentence.
-pub fn reconciler(asker: Arc<Asker>) -> crate::messagelog::Reconciler {
-    Arc::new(move |member| {
-        let asker = Arc::clone(&asker);
+/// The command does not keep the asker: its links to peers have to end when the node stops.
+pub fn reconciler(asker: Weak<Asker>, witness: Arc<Witness>) -> crate::messagelog::Reconciler {
+    Arc::new(move |member, progress| {
+        let (asker, witness) = (Weak::clone(&asker), Arc::clone(&witness));
         Box::pin(async move {
-            let reports = reconcile(&asker, &member)
+            let asker = asker.upgrade().ok_or("the node is stopping")?;
+            let reports = reconcile(&asker, &witness, &member, &progress)
                 .await
                 .map_err(|error| error.to_string())?;
             reports
@@ -483,6 +344,15 @@ mod tests {
         assert_eq!(codes(&report), []);
         let report = compare("s".into(), &here, &Side::default(), Vec::new(), 99);
         assert_eq!(codes(&report), [("missing_there", "request", "new")]);
+    }
+
+    #[test]
+    fn a_request_that_ended_with_a_fault_is_not_missed_there() {
+        let mut here = side(&[(true, "refused", 5, 1), (true, "answered", 5, 2)]);
+        here.failed.insert(0);
+        let report = compare("s".into(), &here, &Side::default(), Vec::new(), 100);
+        assert_eq!(report.failed, 1);
+        assert_eq!(codes(&report), [("missing_there", "request", "answered")]);
     }
 
     #[test]

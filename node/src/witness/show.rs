@@ -140,6 +140,8 @@ impl Shower {
                 continue;
             };
             if handles.log.checkpoint_refusal().is_some() {
+                // Nothing is signed any more; commands may still ask peers.
+                shutdown.soft().await;
                 return;
             }
             let stopped = async {

@@ -41,7 +41,8 @@ impl Access {
         let trust = globalconf::stored(&config.data_dir.join("globalconf"))
             .ok()
             .map(Arc::new);
-        let timestamper = Timestamper::new(config.timestamping_urls.clone(), Arc::new(move || trust.clone()));
+        let timestamper = Timestamper::new(config.timestamping_urls.clone(), Arc::new(move || trust.clone()))
+            .within(config.stamping.timeout);
         let (asking, answering) = UnixStream::pair()?;
         let answer = move || {
             super::super::block_on(async move {

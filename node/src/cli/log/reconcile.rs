@@ -8,6 +8,7 @@ use kontor_protocol::id::MemberId;
 
 use super::super::print;
 use super::access::Access;
+use super::progress::Progress;
 use crate::config::NodeConfig;
 use crate::witness::reconcile::Reconciled;
 
@@ -16,7 +17,8 @@ Compare this log with those of a member's nodes and name what one side lacks or 
 
 The running node asks each node of the member for its account of the messages exchanged with this member, over the service \
 `ledger`; every line of it is proven against the checkpoint that the peer signed. Messages are matched by request id and \
-compared by the digests of message and body. Ends with exit code 1 if there is a discrepancy.";
+compared by the digests of message and body. The peer also proves that its log goes on from the checkpoint that this node \
+keeps of it, so that entries that were changed or cut off are noticed even where no message tells. Ends with exit code 1 if there is a discrepancy.";
 
 /// Arguments of `kontor log reconcile`.
 #[derive(Args)]
@@ -35,7 +37,10 @@ pub(in crate::cli) struct Reconcile {
 impl Reconcile {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let config = NodeConfig::read(&self.config)?;
-        let reports = Access::to(&config)?.ask(|control| control.reconcile(&self.member))?;
+        let mut progress = Progress::new();
+        let mut show = |read, of| progress.show(read, of);
+        let reports = Access::to(&config)?.ask(|control| control.reconcile(&self.member, &mut show))?;
+        progress.end();
         let mut is_alike = true;
         for report in reports {
             let report: Reconciled = serde_json::from_slice(&report)?;
@@ -65,7 +70,17 @@ fn page(report: &Reconciled) -> String {
             report.deleted_here, report.deleted_there
         );
     }
+    if report.failed > 0 {
+        page += &format!(
+            "  {} requests ended with a fault here and are not there\n",
+            report.failed
+        );
+    }
     for found in &report.discrepancies {
+        if found.message == "log" {
+            page += &format!("  {}: {}\n", found.code, found.text);
+            continue;
+        }
         let entry =
             |number: Option<u64>| number.map_or_else(|| "none".to_owned(), |number| number.to_string());
         page += &format!(
