@@ -390,6 +390,11 @@ impl Foreign {
     }
 }
 
+/// A CA that nobody trusts.
+pub fn stranger() -> Result<CertificateAuthority> {
+    certificate_authority("Conformance CA", clock::now())
+}
+
 fn certificate_authority(name: &str, now: UnixTime) -> Result<CertificateAuthority> {
     Ok(CertificateAuthority::generate(&CaParams {
         name: name.into(),

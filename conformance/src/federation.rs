@@ -120,6 +120,12 @@ impl Federation {
         &self.net
     }
 
+    /// Gives the stopped node `name` a new signing key and certificate.
+    pub fn renew_signing(&self, name: &str) -> Result<()> {
+        let node = self.node(name);
+        config::renew_signing(&node.dir, &node.plan, &self.authority)
+    }
+
     /// Restarts the node `name` and waits until it is ready.
     pub async fn restart(&mut self, name: &str) -> Result<()> {
         let subject = self.subject.clone();

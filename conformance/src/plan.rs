@@ -18,6 +18,8 @@ pub struct NodePlan {
     pub(crate) file_limit_kib: Option<u64>,
     /// Seconds between checkpoints of a node that shows them to others.
     pub(crate) ledger_seconds: Option<u32>,
+    /// Lines of the section `[timestamping]`.
+    pub(crate) timestamping: String,
 }
 
 /// A subsystem at a node.
@@ -71,6 +73,7 @@ impl NodePlan {
             ocsp_refresh_seconds: 1200,
             file_limit_kib: None,
             ledger_seconds: None,
+            timestamping: String::new(),
         }
     }
 
@@ -78,6 +81,13 @@ impl NodePlan {
     #[must_use]
     pub fn ledger(mut self, seconds: u32) -> Self {
         self.ledger_seconds = Some(seconds);
+        self
+    }
+
+    /// With these lines in its section `[timestamping]`.
+    #[must_use]
+    pub fn timestamping(mut self, lines: &str) -> Self {
+        self.timestamping = lines.into();
         self
     }
 

@@ -172,6 +172,9 @@ requirements! {
     TAMPERING_PEER = "tampering.peer", "evidence 5", "a log that lost or changed what a peer has seen becomes read-only, and says so to its operator and its peers";
     TAMPERING_RECONCILE = "tampering.reconcile", "evidence 5", "deleted and rewritten entries and an older copy are found by `kontor log reconcile` of a peer";
     TAMPERING_LOST = "tampering.lost", "evidence 5", "a log that was lost is missed by its peers";
+    STAMPING_OUTAGE = "stamping.outage", "wire 5.5", "without time-stamps messages flow, the alarm rises, they are refused after the acceptable period, and nothing stays unstamped afterwards";
+    STAMPING_IN_TURN = "stamping.in-turn", "wire 5.3", "an authority that is dead, slow, huge or lies costs one try, and the next one is asked";
+    LEDGER_RENEWED = "ledger.renewed", "evidence 5", "after a renewal of the member's signing key the key of its log is bound anew, and peers take it";
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";
 }

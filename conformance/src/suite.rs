@@ -10,9 +10,11 @@ pub mod download;
 pub mod ledger;
 pub mod log;
 pub mod message;
+pub mod reconcile;
 pub mod response;
 pub mod service;
 pub mod signature;
+pub mod stamping;
 pub mod tampering;
 pub mod transport;
 pub mod trust;
@@ -81,7 +83,9 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         download::CASES,
         log::CASES,
         ledger::CASES,
+        reconcile::CASES,
         tampering::CASES,
+        stamping::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()

@@ -81,6 +81,18 @@ pub(super) fn write_node(
     Ok(auth)
 }
 
+/// Gives a node a new signing key with its certificate, as its member's operator does when the old one ends.
+pub(super) fn renew_signing(dir: &Path, plan: &NodePlan, authority: &Authority) -> Result<()> {
+    let master: [u8; 32] = fs::read(dir.join("unseal.key"))?
+        .try_into()
+        .map_err(|_| anyhow::anyhow!("the unseal secret has another length"))?;
+    let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256)?;
+    let sealed = seal_key(&key, &MasterKey::from_bytes(master));
+    write_private(&dir.join("keys/sign.key"), &sealed)?;
+    let certificate = authority.issue_signing(&key, &plan.member, Validity::Now)?;
+    Ok(fs::write(dir.join("keys/sign.pem"), pem(certificate.der()))?)
+}
+
 fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
@@ -136,6 +148,9 @@ sign_certificate = "keys/sign.pem"
         text.push_str(&format!(
             "[transparency]\nclient = \"{member}/ledger\"\ncheckpoint_seconds = {seconds}\n"
         ));
+    }
+    if !plan.timestamping.is_empty() {
+        text.push_str(&format!("[timestamping]\n{}\n", plan.timestamping));
     }
     for client in &plan.clients {
         let certificates: Vec<_> = (0..client.is_certificates.len())

@@ -34,6 +34,7 @@ cases! {
     quick TAMPERING_CHECK => check;
     quick TAMPERING_PEER => peer;
     quick TAMPERING_RECONCILE => reconcile;
+    quick LEDGER_RENEWED => renewed;
     quick TAMPERING_LOST => lost;
 }
 
@@ -357,6 +358,55 @@ async fn reconcile(world: &World) -> Result<()> {
         .with_context(|| format!("{manipulation:?}: {last:?}"))?;
         ensure!(last.0 == Some(1), "{manipulation:?}: exit code {:?}", last.0);
     }
+    Ok(())
+}
+
+async fn renewed(world: &World) -> Result<()> {
+    let mut at = tampering(world).await?.lock().await;
+    at.put(None).await?;
+    let own = at.data().join("log/checkpoint-key.json");
+    let before: Value = serde_json::from_slice(&std::fs::read(&own)?)?;
+    at.federation.renew_signing("alpha")?;
+    // The second of a binding tells which is newer.
+    at.federation.restart("alpha").await?;
+    let bound = || -> Result<Value> { Ok(serde_json::from_slice(&std::fs::read(&own)?)?) };
+    until("the key of the log is not bound anew", async || {
+        Ok(bound()?["signature"] != before["signature"])
+    })
+    .await?;
+    let key = |binding: &Value| {
+        let statement = binding["statement"].as_str().unwrap_or_default();
+        statement.lines().nth(1).unwrap_or_default().to_owned()
+    };
+    let now = bound()?;
+    ensure!(
+        key(&now) == key(&before),
+        "the key of a log lives as long as the log"
+    );
+    // The peer goes on co-signing, and keeps the binding that can be verified from now on.
+    let id = fresh("renewed");
+    is_served(&exchange(&at.federation, &id).await?)?;
+    let entries = read_entries(&at.federation).await?;
+    let cosigned = at.data().join("log/checkpoint.cosigned");
+    until("the peer does not co-sign any more", async || {
+        Ok(signed_over(&cosigned) >= entries)
+    })
+    .await?;
+    let witness = at.federation.node("beta").dir().join("data/witness");
+    let mut kept = Vec::new();
+    for entry in std::fs::read_dir(witness)? {
+        let path = entry?.path();
+        if path.to_string_lossy().ends_with(".key.json") {
+            kept.push(serde_json::from_slice::<Value>(&std::fs::read(path)?)?);
+        }
+    }
+    ensure!(
+        kept.iter().any(|kept| kept["statement"] == now["statement"]),
+        "the peer keeps the old binding"
+    );
+    let out = tempfile::tempdir()?;
+    let nodes = [at.federation.node("alpha"), at.federation.node("beta")];
+    evidence::both_sides(at.federation.subject(), nodes, &id, out.path()).await?;
     Ok(())
 }
 
