@@ -85,6 +85,11 @@ impl Refusal {
                 error.code(),
                 "a missing time-stamp could not be had; ask again when the time-stamp authority answers",
             ),
+            ExportError::Archive { .. } => Self::internal(
+                error,
+                error.code(),
+                "the message lies in an archive that cannot be read now; the log of the security server says why",
+            ),
             ExportError::Log(_) | ExportError::Signature { .. } | ExportError::Output { .. } => {
                 Self::internal(
                     error,

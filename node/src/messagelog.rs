@@ -53,7 +53,7 @@ mod control;
 mod tests;
 
 pub use account::{Account, AccountEntry};
-pub use archive::{ArchiveError, ArchiveReport, ArchivedFile};
+pub use archive::{ArchiveError, ArchiveReport, ArchivedCopies, ArchivedFile, DropReport, Unverified};
 pub use auditors::{
     AuditScope, Grant, GrantError, InvalidRestriction, LONGEST, NewGrant, Restriction, RestrictionText,
     Revoked, TokenError,
@@ -91,7 +91,7 @@ pub use numbers::{InvalidNumbers, NumberSet};
 pub use purge::{Given, LeftEntry, Part, PurgeOrder, PurgeReport, PurgedPart};
 pub use quarantine::{Quarantined, quarantine};
 pub use search::Filter;
-pub use show::{FoundEntry, PartState, ShownEntry, ShownGone, ShownPart};
+pub use show::{FoundEntry, PartState, ShownArchive, ShownEntry, ShownGone, ShownPart};
 pub use stamping::StampingStats;
 pub use stats::LogStats;
 
@@ -352,6 +352,7 @@ impl MessageLog {
             published: published.clone(),
             marks: marks.clone(),
             index: index.clone(),
+            catalog: archive::Catalog::default(),
         };
         let dir = home.disk.scratch(&home.layout.index());
         let indexer = IndexThread::start(index, dir, home.clone(), readers.clone(), status.clone())?;

@@ -56,7 +56,8 @@ impl From<LogError> for Problem {
             | LogError::Forgotten { .. }
             | LogError::Shortened { .. }
             | LogError::Quarantined { .. } => StatusCode::GONE,
-            LogError::Behind { .. }
+            LogError::Archived { .. }
+            | LogError::Behind { .. }
             | LogError::Closed
             | LogError::Contradiction { .. }
             | LogError::Failed { .. }
@@ -80,7 +81,7 @@ impl From<ExportError> for Problem {
     fn from(error: ExportError) -> Self {
         match error {
             ExportError::Log(error) => error.into(),
-            ExportError::Timestamp { .. } => {
+            ExportError::Archive { .. } | ExportError::Timestamp { .. } => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string())
             }
             ExportError::Signature { .. } | ExportError::Output { .. } => {

@@ -17,6 +17,18 @@ pub enum Grouping {
     Subsystem,
 }
 
+/// Which bodies go into archives. An archive is a file of its own: what is in it no deletion of this node reaches.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Bodies {
+    /// Those that are kept at least as long as the message they belong to.
+    #[default]
+    AsLong,
+    /// All that are there.
+    All,
+    /// None.
+    None,
+}
+
 /// Where archives go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveSettings {
@@ -26,6 +38,10 @@ pub struct ArchiveSettings {
     pub group: Grouping,
     /// An archive is ended when its containers have more bytes (wire 6.8: 32 MiB).
     pub rotate: u64,
+    /// Which bodies are archived.
+    pub bodies: Bodies,
+    /// What has been archived is dropped from the log after so many days; `None` keeps it.
+    pub drop_after_days: Option<u32>,
 }
 
 impl ArchiveSettings {
@@ -35,6 +51,8 @@ impl ArchiveSettings {
             dir,
             group: Grouping::None,
             rotate: 32 * 1024 * 1024,
+            bodies: Bodies::default(),
+            drop_after_days: None,
         }
     }
 }
@@ -48,6 +66,9 @@ pub(super) struct ArchiveTable {
     interval_hours: u64,
     #[serde(default = "none")]
     group: String,
+    #[serde(default = "as_long")]
+    bodies: String,
+    drop_after_days: Option<u32>,
 }
 
 fn six() -> u64 {
@@ -56,6 +77,10 @@ fn six() -> u64 {
 
 fn none() -> String {
     "none".into()
+}
+
+fn as_long() -> String {
+    "as-long".into()
 }
 
 /// Archiving by the running node.
@@ -85,9 +110,24 @@ impl ArchiveTable {
                 ));
             }
         };
+        let bodies = match self.bodies.as_str() {
+            "as-long" => Bodies::AsLong,
+            "all" => Bodies::All,
+            "none" => Bodies::None,
+            other => {
+                return Err(format!(
+                    "archive.bodies = {other:?}: choose one of as-long, all, none"
+                ));
+            }
+        };
+        if self.drop_after_days == Some(0) {
+            return Err("archive.drop_after_days = 0: one day at least".into());
+        }
         Ok(Archiving {
             settings: ArchiveSettings {
                 group,
+                bodies,
+                drop_after_days: self.drop_after_days,
                 ..ArchiveSettings::in_dir(base.join(self.dir))
             },
             interval: Duration::from_secs(self.interval_hours.clamp(1, 24 * 31) * 3600),
@@ -109,6 +149,8 @@ mod tests {
         let archiving = read("dir = \"archive\"").unwrap();
         assert_eq!(archiving.settings.dir, Path::new("/etc/kontor/archive"));
         assert_eq!(archiving.settings.group, Grouping::None);
+        assert_eq!(archiving.settings.bodies, Bodies::AsLong);
+        assert_eq!(archiving.settings.drop_after_days, None);
         assert_eq!(archiving.interval, Duration::from_secs(6 * 3600));
     }
 
@@ -121,5 +163,15 @@ mod tests {
         );
         assert!(read("dir = \"a\"\nkeep = 1").unwrap_err().contains("keep"));
         assert!(read("group = \"member\"").unwrap_err().contains("dir"));
+        assert!(
+            read("dir = \"a\"\nbodies = \"some\"")
+                .unwrap_err()
+                .contains("as-long")
+        );
+        assert!(
+            read("dir = \"a\"\ndrop_after_days = 0")
+                .unwrap_err()
+                .contains("one day")
+        );
     }
 }

@@ -11,9 +11,15 @@
 //! 6. `log/archive.state` says so too.
 //!
 //! The entry is what counts, the state file spares the search for it. A crash before 3 leaves a draft, which is overwritten;
-//! one between 3 and 5 a file that the next archiving recognises, reads back and records. What is archived stays in the log.
+//! one between 3 and 5 a file that the next archiving recognises, reads back and records. What is archived stays in the log
+//! until `archive::drop` takes it out, if the configuration says so; from there on `archive::fetch` takes it from the archive.
 
+mod catalog;
 mod draft;
+mod drop;
+#[cfg(test)]
+mod drop_tests;
+mod fetch;
 mod run;
 mod state;
 #[cfg(test)]
@@ -25,6 +31,9 @@ use kontor_protocol::archive;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+pub use self::catalog::ArchivedCopies;
+pub(super) use self::catalog::{Catalog, DROP};
+pub use self::drop::{DropReport, Unverified};
 use self::run::Run;
 use super::{MessageLog, error::LogError, export::ExportError};
 
@@ -39,6 +48,9 @@ pub struct ArchiveReport {
     pub deleted: u64,
     /// The first message that has no time-stamp yet. Archiving goes on there next time: archives are in order.
     pub waiting: Option<u64>,
+    /// What was dropped from the log, because an archive holds it.
+    #[serde(default)]
+    pub dropped: DropReport,
 }
 
 /// One archive.
@@ -92,6 +104,12 @@ pub enum ArchiveError {
     /// A container could not be written into an archive.
     #[error(transparent)]
     Container(#[from] kontor_protocol::container::WriteError),
+    /// An archive whose bytes are others than when it was recorded.
+    #[error("the archive {file} has other bytes than when it was recorded; put back a copy of it")]
+    Changed {
+        /// Its name.
+        file: String,
+    },
     /// What was written does not read back as it was.
     #[error(
         "the archive {path} is not what was written: {reason}. Nothing was marked as archived; check the disk"
@@ -114,6 +132,7 @@ impl ArchiveError {
             Self::Io { .. } => "archive_io",
             Self::Write(error) => error.code(),
             Self::Container(error) => error.code(),
+            Self::Changed { .. } => "archive_changed",
             Self::Verify { .. } => "archive_not_verified",
         }
     }

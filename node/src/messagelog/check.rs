@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use self::checkpoints::Signed;
 use super::{
     MessageLog,
+    archive::Catalog,
     content::{ContentId, ContentStore},
+    deletion::class_of,
     error::LogError,
     format::Layout,
     identity::{self, Home},
@@ -337,6 +339,7 @@ impl Checker<'_> {
             marks,
             // Never opened: what is looked for is read.
             index: Index::new(IndexKeys::new(self.home.clone(), Arc::clone(&self.master))),
+            catalog: Catalog::default(),
         };
         let mut reader = readers.reader();
         for (part, numbers) in forgotten {
@@ -361,9 +364,17 @@ impl Checker<'_> {
                     ));
                 }
             }
+            let dropped = class_of(part).map_or(Ok(NumberSet::default()), |class| reader.dropped(class));
+            let dropped = dropped.unwrap_or_default();
+            let archived = numbers.both(&dropped).without(&deleted).len();
+            if archived > 0 {
+                let note = format!("the {part} of {archived} entries lies in archives only");
+                self.report.notes.push(note);
+            }
             let aside = |number: u64| aside.iter().any(|(_, numbers)| numbers.contains(number));
             let file = format!("log/keys/{part}.*.key");
-            let unexplained = |number: &u64| !deleted.contains(*number) && !aside(*number);
+            let unexplained =
+                |number: &u64| !deleted.contains(*number) && !dropped.contains(*number) && !aside(*number);
             for number in numbers.iter().filter(unexplained) {
                 let text = format!("the {part} cannot be opened and no entry says that it was deleted");
                 self.findings.add(Code::KeyLost, &file, text, Some(number));

@@ -7,6 +7,7 @@ use kontor_protocol::log::EntryKind;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    archive::ArchivedCopies,
     error::LogError,
     fact::{Acted, LoggedFact},
     keytree::BlobClass,
@@ -38,6 +39,9 @@ pub struct Deleted {
     /// The user who gave that order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who: Option<String>,
+    /// Archives that still hold copies of it, which no deletion in this log reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<ArchivedCopies>,
 }
 
 /// What a hold says. The numbers concerned stand beside it.
@@ -78,10 +82,15 @@ impl Deletion {
     }
 
     pub(crate) fn class(&self) -> Option<BlobClass> {
-        [BlobClass::Head, BlobClass::Body, BlobClass::Evidence]
-            .into_iter()
-            .find(|class| class.name() == self.said.part)
+        class_of(&self.said.part)
     }
+}
+
+/// The part of an entry with this name.
+pub(crate) fn class_of(part: &str) -> Option<BlobClass> {
+    [BlobClass::Head, BlobClass::Body, BlobClass::Evidence]
+        .into_iter()
+        .find(|class| class.name() == part)
 }
 
 impl Reader {
@@ -141,6 +150,10 @@ impl Reader {
                 rule: by.said.rule,
                 entry: by.number,
             },
+            None if class_of(part).is_some_and(|class| self.is_dropped(number, class).unwrap_or(false)) => {
+                let archived = class_of(part).map_or(Ok(None), |class| self.archived(number, class));
+                archived.map_or_else(|error| error, |archived| archived.unwrap_or(error))
+            }
             None => match self.quarantined(number, number) {
                 Ok(acts) => match acts.first() {
                     Some((entry, _)) => LogError::Quarantined {

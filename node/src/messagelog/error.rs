@@ -176,6 +176,20 @@ pub enum LogError {
         /// The hold.
         hold: u64,
     },
+    /// A part that lies in an archive and was dropped from the log.
+    #[error(
+        "the {part} of entry {number} is archived in {file} (digest {digest}) and no longer in the log; `kontor log export` takes it from there while [archive] in the configuration names the place"
+    )]
+    Archived {
+        /// The number asked for.
+        number: u64,
+        /// Which part.
+        part: &'static str,
+        /// Name of the archive.
+        file: String,
+        /// Last digest of its chain, in hexadecimal.
+        digest: String,
+    },
     /// A head that was shortened when it was logged.
     #[error(
         "the head of entry {number} was shortened when it was logged (logging = \"short-head\"): no container can be made of it"
@@ -218,6 +232,7 @@ impl LogError {
             Self::Deleted { .. } | Self::Forgotten { .. } => "log_content_deleted",
             Self::Lost { .. } => "log_content_lost",
             Self::Quarantined { .. } => "log_content_quarantined",
+            Self::Archived { .. } => "log_content_archived",
             Self::OnHold { .. } => "log_on_hold",
             Self::Shortened { .. } => "log_head_not_kept",
             Self::Io { .. } => "log_io",

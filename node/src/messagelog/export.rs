@@ -16,7 +16,7 @@ use kontor_protocol::{
 };
 
 use super::{
-    MessageLog,
+    ArchiveError, MessageLog,
     error::LogError,
     read::{LoggedMessage, Stamp, StoredBody},
 };
@@ -47,6 +47,20 @@ pub enum ExportError {
         /// Why.
         error: SignatureError,
     },
+    /// An archive could not be read, or does not hold what was archived.
+    #[error(
+        "entry {number} was dropped from the log and lies in the archive {file}, which was written to {place}: {error}"
+    )]
+    Archive {
+        /// Which entry.
+        number: u64,
+        /// The archive.
+        file: String,
+        /// Where it was written to.
+        place: String,
+        /// Why not.
+        error: Box<ArchiveError>,
+    },
     /// The files could not be written.
     #[error("could not write {path}: {reason}")]
     Output {
@@ -64,6 +78,7 @@ impl ExportError {
             Self::Log(error) => error.code(),
             Self::Timestamp { error, .. } => error.code(),
             Self::Signature { .. } => "export_signature",
+            Self::Archive { error, .. } => error.code(),
             Self::Output { .. } => "export_output",
         }
     }
@@ -119,13 +134,12 @@ impl MessageLog {
     ) -> Result<Exported, ExportError> {
         let mut reader = self.reader();
         let read = tokio::task::spawn_blocking(move || reader.message(number)).await;
-        let mut logged = read.map_err(|_| LogError::Closed)??;
-        if logged.stamp.is_none()
-            && let Some(timestamper) = timestamper
-        {
-            let token = self.stamp(&logged, timestamper).await?;
-            logged.stamp = token.map(Stamp::Single);
-        }
+        let logged = match read.map_err(|_| LogError::Closed)? {
+            Err(LogError::Archived { .. }) => None,
+            // Its body was dropped and a crash came before the rest was.
+            Ok(logged) if matches!(logged.body, Err(LogError::Archived { .. })) => None,
+            read => Some(read?),
+        };
         let (proof, missing) = match self.prove_to_others(number).await {
             Ok((_, keys)) if keys.is_empty() => (
                 None,
@@ -134,11 +148,33 @@ impl MessageLog {
             Ok(proven) => (Some(proven), None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let mut exported = exported(logged, proof)?;
+        let mut exported = match logged {
+            Some(logged) => self.evidence_of(logged, proof, timestamper).await?,
+            None => {
+                let log = self.clone();
+                let fetched = tokio::task::spawn_blocking(move || log.fetch_archived(number, proof)).await;
+                fetched.map_err(|_| LogError::Closed)??
+            }
+        };
         exported
             .notes
             .extend(missing.map(|why| format!("it is not proven that the entry is in the log: {why}")));
         Ok(exported)
+    }
+
+    async fn evidence_of(
+        &self,
+        mut logged: LoggedMessage,
+        proof: Option<(LogProof, Vec<Binding>)>,
+        timestamper: Option<&Timestamper>,
+    ) -> Result<Exported, ExportError> {
+        if logged.stamp.is_none()
+            && let Some(timestamper) = timestamper
+        {
+            let token = self.stamp(&logged, timestamper).await?;
+            logged.stamp = token.map(Stamp::Single);
+        }
+        exported(logged, proof)
     }
 
     /// Stamps the signature value (wire 5.2, single layout) and records the token. `None` when the document came with a
@@ -235,7 +271,7 @@ pub(super) fn exported(
     };
     Ok(Exported {
         number,
-        name: format!("{}-{side}-{number}", sanitised(&logged.query_id)),
+        name: file_stem(&logged.query_id, side, number),
         at: logged.at,
         message: logged.message,
         signatures,
@@ -245,6 +281,11 @@ pub(super) fn exported(
         body,
         notes,
     })
+}
+
+/// The name of both files, without extension.
+pub(super) fn file_stem(query_id: &str, side: &str, number: u64) -> String {
+    format!("{}-{side}-{number}", sanitised(query_id))
 }
 
 /// A query id as it may stand in a file name: what is not a letter, digit, `.`, `_` or `-` is percent-encoded.

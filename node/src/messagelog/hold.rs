@@ -5,10 +5,12 @@ use std::sync::PoisonError;
 
 use super::{
     MessageLog,
+    archive::ArchivedCopies,
     deletion::{Held, Released},
     entry::Receipt,
     error::LogError,
     fact::{Fact, FactKind},
+    keytree::BlobClass,
     numbers::NumberSet,
     purge::State,
 };
@@ -37,6 +39,18 @@ impl MessageLog {
             log.append_blocking(Fact::new(FactKind::Hold, &said).about(numbers))
         };
         tokio::task::spawn_blocking(hold)
+            .await
+            .map_err(|_| LogError::Closed)?
+    }
+
+    /// Archives that alone hold the content of some of these entries: a hold cannot keep those files.
+    pub async fn only_archived(&self, numbers: NumberSet) -> Result<Option<ArchivedCopies>, LogError> {
+        let mut reader = self.reader();
+        let look = move || {
+            let dropped = reader.dropped(BlobClass::Head)?;
+            reader.copies(&numbers.both(&dropped), BlobClass::Head)
+        };
+        tokio::task::spawn_blocking(look)
             .await
             .map_err(|_| LogError::Closed)?
     }

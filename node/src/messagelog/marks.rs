@@ -64,6 +64,14 @@ impl Marks {
         held.iter().filter(|mark| mark.kind == kind).copied().collect()
     }
 
+    /// The marks of a kind from a number on, in order.
+    pub(crate) fn of_kind_from(&self, kind: EntryKind, from: u64) -> Vec<Mark> {
+        let held = self.held();
+        let start = held.partition_point(|mark| mark.number < from);
+        let there = held[start..].iter().filter(|mark| mark.kind == kind);
+        there.copied().collect()
+    }
+
     /// Narrows the span of a mark whose entry was opened.
     pub(crate) fn narrow(&self, number: u64, span: (u64, u64)) {
         let mut held = self.held();

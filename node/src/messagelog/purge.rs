@@ -4,7 +4,8 @@
 //! 1. plan: which parts of which entries are due and not on hold; an order that names one on hold ends here;
 //! 2. `log/purge.pending`: where the log ended, and the content files of the bodies that are due;
 //! 3. the deletions, each an entry with rule and ground, are on disk;
-//! 4. keys are destroyed, then content files removed, then sealed segments rewritten without what nobody can read;
+//! 4. keys are destroyed, then content files removed, then sealed segments rewritten without what nobody can read; of what
+//!    is dropped because an archive holds it (`archive/drop.rs`) no key is destroyed, and content files go last;
 //! 5. `log/purge.pending` goes.
 //!
 //! A crash before 3: nothing was deleted, and nobody was told so. After it: every deletion that is recorded is carried out by
@@ -15,7 +16,10 @@ mod order;
 mod plan;
 mod rewrite;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{MutexGuard, PoisonError},
+};
 
 use kontor_protocol::log::{EntryKind, RetentionClass};
 use serde::{Deserialize, Serialize};
@@ -29,12 +33,14 @@ use self::{
 };
 use super::{
     MessageLog,
+    archive::{self, ArchivedCopies},
     content::ContentId,
     deletion::{Deleted, Deletion},
     draft::Draft,
     entry::Receipt,
     error::LogError,
-    fact::{Fact, FactKind},
+    fact::{Acted, Fact, FactKind},
+    identity::Home,
     keytree::{BlobClass, KeyName, KeyRing},
     numbers::NumberSet,
     queue::Work,
@@ -43,6 +49,8 @@ use crate::disk;
 
 /// The largest of the two small files: content files of a million bodies.
 const LIMIT: usize = 64 * 1024 * 1024;
+/// Under which [`Pending::content`] lists content files of what is dropped.
+pub(super) const DROPPED: &str = "dropped";
 /// Runs of numbers in one deletion: its entry stays far below what a record holds.
 const RUNS: usize = 1_000_000;
 
@@ -99,12 +107,29 @@ pub struct PurgedPart {
 
 /// What is on its way.
 #[derive(Debug, Default, Serialize, Deserialize)]
-struct Pending {
+pub(super) struct Pending {
     format: u32,
-    /// Deletions from this number on belong to it.
+    /// Deletions, and acts that say what is dropped, from this number on belong to it.
     from: u64,
-    /// Content files by part, class and month.
+    /// Content files by class and month.
     content: BTreeMap<String, Vec<String>>,
+}
+
+impl Pending {
+    pub(super) fn new(from: u64, content: BTreeMap<String, Vec<String>>) -> Self {
+        let format = 1;
+        Self {
+            format,
+            from,
+            content,
+        }
+    }
+
+    pub(super) fn save(&self, home: &Home) -> Result<(), LogError> {
+        let path = home.layout.purge_pending();
+        let bytes = serde_json::to_vec(self).expect("numbers and strings always serialise");
+        disk::replace(&*home.disk, &path, &bytes).map_err(LogError::io("could not write", &path))
+    }
 }
 
 fn group(class: &str, month: u32) -> String {
@@ -120,11 +145,13 @@ impl MessageLog {
             .map_err(|_| LogError::Closed)?
     }
 
+    /// Waits for whatever deletes, drops or holds, and keeps others from it.
+    pub(super) fn purging(&self) -> MutexGuard<'_, ()> {
+        self.purging.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn purge_now(&self, order: &PurgeOrder) -> Result<PurgeReport, LogError> {
-        let _one = self
-            .purging
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let _one = self.purging();
         let mut report = PurgeReport::default();
         if !order.dry_run {
             // One that failed before, for example on a full disk.
@@ -144,11 +171,13 @@ impl MessageLog {
             }
         };
         if order.dry_run {
-            let planned = all.iter().map(|due| PurgedPart {
-                entry: None,
-                said: self.said(due, order, due.numbers.len()),
-            });
-            report.deletions.extend(planned);
+            for due in &all {
+                let copies = reader.copies(&due.numbers, due.part)?;
+                report.deletions.push(PurgedPart {
+                    entry: None,
+                    said: self.said(due, order, due.numbers.len(), copies),
+                });
+            }
             return Ok(report);
         }
         if all.is_empty() {
@@ -156,25 +185,20 @@ impl MessageLog {
                 .map_or(Ok(()), |state| state.save(&self.home))
                 .map(|()| report);
         }
-        let mut pending = Pending {
-            format: 1,
-            from: reader.entries(),
-            content: BTreeMap::new(),
-        };
+        let mut pending = Pending::new(reader.entries(), BTreeMap::new());
         for due in all.iter().filter(|due| due.part == BlobClass::Body) {
             let ids = reader.content_of(&due.numbers)?;
             let ids = ids.into_iter().map(|id| id.to_string()).collect();
             pending.content.insert(group(due.class.as_str(), due.month), ids);
         }
-        let path = self.home.layout.purge_pending();
-        let bytes = serde_json::to_vec(&pending).expect("numbers and strings always serialise");
-        disk::replace(&*self.home.disk, &path, &bytes).map_err(LogError::io("could not write", &path))?;
+        pending.save(&self.home)?;
         let mut recorded = Vec::new();
         for due in &all {
             for runs in due.numbers.runs().chunks(RUNS) {
                 let mut numbers = NumberSet::default();
                 runs.iter().for_each(|run| numbers.insert_run(run.0, run.1));
-                let said = self.said(due, order, numbers.len());
+                let copies = reader.copies(&numbers, due.part)?;
+                let said = self.said(due, order, numbers.len(), copies);
                 let fact = Fact::new(FactKind::Deletion, &said).about(numbers);
                 recorded.push((said, self.begin_append(fact)?));
             }
@@ -208,7 +232,7 @@ impl MessageLog {
         receipt.blocking_recv().unwrap_or_else(|_| Err(self.why_closed()))
     }
 
-    fn said(&self, due: &Due, order: &PurgeOrder, entries: u64) -> Deleted {
+    fn said(&self, due: &Due, order: &PurgeOrder, entries: u64, archived: Option<ArchivedCopies>) -> Deleted {
         let kept = self.schedule.kept(&due.class);
         Deleted {
             rule: match &order.given {
@@ -223,6 +247,7 @@ impl MessageLog {
             entries,
             by: order.given.as_ref().and_then(|given| given.by.clone()),
             who: order.given.as_ref().map(|given| given.who.clone()),
+            archived,
         }
     }
 
@@ -246,8 +271,15 @@ impl MessageLog {
                 deletions.extend(Deletion::of(fact));
             }
         }
-        let mut keys = KeyRing::new(&self.home, self.master.clone());
         let mut gone = NumberSet::default();
+        for mark in self.marks.of_kind_from(EntryKind::Act, pending.from) {
+            let fact = reader.fact(mark.number)?;
+            if fact.said::<Acted>().is_some_and(|said| said.act == archive::DROP) {
+                gone.extend(&fact.numbers);
+            }
+        }
+        let dropped = pending.content.get(DROPPED).filter(|_| !gone.is_empty());
+        let mut keys = KeyRing::new(&self.home, self.master.clone());
         for deletion in &deletions {
             let (Some(class), Ok(retention)) =
                 (deletion.class(), deletion.said.class.parse::<RetentionClass>())
@@ -282,20 +314,27 @@ impl MessageLog {
                 report.content_files += u64::from(self.remove_content(name)?);
             }
         }
-        let content = self.home.layout.content();
-        self.home
-            .disk
-            .sync_dir(&content)
-            .map_err(LogError::io("could not sync", &content))?;
+        self.sync_content()?;
         let mut reader = self.reader();
         let segments: BTreeSet<u64> = reader.segments_of(&gone).into_iter().collect();
         for first in segments {
             report.segments += u64::from(rewrite::rewrite(&mut reader, first)?);
         }
+        // Nothing names them any more.
+        for name in dropped.into_iter().flatten() {
+            report.content_files += u64::from(self.remove_content(name)?);
+        }
+        self.sync_content()?;
         let removed = self.home.disk.remove(&path);
         removed
             .and_then(|()| self.home.disk.sync_dir(&self.home.layout.root()))
             .map_err(LogError::io("could not remove", &path))
+    }
+
+    fn sync_content(&self) -> Result<(), LogError> {
+        let content = self.home.layout.content();
+        let synced = self.home.disk.sync_dir(&content);
+        synced.map_err(LogError::io("could not sync", &content))
     }
 
     fn remove_content(&self, name: &str) -> Result<bool, LogError> {

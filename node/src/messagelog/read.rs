@@ -14,6 +14,7 @@ use kontor_protocol::{
 use zeroize::Zeroizing;
 
 use super::{
+    archive::Catalog,
     blob::{Body, Evidence, Head, NotKept, Shared, SharedPlace},
     content::{ChunkReader, ContentStore},
     error::LogError,
@@ -47,6 +48,7 @@ pub(crate) struct Readers {
     pub(crate) published: Published,
     pub(crate) marks: Marks,
     pub(crate) index: Index,
+    pub(crate) catalog: Catalog,
 }
 
 impl Readers {
@@ -63,6 +65,7 @@ impl Readers {
             home,
             content: self.content.clone(),
             index: self.index.clone(),
+            catalog: self.catalog.clone(),
             entries,
             segments,
             marks: self.marks.clone(),
@@ -73,6 +76,7 @@ impl Readers {
 /// Reads one log. Blocking; each user has its own.
 pub(crate) struct Reader {
     index: Index,
+    catalog: Catalog,
     home: Home,
     content: ContentStore,
     keys: KeyRing,
@@ -151,6 +155,10 @@ pub(crate) enum StoredBody {
 impl Reader {
     pub(crate) fn index(&self) -> &Index {
         &self.index
+    }
+
+    pub(in crate::messagelog) fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     pub(crate) fn entries(&self) -> u64 {
@@ -291,15 +299,16 @@ impl Reader {
         };
         Ok(match entry.header.states[place] {
             BlobState::Absent => PartState::None,
-            BlobState::Removed => PartState::Deleted,
-            BlobState::There | BlobState::ContentFile => match self.key(entry, class)? {
-                Some(_) => PartState::There,
-                None => PartState::Deleted,
+            state => match (self.key(entry, class)?, self.is_dropped(entry.number, class)?) {
+                (None, _) => PartState::Deleted,
+                (Some(_), true) => PartState::Archived,
+                (Some(_), false) if state == BlobState::Removed => PartState::Deleted,
+                (Some(_), false) => PartState::There,
             },
         })
     }
 
-    fn changed(&self, number: u64, part: &str) -> LogError {
+    pub(crate) fn changed(&self, number: u64, part: &str) -> LogError {
         let path = self
             .segment_of(number)
             .map(|first| self.home.layout.segment(first));
@@ -472,6 +481,10 @@ impl Reader {
         let opened_head = self.head(&entry).map_err(|error| self.explain(error))?;
         let opened_head = opened_head.ok_or_else(changed("head"))?;
         let head = Head::parse(&opened_head).ok_or_else(changed("head"))?;
+        if head.message.is_empty() {
+            let archived = self.archived(number, BlobClass::Head)?;
+            return Err(archived.unwrap_or_else(changed("head")));
+        }
         let place = evidence.shared.as_ref().ok_or_else(changed("evidence"))?;
         let opened_shared = self.shared(number, place)?;
         let shared = Shared::parse(&opened_shared).ok_or_else(changed("signature document"))?;

@@ -24,6 +24,8 @@ pub enum PartState {
     There,
     /// It was forgotten on purpose.
     Deleted,
+    /// It lies in an archive and was dropped from the log.
+    Archived,
 }
 
 impl PartState {
@@ -33,6 +35,7 @@ impl PartState {
             Self::None => "none",
             Self::There => "there",
             Self::Deleted => "deleted",
+            Self::Archived => "archived",
         }
     }
 }
@@ -139,6 +142,9 @@ pub struct ShownEntry {
     /// For a message, what an auditor can show with what is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provable: Option<String>,
+    /// The archive that the message lies in, if it is in one.
+    #[serde(default)]
+    pub archive: Option<ShownArchive>,
     /// For a time-stamp: how many entries it covers, the first and the last.
     pub covers: Option<(u64, u64, u64)>,
 }
@@ -179,7 +185,8 @@ impl ShownGone {
 
 /// What an auditor can show of a message, in the words of the table that says what is proven when.
 fn provable(found: &FoundEntry, is_kept: [bool; 2], gone: &[ShownGone]) -> String {
-    let is_there = |state: PartState| state == PartState::There;
+    // What lies in an archive is as good as here for whoever has the archive.
+    let is_there = |state: PartState| matches!(state, PartState::There | PartState::Archived);
     let [head_kept, body_kept] = is_kept;
     let body = body_kept && found.body != PartState::Deleted;
     match (is_there(found.head) && head_kept, body, is_there(found.evidence)) {
@@ -208,6 +215,23 @@ fn provable(found: &FoundEntry, is_kept: [bool; 2], gone: &[ShownGone]) -> Strin
             )
         }
     }
+}
+
+/// An archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownArchive {
+    /// Its name.
+    pub file: String,
+    /// Where it was written to.
+    pub place: Option<String>,
+    /// Last digest of its chain, in hexadecimal.
+    pub digest: String,
+    /// SHA-256 of the file, in hexadecimal.
+    pub sha256: String,
+    /// The entry that records it.
+    pub entry: u64,
+    /// Whether the body is in it.
+    pub body: bool,
 }
 
 /// One line of the part list.
@@ -273,6 +297,7 @@ pub(crate) fn show(reader: &mut Reader, number: u64) -> Result<(ShownEntry, Stor
             .map(|token| token.gen_time().to_rfc3339())
     };
     let stamp = reader.stamp(number)?;
+    let archive = reader.archive_of(number)?;
     let parts = evidence
         .as_ref()
         .and_then(|evidence| parse_parts(evidence.parts).ok());
@@ -309,6 +334,14 @@ pub(crate) fn show(reader: &mut Reader, number: u64) -> Result<(ShownEntry, Stor
             StoredBody::Inline(bytes) => Some(bytes.len() as u64),
             StoredBody::Content(_, length) => Some(*length),
         },
+        archive: archive.map(|known| ShownArchive {
+            file: known.file.clone(),
+            place: known.place.clone(),
+            digest: known.digest.clone(),
+            sha256: known.sha256.clone(),
+            entry: known.entry,
+            body: known.bodies.contains(number),
+        }),
         stamped: stamp.and_then(|stamp| genuine(stamp.token())),
         gone,
         provable,

@@ -179,6 +179,12 @@ impl<R: Read + Seek> Archive<R> {
         }
     }
 
+    /// The place of a container in the list, by its name.
+    #[must_use]
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.linking.containers.iter().position(|one| one.name == name)
+    }
+
     /// Bytes of the container at this place of the list, as the archive states them; `None` if it is not there.
     pub fn size(&mut self, place: usize) -> Option<u64> {
         let entry = (*self.entries.get(place)?)?;

@@ -13,23 +13,23 @@ mod verdicts;
 
 use std::io::{Read, Seek};
 
+pub(super) use self::stamp::without_timestamp;
 pub use self::verdicts::Verdicts;
 
 use kontor_pki::chain::PathError;
 use kontor_pki::ocsp::OcspError;
 use kontor_pki::time::UnixTime;
 
+use super::Companion;
 use super::read::{Container, ContainerError};
 use super::report::{
     CertificateFacts, Instant, InstantSource, LeafFacts, Reason, Report, StillSound, Verdict,
 };
 use super::subject::{MessageRole, Subject};
-use super::{Companion, MESSAGE};
 use crate::log::{EntryKind, Leaf, ListedPart, leaf_hash};
 use crate::signature::SignatureDocument;
 use crate::trust::TrustSet;
 use crate::verify::VerifyError;
-use kontor_pki::crypto::{DigestAlgorithm, sha512};
 
 /// What to judge by, besides the evidence.
 #[derive(Debug, Clone, Copy)]
@@ -232,29 +232,10 @@ impl<'a> Judge<'a> {
 
     fn listed_parts(&mut self, container: &Container, companion: &Companion) {
         let listed: &[ListedPart] = &companion.parts;
-        let mut there: Vec<(String, u64, [u8; 64])> = vec![whole(MESSAGE, &container.message)];
-        // What was logged first had no time-stamp in it.
-        let unstamped = stamp::without_timestamp(&container.signatures);
-        there.push(whole("signatures.xml", &unstamped));
-        if let Some(chain) = &container.chain {
-            there.push(whole(super::SIGNATURE_CHAIN_RESULT, &chain.result));
-            there.push(whole(super::SIGNATURE_CHAIN, &chain.chain));
-        }
-        for attachment in &container.attachments {
-            let digest = attachment
-                .digest(DigestAlgorithm::Sha512)
-                .and_then(|d| d.try_into().ok());
-            if let Some(digest) = digest {
-                there.push((
-                    format!("attachment{}", attachment.number),
-                    attachment.length,
-                    digest,
-                ));
-            }
-        }
+        let there = container.parts();
         for part in listed {
-            match there.iter().find(|(name, ..)| *name == part.name) {
-                Some((_, length, digest)) if (*length, *digest) == (part.length, part.digest) => {}
+            match there.iter().find(|there| there.name == part.name) {
+                Some(there) if there == part => {}
                 Some(_) => {
                     let text = format!("{} is not what the leaf commits to", part.name);
                     self.refuse(Verdict::Invalid, "leaf_other_part", text);
@@ -271,9 +252,9 @@ impl<'a> Judge<'a> {
                 }
             }
         }
-        for (name, ..) in &there {
-            if !listed.iter().any(|part| part.name == *name) {
-                let text = format!("the leaf does not commit to {name}");
+        for there in &there {
+            if !listed.iter().any(|part| part.name == there.name) {
+                let text = format!("the leaf does not commit to {}", there.name);
                 self.refuse(Verdict::Invalid, "leaf_other_part", text);
             }
         }
@@ -349,10 +330,6 @@ fn weight(error: &VerifyError, source: InstantSource) -> Verdict {
     } else {
         Verdict::Invalid
     }
-}
-
-fn whole(name: &str, bytes: &[u8]) -> (String, u64, [u8; 64]) {
-    (name.to_owned(), bytes.len() as u64, sha512(bytes))
 }
 
 /// A sentence of somebody else as it may stand in a report: one line of bounded length.

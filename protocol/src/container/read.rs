@@ -2,16 +2,18 @@
 //!
 //! Owns structure (the `asic_*` codes of wire 10.2), not meaning. Small entries are held, attachments only hashed.
 
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, Write};
 
-use kontor_pki::crypto::{DigestAlgorithm, Hasher};
+use kontor_pki::crypto::{DigestAlgorithm, Hasher, sha512};
 use zip::ZipArchive;
 
+use super::check::without_timestamp;
 use super::{
     ASIC_MANIFEST, MANIFEST, MEDIA_TYPE, MESSAGE, MIMETYPE, SIGNATURE_CHAIN, SIGNATURE_CHAIN_RESULT,
     TIMESTAMP, TIMESTAMP_CHAIN, TIMESTAMP_CHAIN_RESULT,
 };
 use crate::limits;
+use crate::log::ListedPart;
 
 /// The two documents of a hash chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +153,55 @@ struct Entries {
 }
 
 impl Container {
+    /// The parts as a log records them first: the signature document without a time-stamp that was put into it later.
+    #[must_use]
+    pub fn parts(&self) -> Vec<ListedPart> {
+        let whole = |name: &str, bytes: &[u8]| ListedPart {
+            name: name.to_owned(),
+            length: bytes.len() as u64,
+            digest: sha512(bytes),
+        };
+        let mut parts = vec![
+            whole(MESSAGE, &self.message),
+            whole("signatures.xml", &without_timestamp(&self.signatures)),
+        ];
+        if let Some(chain) = &self.chain {
+            parts.push(whole(SIGNATURE_CHAIN_RESULT, &chain.result));
+            parts.push(whole(SIGNATURE_CHAIN, &chain.chain));
+        }
+        for attachment in &self.attachments {
+            let digest = attachment.digest(DigestAlgorithm::Sha512);
+            if let Some(digest) = digest.and_then(|digest| digest.try_into().ok()) {
+                parts.push(ListedPart {
+                    name: format!("attachment{}", attachment.number),
+                    length: attachment.length,
+                    digest,
+                });
+            }
+        }
+        parts
+    }
+
+    /// Copies the first attachment of a container that [`read`](Self::read) has accepted, and gives its length; `None` if
+    /// there is none.
+    ///
+    /// # Errors
+    /// A container that is damaged, and errors of `out`.
+    pub fn copy_body<R: Read + Seek>(
+        archive: R,
+        out: &mut impl Write,
+    ) -> Result<Option<u64>, ContainerError> {
+        let mut zip = ZipArchive::new(archive)?;
+        let Some(index) = zip.index_for_name("attachment1") else {
+            return Ok(None);
+        };
+        let mut body = zip.by_index(index)?.take(limits::CONTAINER as u64);
+        let copied = std::io::copy(&mut body, out);
+        copied
+            .map(Some)
+            .map_err(|error| ContainerError::Damaged(error.to_string()))
+    }
+
     /// Reads an archive.
     ///
     /// # Errors

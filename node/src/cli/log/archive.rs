@@ -16,7 +16,11 @@ Archive logged messages as X-Road does: containers in ZIP files of 32 MiB, tied 
 directory is that of [archive] in the configuration, and a running node does this by itself.
 
 Messages are archived in the order of their entries, and only when they have a time-stamp. Each archive is read back after \
-it was written; then an entry of the log records its name, digest and the entries in it. What is archived stays in the log.
+it was written; then an entry of the log records its name, digest and the entries in it.
+
+With drop_after_days in [archive] what has been archived leaves the log after that time, if its archive is still as it was \
+recorded; nothing of entries on hold does. Ids, digests and leaves stay, and `kontor log export` takes the container from \
+the archive.
 
 Check them with `kontor verify --trust DIR --first ARCHIVES`, where ARCHIVES is the directory.
 
@@ -72,13 +76,33 @@ fn in_words(report: &ArchiveReport, dry_run: bool) -> String {
     if let Some(number) = report.waiting {
         text += &format!("entry {number} has no time-stamp yet; archiving goes on there next time\n");
     }
+    let dropped = &report.dropped;
+    if dropped.messages > 0 {
+        let verb = if dry_run { "would be dropped" } else { "dropped" };
+        text += &format!(
+            "{} archived messages {verb} from the log, {} with their bodies\n",
+            dropped.messages, dropped.bodies
+        );
+    }
+    if dropped.on_hold > 0 {
+        text += &format!(
+            "{} archived messages are on hold and stay in the log\n",
+            dropped.on_hold
+        );
+    }
+    for archive in &dropped.unverified {
+        text += &format!(
+            "{}: {}; nothing in it is dropped from the log\n",
+            archive.file, archive.reason
+        );
+    }
     text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messagelog::ArchivedFile;
+    use crate::messagelog::{ArchivedFile, DropReport};
 
     #[test]
     fn an_archiving_says_what_was_written_and_what_it_waits_for() {
@@ -97,6 +121,7 @@ mod tests {
             messages: 2,
             deleted: 1,
             waiting: Some(10),
+            dropped: DropReport::default(),
         };
         assert_eq!(
             in_words(&report, false),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::super::print;
+use super::super::{note, print};
 use super::access::Access;
 use crate::config::NodeConfig;
 use crate::messagelog::HoldOrder;
@@ -81,6 +81,17 @@ impl Hold {
                     hold.entry, hold.entries, hold.numbers, hold.ground, hold.who
                 ),
             })?;
+            if let Some(copies) = &hold.archived {
+                note(&format!(
+                    "the content of {} of them lies in archives only, which a hold does not keep: see that {} {} there",
+                    copies.entries,
+                    copies.files.join(", "),
+                    match copies.further {
+                        0 => "stay".to_owned(),
+                        further => format!("and {further} more stay"),
+                    }
+                ));
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -143,6 +143,17 @@ fn in_words(report: &PurgeReport, dry_run: bool, is_order: bool) -> String {
             said.month % 100,
             said.rule
         );
+        if let Some(copies) = &said.archived {
+            let further = match copies.further {
+                0 => String::new(),
+                further => format!(" and {further} more"),
+            };
+            text += &format!(
+                "  copies of {} of them lie in archives, which this does not reach: {}{further}\n",
+                copies.entries,
+                copies.files.join(", ")
+            );
+        }
     }
     if report.deletions.is_empty() {
         text += match is_order {
@@ -192,6 +203,7 @@ mod tests {
             entries: 41,
             by: None,
             who: None,
+            archived: None,
         };
         let mut report = PurgeReport {
             deletions: vec![PurgedPart {

@@ -101,15 +101,11 @@ fn line(found: &FoundEntry) -> String {
         (Some(one), None) | (None, Some(one)) => one.clone(),
         (None, None) => "-".into(),
     };
-    let deleted: Vec<&str> = [
+    let parts = [
         ("head", found.head),
         ("body", found.body),
         ("evidence", found.evidence),
-    ]
-    .into_iter()
-    .filter(|(_, state)| *state == PartState::Deleted)
-    .map(|(name, _)| name)
-    .collect();
+    ];
     let mut line = format!(
         "{:>10}  {}  {kind:<22}  {parties}  {}",
         found.number,
@@ -117,8 +113,15 @@ fn line(found: &FoundEntry) -> String {
         // A query id is text of others: it must not move the cursor.
         found.query_id.as_deref().unwrap_or("-").escape_debug(),
     );
-    if !deleted.is_empty() {
-        line += &format!("  ({} deleted)", deleted.join(", "));
+    for gone in [PartState::Deleted, PartState::Archived] {
+        let names: Vec<&str> = parts
+            .iter()
+            .filter(|(_, state)| *state == gone)
+            .map(|(name, _)| *name)
+            .collect();
+        if !names.is_empty() {
+            line += &format!("  ({} {})", names.join(", "), gone.name());
+        }
     }
     line + "\n"
 }

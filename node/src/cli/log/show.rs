@@ -69,6 +69,9 @@ impl Show {
         match (&self.body, body_state) {
             (Some(_), PartState::None) => note("the message has no body; nothing was written"),
             (Some(_), PartState::Deleted) => note("the body is deleted; nothing was written"),
+            (Some(_), PartState::Archived) => {
+                note("the body lies in an archive only; `kontor log export` takes it from there");
+            }
             _ => return Ok(ExitCode::SUCCESS),
         }
         Ok(ExitCode::FAILURE)
@@ -105,6 +108,20 @@ fn page(shown: &ShownEntry) -> String {
         line("covers", Some(&format!("{count} entries from {first} to {last}")));
     }
     line("time-stamp", shown.stamped.as_deref());
+    if let Some(archive) = &shown.archive {
+        let body = if archive.body { "" } else { ", without its body" };
+        let at = archive.place.as_ref().map(|place| format!(" in {place}"));
+        line(
+            "archive",
+            Some(&format!(
+                "{}{}{body}, entry {}",
+                archive.file,
+                at.unwrap_or_default(),
+                archive.entry
+            )),
+        );
+        line("archive digest", Some(&archive.digest));
+    }
     line("test", found.test.then_some("yes"));
     for (name, state, class) in [
         ("head", found.head, &shown.retention[0]),

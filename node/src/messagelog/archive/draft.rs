@@ -1,6 +1,7 @@
 //! The directory of archives, written through the file layer: drafts, their names, and reading back.
 
 use std::{
+    fmt,
     io::{self, BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::Arc,
@@ -11,8 +12,9 @@ use kontor_protocol::archive::{Archive, Predecessor};
 
 use super::{ArchiveError, state::Pending};
 use crate::{
+    config::ArchiveSettings,
     disk::{Disk, DiskFile},
-    messagelog::identity::hex,
+    messagelog::identity::{Home, hex},
 };
 
 /// See the module.
@@ -21,7 +23,8 @@ pub(super) struct Place {
     dir: PathBuf,
 }
 
-/// A file with a position, for code that reads and writes in order.
+/// A file with a position of its own, for code that reads and writes in order.
+#[derive(Clone)]
 pub(super) struct Positioned {
     file: Arc<dyn DiskFile>,
     at: u64,
@@ -67,10 +70,10 @@ impl Seek for Positioned {
 }
 
 impl Place {
-    pub(super) fn new(disk: Arc<dyn Disk>, dir: &Path) -> Self {
+    pub(super) fn new(home: &Home, settings: &ArchiveSettings) -> Self {
         Self {
-            disk,
-            dir: dir.into(),
+            disk: Arc::clone(&home.disk),
+            dir: settings.dir.clone(),
         }
     }
 
@@ -79,11 +82,14 @@ impl Place {
         move |error| ArchiveError::Io { path, what, error }
     }
 
-    /// Makes the directory if it is missing.
+    /// Makes the directory if it is missing. Its own name must be on disk before a file in it is recorded.
     pub(super) fn prepare(&self) -> Result<(), ArchiveError> {
-        self.disk
-            .create_dir(&self.dir)
-            .map_err(Self::failed(&self.dir, "made"))
+        let made = self.disk.create_dir(&self.dir);
+        made.and_then(|()| match self.dir.parent() {
+            Some(parent) => self.disk.sync_dir(parent),
+            None => Ok(()),
+        })
+        .map_err(Self::failed(&self.dir, "made"))
     }
 
     fn draft_path(&self, group: &str) -> PathBuf {
@@ -105,8 +111,8 @@ impl Place {
     }
 
     /// Gives a draft that is on disk its name.
-    pub(super) fn publish(&self, group: &str, name: &str) -> Result<(), ArchiveError> {
-        let path = self.dir.join(name);
+    pub(super) fn publish(&self, group: &str, announced: &Pending) -> Result<(), ArchiveError> {
+        let path = self.dir.join(&announced.file);
         self.disk
             .rename(&self.draft_path(group), &path)
             .and_then(|()| self.disk.sync_dir(&self.dir))
@@ -130,8 +136,24 @@ impl Place {
     }
 
     /// Whether there is a file of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
-        self.disk.open(&self.dir.join(name)).is_ok()
+    pub(super) fn has(&self, name: &str) -> Result<bool, ArchiveError> {
+        Ok(self.disk.open(&self.dir.join(name)).is_ok())
+    }
+
+    /// Opens an archive to be read.
+    pub(super) fn open(&self, name: &str) -> Result<Positioned, ArchiveError> {
+        let path = self.dir.join(name);
+        let file = self.disk.open(&path).map_err(Self::failed(&path, "read"))?;
+        Ok(Positioned { file, at: 0 })
+    }
+
+    /// Whether an archive is there with the bytes that were recorded.
+    pub(super) fn is_as_recorded(&self, name: &str, sha256: &str) -> Result<(), ArchiveError> {
+        let found = digest(&mut self.open(name)?).map_err(Self::failed(&self.dir.join(name), "read"))?;
+        match found == sha256 {
+            true => Ok(()),
+            false => Err(ArchiveError::Changed { file: name.into() }),
+        }
     }
 
     /// Reads an archive back: its chain, from the archive before to its last digest, over the bytes of every container. Gives
@@ -142,11 +164,9 @@ impl Place {
             path: path.display().to_string(),
             reason,
         };
-        let open = || {
-            let file = self.disk.open(&path).map_err(Self::failed(&path, "read back"))?;
-            Ok::<_, ArchiveError>(BufReader::with_capacity(64 * 1024, Positioned { file, at: 0 }))
-        };
-        let mut archive = Archive::open(open()?).map_err(|error| wrong(error.to_string()))?;
+        let file = self.open(&expected.file)?;
+        let buffered = BufReader::with_capacity(64 * 1024, file.clone());
+        let mut archive = Archive::open(buffered).map_err(|error| wrong(error.to_string()))?;
         let predecessor = match &expected.previous {
             None => Predecessor::First,
             Some(link) => Predecessor::Digest(&link.digest),
@@ -162,13 +182,26 @@ impl Place {
         if linking.last() != expected.digest || linking.containers.len() as u64 != expected.containers {
             return Err(wrong("it holds other containers".into()));
         }
-        let (mut file, mut buffer) = (open()?, vec![0; 64 * 1024]);
-        let mut hasher = Hasher::new(DigestAlgorithm::Sha256).expect("SHA-256 is in every build");
-        loop {
-            match file.read(&mut buffer).map_err(Self::failed(&path, "read back"))? {
-                0 => return Ok(hex(&hasher.finish())),
-                read => hasher.update(&buffer[..read]),
-            }
+        digest(&mut file.clone()).map_err(Self::failed(&path, "read back"))
+    }
+}
+
+/// SHA-256 of a file, in hexadecimal.
+fn digest(file: &mut Positioned) -> io::Result<String> {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut hasher = Hasher::new(DigestAlgorithm::Sha256).expect("SHA-256 is in every build");
+    file.at = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(&hasher.finish())),
+            read => hasher.update(&buffer[..read]),
         }
+    }
+}
+
+/// As the configuration names it.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.dir.display().fmt(f)
     }
 }

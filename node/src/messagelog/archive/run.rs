@@ -5,21 +5,22 @@ use std::{collections::BTreeMap, io::BufWriter, ops::ControlFlow};
 use kontor_protocol::{
     archive::{self, ArchiveWriter, Link, container_name, group_name},
     container::{self, MessageRole},
-    log::{EntryKind, Leaf},
+    log::{EntryKind, Leaf, RetentionClass},
 };
 use tokio::runtime::Handle;
 
 use super::{
     ArchiveError, ArchiveReport,
     draft::{Place, Positioned},
+    drop,
     state::{ACT, Pending, Recorded, State},
 };
-use crate::config::{ArchiveSettings, Grouping};
+use crate::config::{ArchiveSettings, Bodies, Grouping};
 use crate::messagelog::{
     MessageLog,
     error::LogError,
     export::{self, ExportError, Exported},
-    fact::{Acted, Fact, FactKind},
+    fact::Acted,
     lookup::own_side,
     numbers::NumberSet,
 };
@@ -47,6 +48,8 @@ struct Open {
     writer: ArchiveWriter<BufWriter<Positioned>>,
     previous: Option<Link>,
     numbers: NumberSet,
+    /// Those whose body is in it.
+    bodies: NumberSet,
 }
 
 /// Number, role and group of a message.
@@ -70,6 +73,7 @@ fn is_gone(error: &ArchiveError) -> bool {
     matches!(
         error,
         LogError::Deleted { .. }
+            | LogError::Archived { .. }
             | LogError::Forgotten { .. }
             | LogError::Lost { .. }
             | LogError::Quarantined { .. }
@@ -89,7 +93,7 @@ impl<'a> Run<'a> {
             settings,
             runtime,
             progress,
-            place: Place::new(log.home.disk.clone(), &settings.dir),
+            place: Place::new(&log.home, settings),
             state: State::default(),
             open: BTreeMap::new(),
             report: ArchiveReport::default(),
@@ -102,7 +106,12 @@ impl<'a> Run<'a> {
             self.place.prepare()?;
             self.settle()?;
         }
-        let ended = self.all(dry_run);
+        let ended = self.all(dry_run).and_then(|()| {
+            if let Some(days) = self.settings.drop_after_days {
+                self.report.dropped = self.log.drop_archived(&self.place, days, dry_run)?;
+            }
+            Ok(())
+        });
         // What was written of archives that do not come to be is of no use to anybody.
         for group in std::mem::take(&mut self.open).into_keys() {
             self.place.discard(&group);
@@ -185,8 +194,27 @@ impl<'a> Run<'a> {
     fn item(&self, number: u64, role: MessageRole) -> Result<Option<Item>, ArchiveError> {
         let logged = self.log.reader().message(number)?;
         let name = container_name(&logged.query_id, role, number);
-        let exported = export::exported(logged, None)?;
+        let takes_body = self.takes_body(&logged.leaf);
+        let mut exported = export::exported(logged, None)?;
+        exported.body.take_if(|_| !takes_body);
         Ok(exported.is_stamped().then_some(Item { exported, name }))
+    }
+
+    /// Whether a body goes into the archive, which is kept by a rule of its own and out of reach of any deletion here.
+    fn takes_body(&self, leaf: &Leaf) -> bool {
+        match self.settings.bodies {
+            Bodies::All => true,
+            Bodies::None => false,
+            Bodies::AsLong => {
+                let kept = |class: &Option<RetentionClass>| {
+                    let class = class.as_ref();
+                    class.map_or(Some(0), |class| self.log.schedule.kept(class).until(leaf.second))
+                };
+                let (head, body) = (kept(&leaf.retention.head), kept(&leaf.retention.body));
+                // None is for ever.
+                body.is_none() || head.is_some() && body >= head
+            }
+        }
     }
 
     fn add(&mut self, group: &str, item: Item) -> Result<(), ArchiveError> {
@@ -199,6 +227,7 @@ impl<'a> Run<'a> {
                 writer,
                 previous,
                 numbers: NumberSet::default(),
+                bodies: NumberSet::default(),
             };
             self.open.insert(group.into(), open);
         }
@@ -214,6 +243,9 @@ impl<'a> Run<'a> {
             Ok::<_, ArchiveError>(())
         })?;
         open.numbers.insert(number);
+        if attachments > 0 {
+            open.bodies.insert(number);
+        }
         if open.writer.bytes() > self.settings.rotate || open.writer.is_full() {
             let open = self.open.remove(group).expect("it was opened above");
             self.finish(group, open)?;
@@ -227,6 +259,7 @@ impl<'a> Run<'a> {
             writer,
             previous,
             numbers,
+            bodies,
         } = open;
         let finished = writer.finish()?;
         let file = finished.file_name(Some(group).filter(|group| !group.is_empty()));
@@ -234,11 +267,11 @@ impl<'a> Run<'a> {
         // A crash from here on: the draft is on disk, and nothing knows of it.
         out.and_then(|out| out.sync())
             .map_err(|error| archive::WriteError::Output(error.to_string()))?;
-        let pending = Pending::new(group, file, finished.digest, previous, &numbers);
+        let pending = Pending::new(group, file, finished.digest, previous, &numbers, &bodies);
         self.state.pending = Some(pending.clone());
         self.state.save(&self.log.home)?;
         // Here: it is announced, and the next archiving does not find it.
-        self.place.publish(group, &pending.file)?;
+        self.place.publish(group, &pending)?;
         // Here: the next archiving finds it, reads it back and records it.
         self.record(&pending)
     }
@@ -254,6 +287,8 @@ impl<'a> Run<'a> {
             sha256,
             containers: pending.containers,
             through: self.state.through,
+            place: Some(self.place.to_string()),
+            bodies: pending.bodies.clone(),
         };
         let acted = Acted {
             act: ACT.into(),
@@ -261,12 +296,7 @@ impl<'a> Run<'a> {
             ground: "configuration [archive]".into(),
             details: serde_json::to_value(&recorded).expect("numbers and strings always serialise"),
         };
-        let mut fact = Fact::new(FactKind::Act, &acted).about(numbers.clone());
-        // It is about the log: whoever follows the chain of archives needs it as long as they are kept.
-        fact.class = FactKind::Deletion
-            .default_class()
-            .parse()
-            .expect("the names of default classes are well formed");
+        let fact = drop::about_archives(&acted, numbers.clone());
         let receipt = self.runtime.block_on(self.log.append_fact(fact))?;
         // A crash from here on: the entry says it all.
         self.state.record(&recorded, numbers.last().unwrap_or(0));
@@ -280,7 +310,7 @@ impl<'a> Run<'a> {
         let Some(pending) = self.state.pending.clone() else {
             return Ok(());
         };
-        if self.place.has(&pending.file) {
+        if self.place.has(&pending.file)? {
             match self.record(&pending) {
                 Err(ArchiveError::Verify { path, reason }) => {
                     tracing::warn!(path, reason, "an archive that was not finished is made anew");

@@ -43,6 +43,9 @@ pub(super) struct Pending {
     pub(super) previous: Option<Before>,
     /// Runs of entries in it: first, and the one after the last.
     runs: Vec<(u64, u64)>,
+    /// The same of those whose body is in it; all, where nothing is said.
+    #[serde(default)]
+    pub(super) bodies: Option<Vec<(u64, u64)>>,
 }
 
 /// The archive before.
@@ -59,6 +62,7 @@ impl Pending {
         digest: String,
         previous: Option<Link>,
         numbers: &NumberSet,
+        bodies: &NumberSet,
     ) -> Self {
         Self {
             group: group.into(),
@@ -67,6 +71,7 @@ impl Pending {
             containers: numbers.len(),
             previous: previous.map(|Link { digest, file }| Before { digest, file }),
             runs: numbers.runs().to_vec(),
+            bodies: Some(bodies.runs().to_vec()),
         }
     }
 
@@ -88,6 +93,12 @@ pub(super) struct Recorded {
     pub(super) containers: u64,
     /// Every message below was archived, or deleted before.
     pub(super) through: u64,
+    /// Where it was written to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) place: Option<String>,
+    /// Runs of the entries whose body is in it; all of its entries, where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bodies: Option<Vec<(u64, u64)>>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

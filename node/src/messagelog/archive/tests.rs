@@ -223,7 +223,14 @@ async fn a_file_that_was_announced_and_not_recorded_is_taken_up() {
     drop(log);
 
     // A state that has not seen any such entry.
-    let pending = state::Pending::new("", file.file.clone(), file.digest.clone(), None, &numbers);
+    let pending = state::Pending::new(
+        "",
+        file.file.clone(),
+        file.digest.clone(),
+        None,
+        &numbers,
+        &numbers,
+    );
     let announced = serde_json::json!({
         "format": 1, "seen": 1000, "through": 0, "chains": {}, "pending": pending,
     });

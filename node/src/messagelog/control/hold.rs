@@ -5,7 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Question, Side, client::Control};
-use crate::messagelog::{Held, LogError, MessageLog, NumberSet, Receipt, Released};
+use crate::messagelog::{ArchivedCopies, Held, LogError, MessageLog, NumberSet, Receipt, Released};
 
 /// Holds entries by number or every message with a query id, ends a hold, or lists those in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,9 @@ pub struct ToldHold {
     pub ground: String,
     /// Who ordered it.
     pub who: String,
+    /// Archives that alone hold the content of some of them: see that these files are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<ArchivedCopies>,
 }
 
 fn told(entry: u64, numbers: &NumberSet, ground: &str, who: &str) -> ToldHold {
@@ -58,6 +61,7 @@ fn told(entry: u64, numbers: &NumberSet, ground: &str, who: &str) -> ToldHold {
         numbers: numbers.short(),
         ground: ground.into(),
         who: who.into(),
+        archived: None,
     }
 }
 
@@ -121,7 +125,9 @@ impl HoldQuestion {
             who: who.into(),
         };
         let receipt = log.hold(numbers.clone(), said).await?;
-        Ok(vec![told(receipt.number, &numbers, &ground, who)])
+        let mut hold = told(receipt.number, &numbers, &ground, who);
+        hold.archived = log.only_archived(numbers).await?;
+        Ok(vec![hold])
     }
 }
 

@@ -1,8 +1,9 @@
-//! Rewrites a sealed segment without blobs that nobody can read any more. Owns the order: new file, sync, check, rename. A
+//! Rewrites a sealed segment without blobs that nobody can read any more, and without what was dropped because an archive
+//! holds it: bodies, messages but their ids, and signature documents that nothing else cites. Owns the order: new file, sync, check, rename. A
 //! crash before the rename leaves a draft, which the next start removes; after it the segment is the new one. Leaves stay as
 //! they are, byte by byte.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     disk,
@@ -32,6 +33,8 @@ struct Survey {
     dead: BTreeSet<(u64, usize)>,
     dead_bytes: u64,
     all_bytes: u64,
+    /// Blobs that an archive holds, with what takes their place; nothing for a body.
+    dropped: BTreeMap<(u64, usize), Vec<u8>>,
     /// Shared documents that a living entry cites.
     cited: BTreeSet<u64>,
     /// An entry whose evidence did not open may cite any of them.
@@ -51,6 +54,7 @@ pub(super) fn rewrite(reader: &mut Reader, first: u64) -> Result<bool, LogError>
     }
     let last = first + leaves.len() as u64 - 1;
     let deleted = reader.deleted(first, last)?;
+    let (heads, bodies) = (reader.dropped(BlobClass::Head)?, reader.dropped(BlobClass::Body)?);
     let segment = Segment::open(&*home.disk, &home.layout, &home.id, first)?;
     let mut survey = Survey::default();
     let end = segment.scan(&mut |record| {
@@ -77,7 +81,17 @@ pub(super) fn rewrite(reader: &mut Reader, first: u64) -> Result<bool, LogError>
                 continue;
             }
             survey.alive = true;
-            if place == EVIDENCE {
+            if place == BODY && bodies.contains(number) {
+                survey.dropped.insert((number, place), Vec::new());
+            }
+            if place == HEAD
+                && heads.contains(number)
+                && let Some(ids) = reader.ids_of(record)?
+            {
+                survey.dropped.insert((number, place), ids);
+            }
+            // Of a message in an archive the document lies there too.
+            if place == EVIDENCE && !heads.contains(number) {
                 match reader.open_record(record, place, class) {
                     Ok(Some(opened)) => match Evidence::parse(&opened) {
                         Some(evidence) => survey.cited.extend(evidence.shared.map(|shared| shared.name)),
@@ -96,7 +110,7 @@ pub(super) fn rewrite(reader: &mut Reader, first: u64) -> Result<bool, LogError>
         ));
     }
     let enough = survey.dead_bytes * SHARE >= survey.all_bytes || !survey.alive;
-    if survey.dead.is_empty() || !enough {
+    if survey.dropped.is_empty() && (survey.dead.is_empty() || !enough) {
         return Ok(false);
     }
     let content = without(&segment, &home.id, &survey)?;
@@ -126,12 +140,16 @@ fn without(segment: &Segment, log: &[u8; 32], survey: &Survey) -> Result<Vec<u8>
         let mut blobs = [NO_BLOB; 4];
         let mut less = false;
         for (place, blob) in blobs.iter_mut().enumerate() {
-            *blob = match survey.dead.contains(&(header.number, place)) && header.kind == RecordKind::Entry {
-                true => {
+            let at = (header.number, place);
+            let is_entry = header.kind == RecordKind::Entry;
+            *blob = match survey.dropped.get(&at).filter(|_| is_entry) {
+                _ if is_entry && survey.dead.contains(&at) => {
                     less = true;
                     (BlobState::Removed, &[][..])
                 }
-                false => (header.states[place], record.blob(place)),
+                Some(ids) if ids.is_empty() => (BlobState::Removed, &[][..]),
+                Some(ids) => (header.states[place], &ids[..]),
+                None => (header.states[place], record.blob(place)),
             };
         }
         let place = RecordPlace {

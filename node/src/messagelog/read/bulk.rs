@@ -5,14 +5,14 @@ use std::ops::ControlFlow;
 
 use kontor_protocol::log::Leaf;
 
-use super::{Body, KeyName, Opened, Reader};
+use super::{Body, Head, KeyName, Opened, Reader};
 use crate::messagelog::{
     content::ContentId,
     error::LogError,
-    keytree::{BlobClass, associated_data, open},
+    keytree::{BlobClass, associated_data, open, seal},
     leaf,
     numbers::NumberSet,
-    record::{BODY, BlobState, LEAF, RecordKind},
+    record::{BODY, BlobState, HEAD, LEAF, RecordKind},
     segment::{self, Record},
 };
 
@@ -95,6 +95,30 @@ impl Reader {
         };
         let key = self.keys.for_reading(&name, record.header.number)?;
         Ok(key.is_none())
+    }
+
+    /// A head without its message, sealed: what stays of one that an archive holds. `None` when no more is there already.
+    pub(crate) fn ids_of(&mut self, record: &Record<'_>) -> Result<Option<Vec<u8>>, LogError> {
+        let (number, class) = (record.header.number, BlobClass::Head);
+        let Some(name) = key_name(record, class) else {
+            return Ok(None);
+        };
+        let Some(opened) = self.open_record(record, HEAD, class)? else {
+            return Ok(None);
+        };
+        let head = Head::parse(&opened).ok_or_else(|| self.changed(number, class.name()))?;
+        let Some(key) = self
+            .keys
+            .for_reading(&name, number)?
+            .filter(|_| !head.message.is_empty())
+        else {
+            return Ok(None);
+        };
+        let mut ids = Vec::new();
+        Head { message: &[], ..head }.write(&mut ids);
+        let associated = associated_data(&self.home.id, number, class, name.period);
+        seal(&key, &associated, kontor_pki::crypto::random(), &mut ids);
+        Ok(Some(ids))
     }
 
     /// Opens one blob of a record; `None` when its key is gone or it has none.

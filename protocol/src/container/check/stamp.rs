@@ -157,7 +157,7 @@ fn holds_by_itself(token: &TimestampToken, stamped: &[u8]) -> bool {
 }
 
 /// The signature document as it was before a single time-stamp was put into it.
-pub(super) fn without_timestamp(document: &[u8]) -> Vec<u8> {
+pub(in crate::container) fn without_timestamp(document: &[u8]) -> Vec<u8> {
     // The log writes the stamp in one form: what stands between these tags, if putting it back gives the same bytes.
     const OPEN: &[u8] = b"<xades:SignatureTimeStamp>";
     const CLOSE: &[u8] = b"</xades:SignatureTimeStamp>";
