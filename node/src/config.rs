@@ -8,6 +8,7 @@ mod administration;
 mod archive;
 mod file;
 pub mod retention;
+pub mod renewal;
 pub mod stamping;
 
 use std::net::SocketAddr;

@@ -80,6 +80,7 @@ impl Health {
             self.ocsp_check(now),
             self.log_check(),
             self.stamping_check(now),
+            self.renewal_check(),
             self.ledger_check(),
         ];
         // What a peer's log is like keeps nobody from working, so it is always ok, and degraded where somebody has to look.
@@ -94,7 +95,10 @@ impl Health {
             (false, true) => StatusCode::SERVICE_UNAVAILABLE,
             (false, false) => StatusCode::INTERNAL_SERVER_ERROR,
         };
+        let renewal = self.log.renewal();
         let degraded = self.log.stamping().failing_since.is_some()
+            || renewal.failing_since.is_some()
+            || renewal.late > 0
             || self.sight.as_ref().is_some_and(|sight| !sight.open().is_empty());
         let report = Report {
             ready,
@@ -163,6 +167,34 @@ impl Health {
         Check {
             name: "time_stamps",
             ok: !stats.refusing,
+            text,
+        }
+    }
+
+    /// Messages flow whether old time-stamps can be renewed or not, so this says it and fails nothing.
+    fn renewal_check(&self) -> Check {
+        let stats = self.log.renewal();
+        let first = match stats.first_end {
+            Some(end) => format!("the first time-stamp of the log ends at {end}"),
+            None => "no time-stamp is known yet".into(),
+        };
+        let mut text = match (stats.failing_since, &stats.reason) {
+            (Some(since), Some(reason)) => {
+                format!(
+                    "degraded: time-stamps that are due cannot be renewed since {since}; {first}; {reason}"
+                )
+            }
+            _ => first,
+        };
+        if stats.late > 0 {
+            text = format!(
+                "{text}; {} time-stamps ended before they were renewed: what they proved ends there",
+                stats.late
+            );
+        }
+        Check {
+            name: "renewal",
+            ok: true,
             text,
         }
     }

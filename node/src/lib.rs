@@ -42,6 +42,7 @@ pub mod handles;
 pub mod receive;
 pub mod evidence;
 pub mod archiver;
+pub mod renewer;
 pub mod outbound;
 pub mod witness;
 pub mod transparency;

@@ -45,6 +45,7 @@ mod quarantine;
 mod housekeeper;
 mod sequencer;
 mod stamping;
+mod renewal;
 mod export;
 mod archive;
 mod control;
@@ -90,6 +91,8 @@ pub use lookup::own_side;
 pub use numbers::{InvalidNumbers, NumberSet};
 pub use purge::{Given, LeftEntry, Part, PurgeOrder, PurgeReport, PurgedPart};
 pub use quarantine::{Quarantined, quarantine};
+pub(crate) use renewal::back_off;
+pub use renewal::{RenewalError, RenewalOrder, RenewalReport, RenewalStats, RenewedToken};
 pub use search::Filter;
 pub use show::{FoundEntry, PartState, ShownArchive, ShownEntry, ShownGone, ShownPart};
 pub use stamping::StampingStats;
@@ -129,6 +132,7 @@ use ledger::Ledger;
 use marks::Marks;
 use queue::Work;
 use read::{Reader, Readers};
+use renewal::Renewal;
 use sequencer::{Published, Sequencer, Setup};
 use stamping::Stamping;
 use status::Status;
@@ -236,6 +240,7 @@ pub struct MessageLog {
     overseer: Arc<OnceLock<Overseer>>,
     master: Arc<MasterKey>,
     stamping: Stamping,
+    renewal: Renewal,
     readers: Readers,
     indexer: Arc<IndexThread>,
     archive: Option<Arc<ArchiveSettings>>,
@@ -375,6 +380,7 @@ impl MessageLog {
             reconciler: Arc::default(),
             overseer: Arc::default(),
             master,
+            renewal: Renewal::new(settings.stamping.renewal.clone()),
             stamping: Stamping::new(settings.stamping),
             readers,
             indexer: Arc::new(indexer),

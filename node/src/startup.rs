@@ -34,6 +34,7 @@ use crate::peers::Peers;
 use crate::purger;
 use crate::quota::Quota;
 use crate::registry::ClientRegistry;
+use crate::renewer;
 use crate::shutdown::{Shutdown, signalled, stdin_closed};
 use crate::sight::Sight;
 use crate::signer::{InFlight, Signer};
@@ -228,6 +229,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
 
     shutdown.spawn(configuration.run(shutdown.clone()));
     shutdown.spawn(chronicle.run(shutdown.clone()));
+    shutdown.spawn(renewer::run(log.clone(), timestamper.clone(), shutdown.clone()));
     shutdown.spawn(log.clone().run_stamping(timestamper, shutdown.clone()));
     shutdown.spawn(purger::run(
         log.clone(),
@@ -457,6 +459,17 @@ impl Collector for LogCollector {
             "Runs that got no time-stamp since the start",
             stamping.failures,
         )?;
+        let renewal = self.0.renewal();
+        counter(
+            "kontor_renewal_tokens",
+            "Tokens that renewed others, recorded since the start",
+            renewal.tokens,
+        )?;
+        counter(
+            "kontor_renewal_failures",
+            "Renewals of time-stamps that failed since the start",
+            renewal.failures,
+        )?;
         let mut gauge = |name: &str, help: &str, value: u64| {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
@@ -470,6 +483,21 @@ impl Collector for LogCollector {
             "kontor_timestamp_oldest_seconds",
             "Seconds since the oldest message that waits for a time-stamp was logged",
             stamping.oldest.map_or(0, |oldest| now.since(oldest).as_secs()),
+        )?;
+        gauge(
+            "kontor_renewal_due",
+            "Time-stamps that end within the lead time of their renewal",
+            renewal.due,
+        )?;
+        gauge(
+            "kontor_renewal_late",
+            "Time-stamps that ended before they were renewed",
+            renewal.late,
+        )?;
+        gauge(
+            "kontor_renewal_first_end_seconds",
+            "Seconds until the first time-stamp of the log ends; 0 also where none is known",
+            renewal.first_end.map_or(0, |end| end.since(now).as_secs()),
         )?;
         gauge(
             "kontor_log_index_behind",

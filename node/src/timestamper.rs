@@ -10,8 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use kontor_pki::{
-    crypto::sha512,
-    timestamp::{TimestampToken, parse_response, query},
+    certificate::Certificate,
+    crypto::{DigestAlgorithm, sha512},
+    timestamp::{TimestampToken, parse_response, query_for},
 };
 use kontor_protocol::{limits, trust::TrustSet};
 
@@ -27,6 +28,9 @@ const CONNECT: Duration = Duration::from_secs(20);
 const TOTAL: Duration = Duration::from_secs(60);
 /// So long after a failure an authority is asked after the others: one that is slow must not delay every token.
 const SET_BACK: Duration = Duration::from_secs(300);
+
+/// Says why a token that holds is not wanted.
+pub type Accept<'a> = &'a (dyn Fn(&TimestampToken, &Certificate) -> Result<(), String> + Send + Sync);
 
 /// Why there is no token.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -118,6 +122,20 @@ impl Timestamper {
 
     /// A token over data, with the authority's certificate in it, ready to be stored.
     pub async fn stamp(&self, data: &[u8]) -> Result<TimestampToken, TimestampError> {
+        let (token, _) = self
+            .stamp_digest(DigestAlgorithm::Sha512, &sha512(data), &|_, _| Ok(()))
+            .await?;
+        Ok(token)
+    }
+
+    /// A token over data with this digest, and the certificate of its authority. What `accept` refuses, with a reason, is
+    /// not taken, and the next authority is asked.
+    pub async fn stamp_digest(
+        &self,
+        algorithm: DigestAlgorithm,
+        digest: &[u8],
+        accept: Accept<'_>,
+    ) -> Result<(TimestampToken, Certificate), TimestampError> {
         let trust = (self.trust)().ok_or(TimestampError::NoTrust)?;
         let approved: Vec<_> = trust
             .tsas()
@@ -132,13 +150,17 @@ impl Timestamper {
         if urls.is_empty() {
             return Err(TimestampError::NoAuthority);
         }
-        let asked = Bytes::from(query(&sha512(data)));
+        let asked = Bytes::from(query_for(algorithm, digest));
         let mut refusals = Vec::new();
         for url in self.in_turn(urls) {
-            match self.ask(url, asked.clone(), data, &trust).await {
-                Ok(token) => {
+            match self.ask(url, asked.clone(), (algorithm, digest), &trust).await {
+                Ok((token, signer)) => {
                     self.failed().remove(url);
-                    return Ok(token);
+                    // A refusal here is no failure of the authority: it answers well, and is asked in its turn again.
+                    match accept(&token, &signer) {
+                        Ok(()) => return Ok((token, signer)),
+                        Err(reason) => refusals.push(format!("{url}: {reason}")),
+                    }
                 }
                 Err(reason) => {
                     self.failed().insert(url.clone(), Instant::now());
@@ -153,9 +175,9 @@ impl Timestamper {
         &self,
         url: &str,
         query: Bytes,
-        data: &[u8],
+        (algorithm, digest): (DigestAlgorithm, &[u8]),
         trust: &TrustSet,
-    ) -> Result<TimestampToken, String> {
+    ) -> Result<(TimestampToken, Certificate), String> {
         let bounds = Bounds {
             connect: CONNECT.min(self.timeout),
             total: self.timeout,
@@ -170,9 +192,9 @@ impl Timestamper {
         }
         let token = parse_response(&answer.body).map_err(|error| format!("{url}: {error}"))?;
         let signer = token
-            .verify(data, trust.tsa_certificates())
+            .verify_digest(algorithm, digest, trust.tsa_certificates())
             .map_err(|error| format!("{url}: {error}"))?;
         // The query did not ask for the certificate (wire 5.3); whoever checks the token later needs it.
-        Ok(token.with_certificate(&signer))
+        Ok((token.with_certificate(&signer), signer))
     }
 }

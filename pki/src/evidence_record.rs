@@ -26,7 +26,7 @@ mod der;
 mod tree;
 mod verify;
 
-pub use tree::{HashTree, ReducedTree};
+pub use tree::{HashTree, ReducedTree, group_value};
 pub use verify::{Policy, Verified, Windows};
 
 use crate::UnixTime;
@@ -238,6 +238,11 @@ impl EvidenceRecord {
     /// All time-stamps, oldest first.
     pub fn timestamps(&self) -> impl Iterator<Item = &ArchiveTimestamp> {
         self.chains.iter().flatten()
+    }
+
+    /// The chains, oldest first: within one each time-stamp renews the one before; a new one begins with a new digest.
+    pub fn chains(&self) -> impl Iterator<Item = &[ArchiveTimestamp]> {
+        self.chains.iter().map(Vec::as_slice)
     }
 
     /// The time-stamp that everything now rests on.

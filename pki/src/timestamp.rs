@@ -7,7 +7,7 @@
 
 mod token;
 
-pub use token::{SignerId, TimestampQuery, TimestampToken, parse_query, parse_response, query};
+pub use token::{SignerId, TimestampQuery, TimestampToken, parse_query, parse_response, query, query_for};
 
 pub(crate) use token::{
     OID_CONTENT_TYPE, OID_MESSAGE_DIGEST, OID_SIGNED_DATA, OID_SIGNING_CERTIFICATE_V2, OID_TST_INFO,

@@ -13,6 +13,7 @@ pub mod check;
 mod companion;
 mod manifest;
 mod read;
+mod record;
 mod report;
 mod stream;
 mod subject;
@@ -23,6 +24,7 @@ mod write;
 
 pub use self::companion::{Absent, Companion, CompanionError};
 pub use self::read::{Attachment, BatchTimestamp, ChainFiles, Container, ContainerError};
+pub use self::record::{RecordFacts, RecordStampFacts};
 pub use self::report::{
     InclusionFacts, Instant, InstantSource, LeafFacts, PartFacts, Reason, Report, StillSound, TokenFacts,
     Verdict, WitnessFacts,

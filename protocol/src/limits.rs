@@ -96,6 +96,8 @@ pub const CONTAINER_ENTRIES: usize = 1000;
 pub const CONTAINER_NAME: usize = 1024;
 /// An entry that is held in memory: manifests, signatures, chains, time-stamps.
 pub const CONTAINER_ENTRY: usize = 16 * 1024 * 1024;
+/// An evidence record beside a container, as `kontor_pki::evidence_record` reads it.
+pub const EVIDENCE_RECORD: usize = 4 * 1024 * 1024;
 /// A container with all its entries inflated.
 pub const CONTAINER: usize = 2 * 1024 * 1024 * 1024;
 

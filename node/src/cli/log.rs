@@ -14,6 +14,7 @@ mod prove;
 mod purge;
 mod quarantine;
 mod reconcile;
+mod renew;
 mod search;
 mod show;
 mod witness;
@@ -52,6 +53,9 @@ pub(super) enum Command {
     /// Compare this log with those of a member's nodes
     #[command(long_about = reconcile::LONG_ABOUT)]
     Reconcile(reconcile::Reconcile),
+    /// Renew time-stamps before they lose their force
+    #[command(long_about = renew::LONG_ABOUT)]
+    Renew(renew::Renew),
     /// List entries by query id, party, service, kind and time
     #[command(long_about = search::LONG_ABOUT)]
     Search(Box<search::Search>),
@@ -75,6 +79,7 @@ impl Command {
             Self::Purge(purge) => purge.run(),
             Self::Quarantine(quarantine) => quarantine.run(),
             Self::Reconcile(reconcile) => reconcile.run(),
+            Self::Renew(renew) => renew.run(),
             Self::Search(search) => search.run(),
             Self::Show(show) => show.run(),
             Self::Witness(witness) => witness.run(),

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use kontor_pki::time::UnixTime;
-use kontor_protocol::container::check::{Question, Verdicts, check_with};
+use kontor_protocol::container::check::{Question, Verdicts, check_record, check_with};
 use kontor_protocol::container::{Reason, Report, Verdict};
 use kontor_protocol::limits;
 use kontor_protocol::trust::TrustSet;
@@ -39,7 +39,9 @@ Certificates are judged at the instant of the time-stamp. A container without on
 --at or else at the time the signer states. Where there is a time-stamp, --at never replaces it: the report says \
 besides whether the proof is still sound then.
 
-If NAME.leaf.json lies beside NAME.asice it is checked too: it ties the message to its entry in a node's log.
+If NAME.leaf.json lies beside NAME.asice it is checked too: it ties the message to its entry in a node's log. So is NAME.ers, its \
+evidence record (RFC 4998): that every file of the container was in the first hash tree, and that each time-stamp, beginning \
+with that of the container, was renewed while its certificate lasted. With --at the report says until when the last one carries it.
 
 An archive holds containers and continues the archive before it by a chain of digests. Name all archives, or the \
 directory they are in: they are put into order, and each container in them is judged. Say --first if the chain must begin \
@@ -154,10 +156,7 @@ impl Verify {
     ) -> anyhow::Result<Verdict> {
         let mut worst = Verdict::Valid;
         let (mut verdicts, mut progress) = (Verdicts::new(), Progress::new(containers.len()));
-        for file in containers
-            .iter()
-            .filter(|file| !is_companion_of(file, containers))
-        {
+        for file in containers.iter().filter(|file| !is_beside(file, containers)) {
             let report = judge(file, trust, self.at, &mut verdicts);
             worst = worst.max(report.verdict);
             progress.clear();
@@ -200,9 +199,12 @@ fn is_archive(file: &Path) -> bool {
     named || File::open(file).is_ok_and(|file| kontor_protocol::archive::is_archive(BufReader::new(file)))
 }
 
-/// `NAME.leaf.json` on the command line, as `DIR/*` puts it there, is judged with its container.
-fn is_companion_of(file: &Path, others: &[PathBuf]) -> bool {
-    let name = file.to_str().and_then(|name| name.strip_suffix(".leaf.json"));
+/// `NAME.leaf.json` and `NAME.ers` on the command line, as `DIR/*` puts them there, are judged with their container.
+fn is_beside(file: &Path, others: &[PathBuf]) -> bool {
+    let name = file.to_str().and_then(|name| {
+        let companion = name.strip_suffix(".leaf.json");
+        companion.or_else(|| name.strip_suffix(".ers"))
+    });
     name.is_some_and(|name| others.contains(&PathBuf::from(format!("{name}.asice"))))
 }
 
@@ -217,14 +219,19 @@ fn shown(file: &Path) -> String {
 /// Judges one file. A file that cannot be read is no evidence either way.
 fn judge(file: &Path, trust: &TrustSet, at: Option<UnixTime>, verdicts: &mut Verdicts) -> Report {
     let mut read = || -> anyhow::Result<Report> {
-        let companion = companion(file)?;
+        let companion = beside(file, "leaf.json", limits::CONTAINER_ENTRY)?;
+        let record = beside(file, "ers", limits::EVIDENCE_RECORD)?;
         let archive = BufReader::new(File::open(file)?);
         let question = Question {
             trust,
             at,
             companion: companion.as_deref(),
         };
-        Ok(check_with(archive, &question, verdicts))
+        let mut report = check_with(archive, &question, verdicts);
+        if let Some(record) = record {
+            check_record(BufReader::new(File::open(file)?), &record, &question, &mut report);
+        }
+        Ok(report)
     };
     read().unwrap_or_else(|error| {
         let code = "io_error".to_owned();
@@ -240,16 +247,16 @@ fn judge(file: &Path, trust: &TrustSet, at: Option<UnixTime>, verdicts: &mut Ver
     })
 }
 
-/// The content of `NAME.leaf.json` beside `NAME.asice`.
-fn companion(file: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+/// The content of `NAME.EXTENSION` beside `NAME.asice`.
+fn beside(file: &Path, extension: &str, limit: usize) -> anyhow::Result<Option<Vec<u8>>> {
     let Some(name) = file.to_str().and_then(|name| name.strip_suffix(".asice")) else {
         return Ok(None);
     };
-    let path = PathBuf::from(format!("{name}.leaf.json"));
+    let path = PathBuf::from(format!("{name}.{extension}"));
     if !path.exists() {
         return Ok(None);
     }
-    bounded(&path, limits::CONTAINER_ENTRY).map(Some)
+    bounded(&path, limit).map(Some)
 }
 
 /// A file of at most `limit` bytes.

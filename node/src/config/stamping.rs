@@ -1,9 +1,11 @@
 //! When messages get time-stamps (wire 5.1), from whom, and how long that may fail (wire 5.5): settings and their table in the
 //! configuration file.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
+
+use super::renewal::RenewalSettings;
 
 /// Settings of time-stamping. The defaults are those of a node.
 #[derive(Debug, Clone)]
@@ -18,6 +20,8 @@ pub struct StampingSettings {
     pub timeout: Duration,
     /// Messages under one token.
     pub limit: usize,
+    /// When tokens are renewed.
+    pub renewal: RenewalSettings,
 }
 
 impl Default for StampingSettings {
@@ -28,6 +32,7 @@ impl Default for StampingSettings {
             retry: Duration::from_secs(60),
             timeout: Duration::from_secs(60),
             limit: 10_000,
+            renewal: RenewalSettings::default(),
         }
     }
 }
@@ -41,6 +46,9 @@ pub(super) struct TimestampingTable {
     acceptable_failure_seconds: u64,
     retry_seconds: u64,
     timeout_seconds: u64,
+    renew_before_days: u64,
+    renewal_digest: String,
+    ends: BTreeMap<String, String>,
 }
 
 impl Default for TimestampingTable {
@@ -51,6 +59,9 @@ impl Default for TimestampingTable {
             acceptable_failure_seconds: 14_400,
             retry_seconds: 60,
             timeout_seconds: 60,
+            renew_before_days: 60,
+            renewal_digest: "sha512".into(),
+            ends: BTreeMap::new(),
         }
     }
 }
@@ -77,6 +88,12 @@ impl TimestampingTable {
             acceptable_failure: seconds(self.acceptable_failure_seconds.min(31_536_000)),
             retry: seconds(self.retry_seconds.clamp(1, 3600)),
             timeout: seconds(self.timeout_seconds.clamp(1, 600)),
+            renewal: RenewalSettings::read(
+                self.renew_before_days,
+                &self.renewal_digest,
+                &self.ends,
+                mistakes,
+            ),
             ..StampingSettings::default()
         }
     }

@@ -3,7 +3,7 @@
 //! exactly those. Whoever may open the socket (0600, in a directory of the owner) may read the log.
 //!
 //! ```text
-//! > {"op":"export","number":7}                     or "filter":{…}; "unstamped":true leaves out time-stamps
+//! > {"op":"export","number":7}                     or "filter":{…}; "unstamped":true leaves out time-stamps, "record":true adds evidence records
 //! > {"op":"search","filter":{"query_id":"…"},"limit":100}
 //! > {"op":"show","number":7,"body":false}
 //! < {"partial":{"indexed":500000,"of":900000}}       the rest is read, which takes a while
@@ -11,7 +11,7 @@
 //! < {"found":{"number":7,…}}                        more than the limit: {"more":{"first":9}}
 //! < {"shown":{"number":7,"body_bytes":70000,…}}     then the bytes of the body, if they were asked for
 //! < {"entry":{"number":7,"name":"…","at":…,"message":512,"signatures":7000,"chain_result":600,"chain":1500,"timestamp":null,
-//!    "companion":900,"body":70000,"notes":[]}}      then the bytes of each in this order; null for what is not there
+//!    "companion":900,"record":null,"body":70000,"notes":[]}}      then the bytes of each in this order; null for what is not there
 //! > {"op":"check","deep":true}                    then progress, and
 //! < {"checked":{"findings":[…],"notes":[],"entries":9,…}}
 //! > {"op":"hold","order":{"numbers":{"numbers":"3-9","ground":"…"}}}     or "query_id", "release", "list"
@@ -28,6 +28,8 @@
 //! < {"auditor":{"id":"…","name":"…",…}}             a grant tells its token too, this once
 //! > {"op":"archive","dry_run":false}
 //! < {"archived":{"archives":[…],…}}
+//! > {"op":"renew","all":false,"dry_run":false,"ground":"…"}      or "digest":"sha384"
+//! < {"renewed":{"stamps":7,"tokens":[…],…}}
 //! < {"error":{"number":8,"code":"…","text":"…"}}
 //! < {"done":{}}
 //! ```
@@ -44,6 +46,7 @@ pub(super) mod hold;
 pub(super) mod prove;
 pub(super) mod purge;
 pub(super) mod reconcile;
+pub(super) mod renew;
 #[cfg(test)]
 mod hold_tests;
 pub(super) mod search;
@@ -70,7 +73,7 @@ use tokio::{
 };
 
 use super::{
-    ArchiveReport, CheckReport, MessageLog, Pieces, PurgeReport,
+    ArchiveReport, CheckReport, MessageLog, Pieces, PurgeReport, RenewalReport,
     error::LogError,
     show::{FoundEntry, ShownEntry},
 };
@@ -97,6 +100,7 @@ enum Question {
     Prove(prove::Prove),
     Purge(purge::PurgeAsked),
     Reconcile(reconcile::Reconcile),
+    Renew(renew::Renew),
     Search(search::Search),
     Show(show::Show),
     Witness(witness::Witness),
@@ -129,6 +133,7 @@ enum Answer {
         bytes: u64,
     },
     Archived(ArchiveReport),
+    Renewed(RenewalReport),
     Witness {
         bytes: u64,
     },
@@ -247,6 +252,7 @@ impl MessageLog {
             Ok(Question::Prove(prove)) => prove.answer(self, &mut side).await?,
             Ok(Question::Purge(purge)) => purge.answer(self, &mut side).await?,
             Ok(Question::Reconcile(reconcile)) => reconcile.answer(self, &mut side).await?,
+            Ok(Question::Renew(renew)) => renew.answer(self, timestamper, &mut side).await?,
             Ok(Question::Search(search)) => search.answer(self, &mut side).await?,
             Ok(Question::Show(show)) => show.answer(self, &mut side).await?,
             Ok(Question::Witness(witness)) => witness.answer(self, &mut side).await?,

@@ -105,6 +105,8 @@ pub struct Exported {
     pub timestamp: Option<BatchTimestamp>,
     /// The companion, as JSON.
     pub companion: Vec<u8>,
+    /// The evidence record, DER, if it was asked for and there is one.
+    pub record: Option<Vec<u8>>,
     /// Length and pieces of `attachment1`.
     pub body: Option<(u64, Pieces)>,
     /// What the reader of the evidence should know, for example that the body is deleted.
@@ -120,6 +122,8 @@ pub struct Written {
     pub container: PathBuf,
     /// `NAME.leaf.json`.
     pub companion: PathBuf,
+    /// `NAME.ers`.
+    pub record: Option<PathBuf>,
     /// As in [`Exported`].
     pub notes: Vec<String>,
 }
@@ -278,6 +282,7 @@ pub(super) fn exported(
         chain: logged.chain,
         timestamp,
         companion: companion.to_json(),
+        record: None,
         body,
         notes,
     })
@@ -328,8 +333,8 @@ impl Exported {
         }
     }
 
-    /// Writes both files to a directory that exists. Each gets its name when it is complete; files of an earlier export are
-    /// replaced.
+    /// Writes the files to a directory that exists. Each gets its name when it is complete; files of an earlier export are
+    /// replaced, and an evidence record of one that has none now is removed: it may be about other files.
     pub fn write(self, dir: &Path) -> Result<Written, ExportError> {
         let container = dir.join(format!("{}.asice", self.name));
         let companion = dir.join(format!("{}.leaf.json", self.name));
@@ -352,10 +357,20 @@ impl Exported {
             return Err(failed(&container, error.to_string()));
         }
         fs::write(&companion, &self.companion).map_err(|error| failed(&companion, error.to_string()))?;
+        let record = dir.join(format!("{}.ers", self.name));
+        let kept = match &self.record {
+            Some(der) => fs::write(&record, der),
+            None => match fs::remove_file(&record) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            },
+        };
+        kept.map_err(|error| failed(&record, error.to_string()))?;
         Ok(Written {
             number: self.number,
             container,
             companion,
+            record: self.record.map(|_| record),
             notes: self.notes,
         })
     }

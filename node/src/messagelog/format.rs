@@ -26,6 +26,7 @@
 //! | `log/quarantine/…` | damaged files that the operator put aside, see `quarantine.rs` | what may one day be read in them |
 //! | `log/quarantine/leaf-hashes` | hashes of leaves that were lost and put aside, as JSON by number | the log does not go on from checkpoints over them |
 //! | `log/purge.pending` | a purge on its way, see `purge.rs` | content files of deleted bodies stay, as `check` says |
+//! | `log/renewal.state` | which tokens were never renewed, and what renewed which, see `renewal.rs` | one look at every token |
 //! | `log/purge.state` | how far each class was looked at | one look at every leaf |
 //! | `log/keys/index.CLASS.YYYYMM.key` | the index key of heads of a class and month, sealed likewise: 1, key (32) | query ids of that month are found by reading only, until the index is made anew |
 //! | `log/index/state`, `log/index/db-ID` | the search index, in sled; see `index` | nothing; made again |
@@ -272,6 +273,10 @@ impl Layout {
 
     pub(crate) fn archive_state(&self) -> PathBuf {
         self.root().join("archive.state")
+    }
+
+    pub(crate) fn renewal_state(&self) -> PathBuf {
+        self.root().join("renewal.state")
     }
 
     pub(crate) fn spool(&self) -> PathBuf {

@@ -37,10 +37,7 @@ impl HashTree {
         let mut leaves = Vec::with_capacity(groups.len());
         for group in &mut groups {
             group.sort();
-            leaves.push(match group.as_slice() {
-                [single] => single.clone(),
-                several => node(algorithm, several)?,
-            });
+            leaves.push(group_value(algorithm, group.clone())?);
         }
         let mut levels = vec![leaves];
         while let Some(below) = levels.last().filter(|below| below.len() > 1) {
@@ -77,30 +74,21 @@ impl HashTree {
             .expect("a tree has a root")
     }
 
+    /// The neighbours on the way of the group at this place to the root, from below; `None` beyond the last. With the
+    /// group they are its [`ReducedTree::leading`], so that a tree can be kept by its leaves alone, and trees can be put
+    /// one under the other.
+    pub fn siblings(&self, place: usize) -> Option<Vec<Vec<u8>>> {
+        self.groups.get(place)?;
+        let levels = self.levels.iter().enumerate();
+        let neighbours = levels.filter_map(|(height, level)| level.get((place >> height) ^ 1));
+        Some(neighbours.cloned().collect())
+    }
+
     /// The way of the group at this place to the root; `None` beyond the last.
     pub fn reduced(&self, place: usize) -> Option<ReducedTree> {
         let group = self.groups.get(place)?;
-        let mut lists = Vec::new();
-        // What is to be joined by its neighbour: the digest itself, or the value of a list, which the list stands for.
-        let mut open = match group.as_slice() {
-            [single] => Some(single.clone()),
-            several => {
-                lists.push(several.to_vec());
-                None
-            }
-        };
-        for (height, level) in self.levels.iter().enumerate() {
-            let Some(neighbour) = level.get((place >> height) ^ 1) else {
-                continue;
-            };
-            let mut list: Vec<_> = open.take().into_iter().chain([neighbour.clone()]).collect();
-            list.sort();
-            lists.push(list);
-        }
-        Some(ReducedTree {
-            algorithm: self.algorithm,
-            lists,
-        })
+        let siblings = self.siblings(place)?;
+        Some(ReducedTree::of(self.algorithm, group.clone(), siblings))
     }
 }
 
@@ -115,6 +103,44 @@ impl ReducedTree {
     /// The digest algorithm.
     pub fn algorithm(&self) -> DigestAlgorithm {
         self.algorithm
+    }
+
+    /// The way of a group of digests over these neighbours, from below, to a root.
+    ///
+    /// # Errors
+    /// An empty group, or a value of another length than the algorithm's.
+    pub fn leading(
+        algorithm: DigestAlgorithm,
+        group: Vec<Vec<u8>>,
+        siblings: Vec<Vec<u8>>,
+    ) -> Result<Self, EvidenceError> {
+        if group.is_empty() {
+            return Err(EvidenceError::Malformed("a tree over nothing"));
+        }
+        let mut values = group.iter().chain(&siblings);
+        if values.any(|value| value.len() != algorithm.len()) {
+            return Err(EvidenceError::Malformed("a digest of another length"));
+        }
+        Ok(Self::of(algorithm, group, siblings))
+    }
+
+    fn of(algorithm: DigestAlgorithm, mut group: Vec<Vec<u8>>, siblings: Vec<Vec<u8>>) -> Self {
+        group.sort();
+        let mut lists = Vec::new();
+        // What is to be joined by its neighbour: the digest itself, or the value of a list, which the list stands for.
+        let mut open = match group.as_slice() {
+            [_] => group.pop(),
+            _ => {
+                lists.push(group);
+                None
+            }
+        };
+        for neighbour in siblings {
+            let mut list: Vec<_> = open.take().into_iter().chain([neighbour]).collect();
+            list.sort();
+            lists.push(list);
+        }
+        Self { algorithm, lists }
     }
 
     /// The root that these digests lead to; `None` if they are not in the first list, or, where they are to be the
@@ -139,6 +165,17 @@ impl ReducedTree {
             value = join(self.algorithm, list)?;
         }
         Ok(Some(value))
+    }
+}
+
+/// The value of a group of digests as a leaf of a tree: a single one stands for itself, several are hashed together.
+///
+/// # Errors
+/// A digest that this build does not have.
+pub fn group_value(algorithm: DigestAlgorithm, mut group: Vec<Vec<u8>>) -> Result<Vec<u8>, EvidenceError> {
+    match group.as_slice() {
+        [_] => Ok(group.pop().unwrap_or_default()),
+        _ => join(algorithm, group),
     }
 }
 

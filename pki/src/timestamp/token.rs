@@ -28,10 +28,15 @@ const MAX_CERTIFICATES: usize = 16;
 
 /// The query for a time-stamp over data with this SHA-512: no nonce, no policy, no certificate asked for (wire 5.3).
 pub fn query(imprint: &[u8; 64]) -> Vec<u8> {
+    query_for(DigestAlgorithm::Sha512, imprint)
+}
+
+/// The query for a time-stamp over this digest, otherwise as [`query`].
+pub fn query_for(algorithm: DigestAlgorithm, imprint: &[u8]) -> Vec<u8> {
     der::sequence(|w| {
         w.integer(1);
         w.sequence(|w| {
-            write_digest_identifier(DigestAlgorithm::Sha512, w);
+            write_digest_identifier(algorithm, w);
             w.octet_string(imprint);
         });
     })
@@ -305,12 +310,12 @@ impl TimestampToken {
     }
 
     /// The digest of the contents, or the name of one that is not accepted.
-    pub(crate) fn signer_digest(&self) -> Result<DigestAlgorithm, String> {
+    pub fn signer_digest(&self) -> Result<DigestAlgorithm, String> {
         self.digest.clone()
     }
 
     /// The algorithm of the signature, or the name of one that is not accepted.
-    pub(crate) fn signature_algorithm(&self) -> Result<SignatureAlgorithm, String> {
+    pub fn signature_algorithm(&self) -> Result<SignatureAlgorithm, String> {
         self.algorithm.clone()
     }
 }

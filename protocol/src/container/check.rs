@@ -8,11 +8,13 @@
 
 mod coverage;
 mod inclusion;
+mod record;
 mod stamp;
 mod verdicts;
 
 use std::io::{Read, Seek};
 
+pub use self::record::check_record;
 pub(super) use self::stamp::without_timestamp;
 pub use self::verdicts::Verdicts;
 

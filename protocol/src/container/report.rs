@@ -7,6 +7,7 @@ use std::fmt::{self, Write as _};
 use kontor_pki::time::UnixTime;
 use serde::{Serialize, Serializer};
 
+use super::record::RecordFacts;
 use super::subject::{MessageForm, MessageRole, Subject};
 use crate::id::{MemberId, ServerId};
 use crate::trust::TrustSet;
@@ -214,6 +215,9 @@ pub struct Report {
     pub parts: Vec<PartFacts>,
     /// Its leaf, if a companion was given.
     pub leaf: Option<LeafFacts>,
+    /// What renewed its time-stamp, if an evidence record was given that holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence_record: Option<RecordFacts>,
     /// Made with test keys: it proves nothing about real bodies.
     pub test: bool,
     /// The own instance of the trusted configuration.
@@ -225,7 +229,7 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
-fn instant<S: Serializer>(at: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn instant<S: Serializer>(at: &UnixTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&at.to_rfc3339())
 }
 
@@ -277,7 +281,7 @@ fn role(role: MessageRole) -> &'static str {
 }
 
 /// Text from evidence is shown on one line and cannot write over what was printed before.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
         .take(300)
@@ -301,6 +305,7 @@ impl Report {
             message: None,
             parts: Vec::new(),
             leaf: None,
+            evidence_record: None,
             test: trust.is_test(),
             trust_instance: trust.own_instance().to_owned(),
             trust_expires: trust.expires(),
@@ -403,6 +408,9 @@ impl Report {
             if let Some(inclusion) = &leaf.inclusion {
                 inclusion.write_words(out, leaf.number)?;
             }
+        }
+        if let Some(record) = &self.evidence_record {
+            record.write_words(out)?;
         }
         if let Some(expires) = self.trust_expires {
             writeln!(

@@ -229,6 +229,15 @@ impl<R: Read + Seek> Package<R> {
         self.held(&format!("{name}.leaf.json"), limits::CONTAINER_ENTRY)
     }
 
+    /// The evidence record of a container, likewise.
+    ///
+    /// # Errors
+    /// As [`held`](Self::held).
+    pub fn record(&mut self, container: &str) -> Result<Option<Vec<u8>>, PackageError> {
+        let name = container.strip_suffix(".asice").unwrap_or(container);
+        self.held(&format!("{name}.ers"), limits::EVIDENCE_RECORD)
+    }
+
     /// The global configuration in the package, by the names of wire 7.8: see
     /// [`TrustSet::from_files`](crate::trust::TrustSet::from_files).
     ///

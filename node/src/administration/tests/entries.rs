@@ -194,6 +194,7 @@ async fn a_container_from_the_listener_is_valid_and_tied_to_its_entry() {
         number,
         container: bed.world.out().join("a.asice"),
         companion: bed.world.out().join("a.leaf.json"),
+        record: None,
         notes: vec![],
     };
     std::fs::write(&written.container, &container.body).unwrap();

@@ -23,6 +23,13 @@ Everything given must hold. For each message two files are written: QUERYID-requ
 asicverifier read, and QUERYID-request-NUMBER.leaf.json, which ties it to its entry of the log. A message that has no \
 time-stamp yet gets one first; the token is kept in the log.
 
+With --evidence-record a third file is written for each message whose time-stamp was renewed (`kontor log renew`): \
+QUERYID-request-NUMBER.ers, its evidence record by RFC 4998 in DER. It proves that the files of the container existed when it \
+was first renewed, and stays good as long as it is renewed in time. What it is over is one group of data objects: every file \
+of the container but mimetype, META-INF/manifest.xml and META-INF/ASiCManifest.xml, byte for byte. So whoever has another \
+tool for evidence records unpacks the container and gives it these files. Of a file whose content was deleted the SHA-512 in \
+the .leaf.json takes its place. `kontor verify` checks the record by itself when it lies beside its container.
+
 With --package all of it goes into one ZIP file, with the global configuration that the node holds now and a cover sheet for \
 people, which says of each message who sent what to whom and when.
 
@@ -52,6 +59,9 @@ pub(in crate::cli) struct Export {
     /// Print what was written as JSON
     #[arg(long)]
     json: bool,
+    /// Write the evidence record (RFC 4998) of each message whose time-stamp was renewed, NAME.ers, too
+    #[arg(long)]
+    evidence_record: bool,
     /// Leave out time-stamps that messages do not have yet; `kontor verify` then says `incomplete`
     #[arg(long)]
     unstamped: bool,
@@ -87,11 +97,14 @@ impl Outcome {
             print(&format!("{before}{}", serde_json::to_string(&files)?))?;
             return Ok(());
         }
-        print(&format!(
-            "{}\n{}\n",
-            files.container.display(),
-            files.companion.display()
-        ))?;
+        let paths = [
+            Some(&files.container),
+            Some(&files.companion),
+            files.record.as_ref(),
+        ];
+        for path in paths.into_iter().flatten() {
+            print(&format!("{}\n", path.display()))?;
+        }
         files.notes.iter().for_each(|text| note(text));
         Ok(())
     }
@@ -135,6 +148,7 @@ struct ExportedFiles {
     number: u64,
     container: PathBuf,
     companion: PathBuf,
+    record: Option<PathBuf>,
     notes: Vec<String>,
 }
 
@@ -151,12 +165,14 @@ impl From<Written> for ExportedFiles {
             number,
             container,
             companion,
+            record,
             notes,
         } = written;
         Self {
             number,
             container,
             companion,
+            record,
             notes,
         }
     }
@@ -194,7 +210,7 @@ impl Export {
         };
         let (mut outcome, mut progress) = (Outcome::new(self.json), Progress::new());
         Access::to(&config)?.ask(|control| {
-            control.export(selection, self.unstamped, &mut |told| {
+            control.export(selection, (self.unstamped, self.evidence_record), &mut |told| {
                 match told {
                     Told::Partial(indexed, of) => progress.partial(indexed, of),
                     Told::Progress(read, of) => progress.show(read, of),

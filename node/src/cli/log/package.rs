@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::container::Report;
-use kontor_protocol::container::check::{Question, check};
+use kontor_protocol::container::check::{Question, check, check_record};
 use kontor_protocol::package::cover::{Cover, Language};
 use kontor_protocol::package::{CONFIGURATION, CONTAINERS, PackageWriter};
 use kontor_protocol::trust::TrustSet;
@@ -95,11 +95,17 @@ impl Packing {
     pub(super) fn add(&mut self, exported: Exported) -> anyhow::Result<Written> {
         let written = exported.write(&self.scratch)?;
         let writer = self.writer.as_mut().expect("it is there until the end");
-        let mut names = [String::new(), String::new()];
-        for (name, path) in names.iter_mut().zip([&written.container, &written.companion]) {
+        let named = |path: &PathBuf| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
-            *name = format!("{CONTAINERS}{file}");
-            writer.add(name, &mut File::open(path)?)?;
+            format!("{CONTAINERS}{file}")
+        };
+        let files = [
+            Some(&written.container),
+            Some(&written.companion),
+            written.record.as_ref(),
+        ];
+        for path in files.into_iter().flatten() {
+            writer.add(&named(path), &mut File::open(path)?)?;
         }
         let companion = fs::read(&written.companion)?;
         let question = Question {
@@ -107,14 +113,20 @@ impl Packing {
             at: None,
             companion: Some(&companion),
         };
-        let report = check(File::open(&written.container)?, &question);
-        fs::remove_file(&written.container)?;
-        fs::remove_file(&written.companion)?;
-        let [container, companion] = names;
+        let mut report = check(File::open(&written.container)?, &question);
+        if let Some(record) = &written.record {
+            let (container, record) = (File::open(&written.container)?, fs::read(record)?);
+            check_record(container, &record, &question, &mut report);
+        }
+        for path in files.into_iter().flatten() {
+            fs::remove_file(path)?;
+        }
+        let container = named(&written.container);
         self.reports.push((container.clone(), report));
         Ok(Written {
             container: container.into(),
-            companion: companion.into(),
+            companion: named(&written.companion).into(),
+            record: written.record.as_ref().map(|record| named(record).into()),
             ..written
         })
     }

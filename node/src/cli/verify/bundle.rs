@@ -2,7 +2,7 @@
 
 use std::io::{BufReader, Cursor, Seek as _, SeekFrom, Write};
 
-use kontor_protocol::container::check::{Question, Verdicts, check_with};
+use kontor_protocol::container::check::{Question, Verdicts, check_record, check_with};
 use kontor_protocol::container::{Reason, Report, Verdict};
 use serde::Serialize;
 
@@ -111,13 +111,33 @@ pub(super) fn judge<T, E>(
     io: impl Fn(std::io::Error) -> E,
     copy: impl FnOnce(&mut dyn Write) -> Result<T, E>,
 ) -> Result<(T, Report), E> {
+    judge_renewed(size, (question, None), verdicts, io, copy)
+}
+
+/// The same with the evidence record of the container, if there is one.
+pub(super) fn judge_renewed<T, E>(
+    size: u64,
+    (question, record): (&Question<'_>, Option<&[u8]>),
+    verdicts: &mut Verdicts,
+    io: impl Fn(std::io::Error) -> E,
+    copy: impl FnOnce(&mut dyn Write) -> Result<T, E>,
+) -> Result<(T, Report), E> {
     if size <= IN_MEMORY {
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
         let said = copy(&mut bytes)?;
-        return Ok((said, check_with(Cursor::new(bytes), question, verdicts)));
+        let mut report = check_with(Cursor::new(&bytes), question, verdicts);
+        if let Some(record) = record {
+            check_record(Cursor::new(&bytes), record, question, &mut report);
+        }
+        return Ok((said, report));
     }
     let mut file = tempfile::tempfile().map_err(&io)?;
     let said = copy(&mut file)?;
-    file.seek(SeekFrom::Start(0)).map_err(io)?;
-    Ok((said, check_with(BufReader::new(file), question, verdicts)))
+    file.seek(SeekFrom::Start(0)).map_err(&io)?;
+    let mut report = check_with(BufReader::new(&file), question, verdicts);
+    if let Some(record) = record {
+        file.seek(SeekFrom::Start(0)).map_err(io)?;
+        check_record(BufReader::new(&file), record, question, &mut report);
+    }
+    Ok((said, report))
 }

@@ -10,7 +10,7 @@ use kontor_protocol::package::{Package, PackageError, PackageFault};
 use kontor_protocol::trust::TrustSet;
 use serde::Serialize;
 
-use super::bundle::{BundleReport, judge};
+use super::bundle::{BundleReport, judge_renewed};
 use super::progress::Progress;
 use super::{Verify, shown};
 
@@ -124,7 +124,10 @@ impl Verify {
         }
         let (mut verdicts, mut progress) = (Verdicts::new(), Progress::new(names.len()));
         for name in names {
-            let judged = package.companion(&name).and_then(|companion| {
+            let beside = package
+                .companion(&name)
+                .and_then(|companion| Ok((companion, package.record(&name)?)));
+            let judged = beside.and_then(|(companion, record)| {
                 let question = Question {
                     trust,
                     at: self.at,
@@ -133,7 +136,7 @@ impl Verify {
                 let size = package.size(&name).unwrap_or_default();
                 let io = |e: std::io::Error| PackageError::Damaged(e.to_string());
                 let copy = |mut out: &mut dyn Write| package.file(&name, &mut out);
-                judge(size, &question, &mut verdicts, io, copy)
+                judge_renewed(size, (&question, record.as_deref()), &mut verdicts, io, copy)
             });
             progress.clear();
             match judged {

@@ -28,6 +28,9 @@ pub(super) struct Export {
     filter: Option<Wanted>,
     #[serde(default)]
     unstamped: bool,
+    /// With the evidence record of each.
+    #[serde(default)]
+    record: bool,
 }
 
 /// An entry whose bytes follow.
@@ -45,6 +48,9 @@ pub(super) struct Announced {
     #[serde(default)]
     timestamp: Option<[u64; 3]>,
     companion: u64,
+    /// The evidence record, if it was asked for and there is one.
+    #[serde(default)]
+    record: Option<u64>,
     body: Option<u64>,
     notes: Vec<String>,
 }
@@ -85,8 +91,9 @@ impl Export {
         side: &mut Side,
     ) -> io::Result<()> {
         let timestamper = (!self.unstamped).then_some(timestamper);
+        let record = self.record;
         let filter = match (self.number, self.filter.map(Wanted::filter)) {
-            (Some(number), None) => return one(log, number, timestamper, side).await,
+            (Some(number), None) => return one(log, number, timestamper, record, side).await,
             (None, Some(Ok(filter))) => filter,
             (None, Some(Err(error))) => return side.refuse(None, "malformed", &error).await,
             _ => {
@@ -106,7 +113,7 @@ impl Export {
             match event {
                 Event::Partial { indexed, of } => side.say(&Answer::Partial { indexed, of }).await?,
                 Event::Progress { read, of } => side.say(&Answer::Progress { read, of }).await?,
-                Event::Found(found) => one(log, found.number, timestamper, side).await?,
+                Event::Found(found) => one(log, found.number, timestamper, record, side).await?,
                 Event::Failed(error) => return side.refuse(None, error.code(), &error).await,
             }
         }
@@ -118,12 +125,23 @@ async fn one(
     log: &MessageLog,
     number: u64,
     timestamper: Option<&Timestamper>,
+    record: bool,
     side: &mut Side,
 ) -> io::Result<()> {
-    match log.export(number, timestamper).await {
-        Ok(exported) => entry(side, exported).await,
-        Err(error) => side.refuse(Some(number), error.code(), &error).await,
+    let mut exported = match log.export(number, timestamper).await {
+        Ok(exported) => exported,
+        Err(error) => return side.refuse(Some(number), error.code(), &error).await,
+    };
+    if record {
+        match log.evidence_record(number).await {
+            Ok(Some(record)) => exported.record = Some(record),
+            Ok(None) => exported.notes.push(format!(
+                "entry {number} has no evidence record: its time-stamp was not renewed yet, see `kontor log renew`"
+            )),
+            Err(error) => return side.refuse(Some(number), error.code(), &error).await,
+        }
     }
+    entry(side, exported).await
 }
 
 async fn entry(side: &mut Side, exported: Exported) -> io::Result<()> {
@@ -141,6 +159,7 @@ async fn entry(side: &mut Side, exported: Exported) -> io::Result<()> {
             .as_ref()
             .map(|stamp| [length(&stamp.result), length(&stamp.chain), length(&stamp.token)]),
         companion: length(&exported.companion),
+        record: exported.record.as_deref().map(length),
         body: exported.body.as_ref().map(|(length, _)| *length),
         notes: exported.notes,
     }))
@@ -157,6 +176,9 @@ async fn entry(side: &mut Side, exported: Exported) -> io::Result<()> {
         side.send(&stamp.token).await?;
     }
     side.send(&exported.companion).await?;
+    if let Some(record) = &exported.record {
+        side.send(record).await?;
+    }
     match exported.body {
         Some((_, pieces)) => send_pieces(side, pieces).await,
         None => Ok(()),
@@ -164,11 +186,12 @@ async fn entry(side: &mut Side, exported: Exported) -> io::Result<()> {
 }
 
 impl Control {
-    /// Asks for evidence and hands on what the node tells, until it is done.
+    /// Asks for evidence, without time-stamps that are not there yet and with evidence records if so, and hands on what the
+    /// node tells, until it is done.
     pub fn export(
         self,
         selection: Selection,
-        unstamped: bool,
+        (unstamped, record): (bool, bool),
         told: &mut dyn FnMut(Told) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         let (number, filter) = match selection {
@@ -179,6 +202,7 @@ impl Control {
             number,
             filter,
             unstamped,
+            record,
         });
         self.ask(&question, &mut |answer| {
             told(match answer {
@@ -217,6 +241,7 @@ fn entry_of(control: &Control, announced: Announced) -> io::Result<Exported> {
         }),
     };
     let companion = control.bytes(announced.companion)?;
+    let record = announced.record.map(|length| control.bytes(length)).transpose()?;
     let body = announced.body.map(|length| (length, pieces_of(control, length)));
     Ok(Exported {
         number: announced.number,
@@ -227,6 +252,7 @@ fn entry_of(control: &Control, announced: Announced) -> io::Result<Exported> {
         chain,
         timestamp,
         companion,
+        record,
         body,
         notes: announced.notes,
     })

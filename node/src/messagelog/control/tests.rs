@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) key: SoftwareKey,
     pub(crate) signer: SignerInfo,
     pub(crate) trust: Arc<TrustSet>,
+    /// What the trust is made of, so that a test can approve further authorities.
+    pub(crate) shared: SharedParams,
     pub(crate) tokens: Arc<AtomicU64>,
     /// Whether the authority answers with an error.
     pub(crate) down: Arc<AtomicBool>,
@@ -142,7 +144,7 @@ impl World {
         let optional = OptionalParts::default();
         let config = InstanceConfig {
             instance: "TEST".into(),
-            shared,
+            shared: shared.clone(),
             private: None,
             optional,
             version: 3,
@@ -155,6 +157,7 @@ impl World {
             key,
             signer,
             trust,
+            shared,
             tokens,
             down,
         }
@@ -335,7 +338,7 @@ async fn ask(dir: &Path, selection: Selection, unstamped: bool, out: &Path) -> (
         let (mut written, mut refused) = (Vec::new(), Vec::new());
         let control = Control::connect(&dir).unwrap().expect("a node listens");
         control
-            .export(selection, unstamped, &mut |told| {
+            .export(selection, (unstamped, false), &mut |told| {
                 match told {
                     Told::Entry(exported) => written.push(exported.write(&out)?),
                     Told::Refused { code, .. } => refused.push(code),
