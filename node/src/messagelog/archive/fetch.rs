@@ -160,6 +160,7 @@ impl MessageLog {
                 ..companion
             }
             .to_json(),
+            record: None,
             body,
             notes,
         })

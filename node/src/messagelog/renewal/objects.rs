@@ -16,7 +16,9 @@ use kontor_protocol::{container::timestamp::Batch, log::parse_parts, signature::
 use crate::messagelog::{
     blob::{Evidence, Shared},
     error::LogError,
+    keytree::BlobClass,
     read::{LoggedMessage, Reader, Stamp, StoredBody},
+    show::PartState,
 };
 
 const SIGNATURES: &str = "signatures.xml";
@@ -50,7 +52,7 @@ impl OpenStamp {
     }
 
     /// The group of the message at a place, by SHA-512, from what its entry says without its content; `None` when its
-    /// evidence is deleted.
+    /// evidence is deleted. An error when the signature document, which holds the token, lies in an archive only.
     pub(super) fn group(&self, reader: &mut Reader, place: usize) -> Result<Option<Vec<Vec<u8>>>, LogError> {
         let Some(number) = self.covered.get(place).copied() else {
             return Ok(None);
@@ -74,6 +76,12 @@ impl OpenStamp {
                 let chain = batch.chain(place).ok_or_else(|| unread(number))?;
                 let files = [batch.stamped(), &chain, &self.token];
                 group.extend(files.map(|file| sha512(file).to_vec()));
+            }
+            (None, Some(_)) if reader.part_state(&entry, BlobClass::Head)? == PartState::Archived => {
+                return Err(reader.explain(LogError::Forgotten {
+                    number,
+                    part: BlobClass::Head.name(),
+                }));
             }
             (None, Some(shared)) => {
                 let opened = reader.shared(number, &shared)?;
@@ -112,7 +120,12 @@ pub(super) fn of(
     let mut body = match logged.body {
         Ok(StoredBody::None) => None,
         Ok(body) => Some(body_digests(body, algorithms)?),
-        Err(LogError::Deleted { .. } | LogError::Lost { .. } | LogError::Quarantined { .. }) => None,
+        Err(
+            LogError::Archived { .. }
+            | LogError::Deleted { .. }
+            | LogError::Lost { .. }
+            | LogError::Quarantined { .. },
+        ) => None,
         Err(error) => return Err(error),
     };
     let (signatures, batch) = match logged.stamp {
@@ -138,6 +151,22 @@ pub(super) fn of(
         objects.extend([&batch.result, &batch.chain, &batch.token].map(|file| whole(file)));
     }
     Ok(objects)
+}
+
+/// As [`of`], of a message that lies in an archive only: by SHA-512, from its entry and its time-stamp. `None` when its token
+/// stands in the signature document.
+pub(super) fn of_archived(reader: &mut Reader, number: u64) -> Result<Option<Vec<ObjectDigests>>, LogError> {
+    let Some(Stamp::Batch(batch)) = reader.stamp(number)? else {
+        return Ok(None);
+    };
+    let entry = reader.entry(number)?;
+    let opened = reader.evidence(&entry)?;
+    let evidence = Evidence::parse(&opened).ok_or_else(|| unread(number))?;
+    let parts = parse_parts(evidence.parts).map_err(|_| unread(number))?;
+    let by_sha512 = |digest: Vec<u8>| ObjectDigests::new(vec![(DigestAlgorithm::Sha512, digest)]);
+    let files = [&batch.result, &batch.chain, &batch.token].map(|file| sha512(file).to_vec());
+    let parts = parts.iter().map(|part| part.digest.to_vec());
+    Ok(Some(parts.chain(files).map(by_sha512).collect()))
 }
 
 fn body_digests(body: StoredBody, algorithms: &[DigestAlgorithm]) -> Result<ObjectDigests, LogError> {

@@ -14,7 +14,7 @@ use super::{
     objects,
     state::State,
 };
-use crate::messagelog::{MessageLog, read::Reader};
+use crate::messagelog::{LogError, MessageLog, read::Reader};
 
 /// Entries that are kept open with their trees: 10 MiB each, and one follows the other in a run.
 const OPEN: usize = 4;
@@ -131,7 +131,12 @@ pub(super) fn of(log: &MessageLog, message: u64) -> Result<Option<Vec<u8>>, Rene
         return Ok(None);
     }
     let mut reader = log.reader();
-    let objects = objects::of(reader.message(message)?, &algorithms(&steps, None))?;
+    let objects = match reader.message(message) {
+        Err(archived @ LogError::Archived { .. }) => {
+            objects::of_archived(&mut reader, message)?.ok_or(archived)?
+        }
+        read => objects::of(read?, &algorithms(&steps, None))?,
+    };
     let Some(record) = Renewals::default().record(&mut reader, &steps, message, &objects)? else {
         return Ok(None);
     };

@@ -257,8 +257,10 @@ impl<'a> Run<'a> {
         digest: DigestAlgorithm,
     ) -> Result<Group, RenewalError> {
         if digest == DigestAlgorithm::Sha512 {
-            let group = stamp.group(&mut self.reader, place)?;
-            return Ok(group.map_or(Group::Deleted, Group::There));
+            return match stamp.group(&mut self.reader, place) {
+                Err(LogError::Archived { .. }) => Ok(Group::Missing),
+                group => Ok(group?.map_or(Group::Deleted, Group::There)),
+            };
         }
         let Some(logged) = there(self.reader.message(message))? else {
             return Ok(Group::Missing);
@@ -403,7 +405,8 @@ enum Group {
 fn there<T>(read: Result<T, LogError>) -> Result<Option<T>, LogError> {
     match read {
         Err(
-            LogError::Deleted { .. }
+            LogError::Archived { .. }
+            | LogError::Deleted { .. }
             | LogError::Forgotten { .. }
             | LogError::Lost { .. }
             | LogError::Quarantined { .. }
