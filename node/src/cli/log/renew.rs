@@ -87,15 +87,13 @@ fn in_words(report: &RenewalReport, dry_run: bool) -> String {
         }
         (_, false) => {
             for token in &report.tokens {
+                let kept = match token.first == token.last {
+                    true => format!("entry {}", token.first),
+                    false => format!("entries {} to {}", token.first, token.last),
+                };
                 text += &format!(
-                    "one time-stamp of {} by {} over {} leaves ({}), good until {}; entries {} to {}\n",
-                    token.at,
-                    token.authority,
-                    token.leaves,
-                    token.digest,
-                    token.ends,
-                    token.first,
-                    token.last
+                    "one time-stamp of {} by {} over {} leaves ({}), good until {}; {kept}\n",
+                    token.at, token.authority, token.leaves, token.digest, token.ends,
                 );
             }
             text += &format!(

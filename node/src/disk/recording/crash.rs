@@ -75,8 +75,8 @@ pub(super) fn replay(
     tree
 }
 
-/// One of the states between [`Crash::OnlySynced`] and [`Crash::Process`]: an unsynced write arrives by sectors, a directory
-/// keeps some of its last changes in their order.
+/// One of the states between [`super::Crash::OnlySynced`] and [`super::Crash::Process`]: an unsynced write arrives by
+/// sectors, a directory keeps some of its last changes in their order.
 pub(super) fn mixture(start: &Tree, past: &[Done], seen: &[Done], seed: u64) -> Tree {
     let synced = Synced::of(past);
     let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
