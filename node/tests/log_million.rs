@@ -18,6 +18,7 @@ use kontor_node::{
     messagelog::{BatchSignature, EntryKind, LogSettings, LoggedBody, MessageLog, NewEntry, OpenLog},
 };
 use kontor_pki::{crypto::sha512, sealed::MasterKey};
+use kontor_protocol::log::leaf_hash;
 
 /// The part that is killed runs in a process of its own.
 const CHILD: &str = "KONTOR_MILLION_CHILD";
@@ -55,8 +56,8 @@ fn entry(kind: EntryKind, id: usize, answers: Option<u64>, signature: &Arc<Batch
     }
 }
 
-/// Exchanges by 64 writers, 16 messages under one signature document.
-async fn fill(log: &MessageLog, entries: usize) {
+/// Exchanges by 64 writers, 16 messages under one signature document; their ids count from `first`.
+async fn fill(log: &MessageLog, first: usize, entries: usize) {
     let each = entries / 2 / 64;
     let writers: Vec<_> = (0..64)
         .map(|writer| {
@@ -68,7 +69,7 @@ async fn fill(log: &MessageLog, entries: usize) {
                         let document = format!("{writer} {round} {}", "s".repeat(6000));
                         signature = Some(BatchSignature::new(document.into(), Some("r".repeat(600).into())));
                     }
-                    let (signature, id) = (signature.as_ref().unwrap(), writer * each + round);
+                    let (signature, id) = (signature.as_ref().unwrap(), first + writer * each + round);
                     let asked = log
                         .append(entry(EntryKind::RequestSent, id, None, signature))
                         .await
@@ -103,10 +104,10 @@ fn bytes_below(dir: &Path) -> u64 {
         .sum()
 }
 
-/// Most memory this process ever had, in MiB.
-fn peak() -> u64 {
+/// What the kernel says of the memory of this process, in MiB.
+fn memory(field: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
@@ -121,7 +122,7 @@ fn a_million_entries() {
     if let Some(dir) = std::env::var_os(CHILD) {
         // Opens, writes a little, and waits to be killed.
         let log = open(Path::new(&dir));
-        runtime.block_on(fill(&log, 1280));
+        runtime.block_on(fill(&log, usize::MAX / 4, 1280));
         println!("written");
         loop {
             std::thread::sleep(Duration::from_secs(60));
@@ -134,7 +135,14 @@ fn a_million_entries() {
     let dir = root.join("data");
     let log = open(&dir);
     let began = Instant::now();
-    runtime.block_on(fill(&log, entries));
+    for part in 0..10 {
+        runtime.block_on(fill(&log, part * entries / 20, entries / 10));
+        println!(
+            "{} entries: {} MiB of memory now",
+            log.stats().entries,
+            memory("VmRSS:")
+        );
+    }
     println!("{} entries written in {:?}", log.stats().entries, began.elapsed());
     indexed(&log);
     println!("the index was up {:?} after the first of them", began.elapsed());
@@ -148,15 +156,34 @@ fn a_million_entries() {
     println!("opened after a clean stop in {:?}", began.elapsed());
     indexed(&log);
     println!("its index open after {:?}", began.elapsed());
-    for part in [7, 3, 1] {
-        let query_id = format!(
-            "d5bd7d86-8c5e-4ce4-8dc6-{:012x}",
-            entries / 2 / 64 * 64 / 8 * part
-        );
+    let total = usize::try_from(log.stats().entries).unwrap();
+    let mut took = Duration::ZERO;
+    for part in 0..100 {
+        let id = part % 10 * entries / 20 + part / 10 * (entries / 400);
+        let query_id = format!("d5bd7d86-8c5e-4ce4-8dc6-{id:012x}");
         let began = Instant::now();
         let found = runtime.block_on(log.find(&query_id)).unwrap();
-        println!("search by query id: {:?}, {} found", began.elapsed(), found.len());
+        assert_eq!(found.len(), 2, "{query_id}");
+        if part == 0 {
+            println!("the first search by query id: {:?}", began.elapsed());
+        }
+        took = took.max(began.elapsed());
     }
+    println!("searches by query id: {took:?} the slowest of 100");
+    let began = Instant::now();
+    let checkpoint = runtime.block_on(log.sign_checkpoint()).unwrap().unwrap();
+    println!("checkpoint over all signed in {:?}", began.elapsed());
+    let mut took = Duration::ZERO;
+    for part in 0..100 {
+        let number = (total / 100 * part) as u64;
+        let began = Instant::now();
+        let proof = runtime.block_on(log.prove(number)).unwrap();
+        took = took.max(began.elapsed());
+        let leaf = leaf_hash(&runtime.block_on(log.leaf(number)).unwrap());
+        proof.verify(&leaf, &log.ledger_keys()[0], &[]).unwrap();
+        assert_eq!(proof.checkpoint, checkpoint);
+    }
+    println!("inclusion proofs: {took:?} the slowest of 100");
     runtime.block_on(log.shutdown());
     drop(log);
 
@@ -194,7 +221,7 @@ fn a_million_entries() {
         "{:.2} KB on disk for each exchange, index {:.2} KB of it; at most {} MiB of memory",
         all as f64 / (total / 2) as f64 / 1e3,
         index as f64 / (total / 2) as f64 / 1e3,
-        peak(),
+        memory("VmHWM:"),
     );
     std::fs::remove_dir_all(&root).unwrap();
 }
