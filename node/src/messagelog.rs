@@ -358,6 +358,7 @@ impl MessageLog {
             marks: marks.clone(),
             index: index.clone(),
             catalog: archive::Catalog::default(),
+            last_stamp: read::LastStamp::default(),
         };
         let dir = home.disk.scratch(&home.layout.index());
         let indexer = IndexThread::start(index, dir, home.clone(), readers.clone(), status.clone())?;

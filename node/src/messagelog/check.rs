@@ -27,7 +27,7 @@ use super::{
     keytree::KeyRing,
     marks::{Mark, Marks},
     numbers::NumberSet,
-    read::Readers,
+    read::{LastStamp, Readers},
     sequencer::Published,
     status::Status,
 };
@@ -340,6 +340,7 @@ impl Checker<'_> {
             // Never opened: what is looked for is read.
             index: Index::new(IndexKeys::new(self.home.clone(), Arc::clone(&self.master))),
             catalog: Catalog::default(),
+            last_stamp: LastStamp::default(),
         };
         let mut reader = readers.reader();
         for (part, numbers) in forgotten {

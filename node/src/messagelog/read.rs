@@ -4,6 +4,8 @@
 mod bulk;
 mod stamps;
 
+pub(crate) use stamps::{LastStamp, OpenStamp};
+
 use std::{cell::OnceCell, ops::ControlFlow, sync::Arc};
 
 use kontor_pki::{crypto::AeadKey, sealed::MasterKey, time::UnixTime};
@@ -49,6 +51,7 @@ pub(crate) struct Readers {
     pub(crate) marks: Marks,
     pub(crate) index: Index,
     pub(crate) catalog: Catalog,
+    pub(crate) last_stamp: LastStamp,
 }
 
 impl Readers {
@@ -66,6 +69,7 @@ impl Readers {
             content: self.content.clone(),
             index: self.index.clone(),
             catalog: self.catalog.clone(),
+            last_stamp: self.last_stamp.clone(),
             entries,
             segments,
             marks: self.marks.clone(),
@@ -77,6 +81,7 @@ impl Readers {
 pub(crate) struct Reader {
     index: Index,
     catalog: Catalog,
+    last_stamp: LastStamp,
     home: Home,
     content: ContentStore,
     keys: KeyRing,

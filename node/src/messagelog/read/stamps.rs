@@ -1,13 +1,90 @@
 //! Reading time-stamps: the one that covers an entry, and below which number every message has one.
 
-use std::ops::ControlFlow;
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use kontor_protocol::container::timestamp::Batch;
 
 use super::{Reader, Stamp, StoredEntry};
-use crate::messagelog::{blob::Evidence, error::LogError, index::ViewError, leaf, segment};
+use crate::messagelog::{
+    blob::Evidence, error::LogError, index::ViewError, keytree::BlobClass, leaf, segment,
+};
+
+/// The entry of a time-stamp, opened.
+pub(crate) struct OpenStamp {
+    pub(crate) number: u64,
+    /// The entries that it covers.
+    pub(crate) covered: Vec<u64>,
+    pub(crate) token: Vec<u8>,
+    /// Of a token over many documents.
+    pub(crate) batch: Option<Batch>,
+}
+
+impl OpenStamp {
+    fn of(&self, number: u64) -> Option<Stamp> {
+        let place = self.covered.iter().position(|covered| *covered == number)?;
+        match &self.batch {
+            None => Some(Stamp::Single(self.token.clone())),
+            Some(batch) => batch.record(place, &self.token).map(Stamp::Batch),
+        }
+    }
+}
+
+/// The time-stamp that was opened last. Thousands of messages that are read one after the other have the same, and its tree
+/// is made of all their documents. Shared by the readers of a log.
+#[derive(Clone, Default)]
+pub(crate) struct LastStamp(Arc<Mutex<Option<Arc<OpenStamp>>>>);
+
+impl LastStamp {
+    fn get(&self, number: u64) -> Option<Arc<OpenStamp>> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        last.filter(|last| last.number == number)
+    }
+
+    fn set(&self, stamp: &Arc<OpenStamp>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(stamp));
+    }
+}
 
 impl Reader {
+    /// A time-stamp entry; `None` when it is deleted, or holds none.
+    pub(crate) fn open_stamp(&mut self, entry: &StoredEntry) -> Result<Option<Arc<OpenStamp>>, LogError> {
+        if let Some(last) = self.last_stamp.get(entry.number) {
+            // Deleted since, perhaps.
+            let there = self.key(entry, BlobClass::Evidence)?.is_some();
+            return Ok(there.then_some(last));
+        }
+        let opened = match self.evidence(entry) {
+            Err(LogError::Deleted { .. } | LogError::Forgotten { .. }) => return Ok(None),
+            opened => opened?,
+        };
+        let Some(evidence) = Evidence::parse(&opened) else {
+            return Ok(None);
+        };
+        let Some(token) = evidence.token else {
+            return Ok(None);
+        };
+        let batch = match evidence.digests.is_empty() {
+            true => None,
+            false => Some(
+                Batch::from_bytes(evidence.digests)
+                    .ok()
+                    .filter(|batch| batch.len() == evidence.covered.len())
+                    .ok_or_else(|| self.changed(entry.number, "list of digests"))?,
+            ),
+        };
+        let stamp = Arc::new(OpenStamp {
+            number: entry.number,
+            token: token.to_vec(),
+            batch,
+            covered: evidence.covered,
+        });
+        self.last_stamp.set(&stamp);
+        Ok(Some(stamp))
+    }
+
     /// The time-stamp of the first entry that covers an entry with one.
     pub(crate) fn stamp(&mut self, number: u64) -> Result<Option<Stamp>, LogError> {
         let mut from = number + 1;
@@ -15,7 +92,7 @@ impl Reader {
             match view.stamp_of(number) {
                 Ok(Some(stamp)) if stamp < self.entries => {
                     let entry = self.entry(stamp)?;
-                    if let Some(stamp) = self.stamp_in(&entry, number)? {
+                    if let Some(stamp) = self.open_stamp(&entry)?.and_then(|stamp| stamp.of(number)) {
                         return Ok(Some(stamp));
                     }
                     self.index.suspect("a time-stamp does not cover what it says");
@@ -27,35 +104,11 @@ impl Reader {
         }
         for stamp in self.timestamps_from(from)? {
             let entry = self.entry(stamp)?;
-            if let Some(stamp) = self.stamp_in(&entry, number)? {
+            if let Some(stamp) = self.open_stamp(&entry)?.and_then(|stamp| stamp.of(number)) {
                 return Ok(Some(stamp));
             }
         }
         Ok(None)
-    }
-
-    /// The time-stamp in an entry, if it covers another and is not deleted.
-    fn stamp_in(&mut self, stamp: &StoredEntry, number: u64) -> Result<Option<Stamp>, LogError> {
-        let opened = match self.evidence(stamp) {
-            Err(LogError::Deleted { .. } | LogError::Forgotten { .. }) => return Ok(None),
-            opened => opened?,
-        };
-        let Some(evidence) = Evidence::parse(&opened) else {
-            return Ok(None);
-        };
-        let place = evidence.covered.iter().position(|covered| *covered == number);
-        let (Some(place), Some(token)) = (place, evidence.token) else {
-            return Ok(None);
-        };
-        if evidence.digests.is_empty() {
-            return Ok(Some(Stamp::Single(token.to_vec())));
-        }
-        let batch = Batch::from_bytes(evidence.digests)
-            .ok()
-            .and_then(|batch| batch.record(place, token));
-        batch
-            .map(|batch| Some(Stamp::Batch(batch)))
-            .ok_or_else(|| self.changed(stamp.number, "list of digests"))
     }
 
     /// The number that the newest time-stamp gives: every message below has one. 0 when none says.

@@ -11,46 +11,19 @@ use kontor_pki::{
     crypto::{DigestAlgorithm, Hasher, digest, sha512},
     evidence_record::ObjectDigests,
 };
-use kontor_protocol::{container::timestamp::Batch, log::parse_parts, signature::insert_timestamp};
+use kontor_protocol::{log::parse_parts, signature::insert_timestamp};
 
 use crate::messagelog::{
     blob::{Evidence, Shared},
     error::LogError,
     keytree::BlobClass,
-    read::{LoggedMessage, Reader, Stamp, StoredBody},
+    read::{LoggedMessage, OpenStamp, Reader, Stamp, StoredBody},
     show::PartState,
 };
 
 const SIGNATURES: &str = "signatures.xml";
 
-/// A time-stamp entry, opened once for all that it covers.
-pub(super) struct OpenStamp {
-    pub(super) covered: Vec<u64>,
-    token: Vec<u8>,
-    batch: Option<Batch>,
-}
-
 impl OpenStamp {
-    /// `None` when it is deleted.
-    pub(super) fn read(reader: &mut Reader, number: u64) -> Result<Option<Self>, LogError> {
-        let entry = reader.entry(number)?;
-        let opened = match reader.evidence(&entry) {
-            Err(LogError::Forgotten { .. }) => return Ok(None),
-            opened => opened?,
-        };
-        let Some(evidence) = Evidence::parse(&opened) else {
-            return Ok(None);
-        };
-        let Some(token) = evidence.token else {
-            return Ok(None);
-        };
-        Ok(Some(Self {
-            token: token.to_vec(),
-            batch: Batch::from_bytes(evidence.digests).ok(),
-            covered: evidence.covered,
-        }))
-    }
-
     /// The group of the message at a place, by SHA-512, from what its entry says without its content; `None` when its
     /// evidence is deleted. An error when the signature document, which holds the token, lies in an archive only.
     pub(super) fn group(&self, reader: &mut Reader, place: usize) -> Result<Option<Vec<Vec<u8>>>, LogError> {

@@ -14,13 +14,18 @@ use tokio::runtime::Handle;
 use super::{
     RenewalError, RenewalOrder, RenewalReport, RenewedToken,
     entry::{Chunk, Form},
-    objects::{self, OpenStamp},
+    objects,
     plan::{self, Measure, Plan},
     records::{Renewals, algorithms},
     state::{Footing, State},
 };
 use crate::{
-    messagelog::{MessageLog, error::LogError, numbers::NumberSet, read::Reader},
+    messagelog::{
+        MessageLog,
+        error::LogError,
+        numbers::NumberSet,
+        read::{OpenStamp, Reader},
+    },
     timestamper::Timestamper,
 };
 
@@ -216,7 +221,8 @@ impl<'a> Run<'a> {
         let (mut leaves, mut dealt) = (Vec::new(), NumberSet::default());
         for stamp in stamps.iter() {
             let mut is_whole = true;
-            if let Some(open) = OpenStamp::read(&mut self.reader, stamp)? {
+            let entry = self.reader.entry(stamp)?;
+            if let Some(open) = self.reader.open_stamp(&entry)? {
                 let wanted = self.log.with_known_renewals(|state| {
                     let places = open.covered.iter().enumerate();
                     let wanted = places.filter(|(_, message)| state.wants(stamp, **message));
