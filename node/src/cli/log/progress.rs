@@ -1,17 +1,20 @@
 //! How far a long command is, on standard error, once it has taken a while.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// What takes longer says how far it is.
 const QUIET: Duration = Duration::from_secs(2);
-/// How often the line is written anew.
+/// How often the line is written anew on a terminal.
 const PACE: Duration = Duration::from_millis(500);
+/// How often there is a line in a file, where nothing can be written over.
+const LINES: Duration = Duration::from_secs(10);
 
 /// See the module. What was shown is ended with a line break when the value goes.
 pub(super) struct Progress {
     began: Instant,
     last: Option<Instant>,
+    terminal: bool,
 }
 
 impl Progress {
@@ -19,6 +22,7 @@ impl Progress {
         Self {
             began: Instant::now(),
             last: None,
+            terminal: std::io::stderr().is_terminal(),
         }
     }
 
@@ -34,10 +38,14 @@ impl Progress {
     /// So many of so many entries were read.
     pub(super) fn show(&mut self, read: u64, of: u64) {
         let now = Instant::now();
-        let due = self.last.is_none_or(|last| now - last >= PACE);
+        let pace = if self.terminal { PACE } else { LINES };
+        let due = self.last.is_none_or(|last| now - last >= pace);
         if now - self.began >= QUIET && due {
             self.last = Some(now);
-            let _ = write!(std::io::stderr(), "\rread {read} of {of} entries");
+            let _ = match self.terminal {
+                true => write!(std::io::stderr(), "\rread {read} of {of} entries"),
+                false => writeln!(std::io::stderr(), "read {read} of {of} entries"),
+            };
             if read == of {
                 self.end();
             }
@@ -46,7 +54,7 @@ impl Progress {
 
     /// What follows begins on a line of its own.
     pub(super) fn end(&mut self) {
-        if self.last.take().is_some() {
+        if self.last.take().is_some() && self.terminal {
             let _ = writeln!(std::io::stderr());
         }
     }
