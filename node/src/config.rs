@@ -19,7 +19,7 @@ use kontor_protocol::access::Right;
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 
 pub use self::administration::{AdministrationSettings, AdministrationTls};
-pub use self::archive::{ArchiveSettings, Archiving, Bodies, Grouping};
+pub use self::archive::{ArchiveSettings, ArchiveTarget, Archiving, Bodies, BucketSettings, Grouping};
 use self::retention::{RetentionPolicy, Schedule};
 use self::stamping::StampingSettings;
 

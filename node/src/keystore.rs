@@ -1,15 +1,14 @@
 //! Keys of the node: sealed files opened at start, held in memory, never handed out.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kontor_pki::certificate::Certificate;
 use kontor_pki::sealed::{MasterKey, open_key, passphrase_params};
 use kontor_pki::signing::{SigningKey, SoftwareKey};
-use zeroize::Zeroizing;
 
 use crate::config::{KeyPair, Unseal};
+use crate::secret::{self, SecretError};
 
 /// A key and the certificates that speak for it, leaf first.
 pub struct Identity {
@@ -62,14 +61,9 @@ pub enum KeyError {
         /// The certificate file.
         certificate: PathBuf,
     },
-    /// Others than the owner may read the secret.
-    #[error("{path} may be read by others (mode {mode:o}); run chmod 600 on it")]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Its mode.
-        mode: u32,
-    },
+    /// A secret that cannot be read, or that others can.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The file cannot be read.
     #[error("{path} cannot be read: {source}")]
     Read {
@@ -93,28 +87,12 @@ fn read(path: &Path) -> Result<Vec<u8>, KeyError> {
     })
 }
 
-fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let secret = Zeroizing::new(read(path)?);
-    let metadata = std::fs::metadata(path).map_err(|source| KeyError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(KeyError::Open {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    Ok(secret)
-}
-
 /// The master key that `[keys]` names. A passphrase is stretched as the header of `sealed`, one of the node's sealed
 /// files, says.
 pub fn master_key(unseal: &Unseal, sealed: &Path) -> Result<MasterKey, KeyError> {
     match unseal {
         Unseal::File(path) => {
-            let bytes = read_secret(path)?;
+            let bytes = secret::read(path)?;
             let bytes: &[u8; 32] = bytes.as_slice().try_into().map_err(|_| KeyError::Size {
                 path: path.to_owned(),
             })?;
@@ -125,7 +103,7 @@ pub fn master_key(unseal: &Unseal, sealed: &Path) -> Result<MasterKey, KeyError>
                 path: sealed.to_owned(),
                 reason,
             };
-            let secret = read_secret(path)?;
+            let secret = secret::read(path)?;
             let passphrase = secret.strip_suffix(b"\n").unwrap_or(&secret);
             let params = passphrase_params(&read(sealed)?)
                 .map_err(|e| failed(e.to_string()))?

@@ -38,6 +38,7 @@ use crate::renewer;
 use crate::shutdown::{Shutdown, signalled, stdin_closed};
 use crate::sight::Sight;
 use crate::signer::{InFlight, Signer};
+use crate::suites;
 use crate::telemetry::Metrics;
 use crate::timestamper::Timestamper;
 use crate::tls;
@@ -92,7 +93,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let mut registry = Registry::default();
     let keys = Keys::load(&config)?;
     std::fs::create_dir_all(&config.data_dir)?;
-    let provider = tls::provider();
+    let provider = suites::provider();
     let administration = Administered::open(&config, &keys.master, &provider, clock.now())?;
     let log = MessageLog::open(OpenLog {
         dir: config.data_dir.clone(),

@@ -15,25 +15,12 @@ use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
-    SupportedCipherSuite, SupportedProtocolVersion,
+    SupportedProtocolVersion,
 };
 
 use crate::config::Tls12;
 use crate::globalconf::GlobalConf;
 use crate::keystore::Identity;
-
-/// The provider that this build is made with; TLS 1.2 is limited to AES-GCM.
-pub fn provider() -> Arc<CryptoProvider> {
-    #[cfg(feature = "aws-lc")]
-    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
-    #[cfg(not(feature = "aws-lc"))]
-    let mut provider = rustls::crypto::ring::default_provider();
-    provider.cipher_suites.retain(|suite| match suite {
-        SupportedCipherSuite::Tls12(suite) => format!("{:?}", suite.common.suite).contains("GCM"),
-        SupportedCipherSuite::Tls13(_) => true,
-    });
-    Arc::new(provider)
-}
 
 static BOTH: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 static NEWEST: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
@@ -306,7 +293,7 @@ mod tests {
 
     #[test]
     fn tls_1_2_is_ecdhe_with_gcm_and_nothing_else() {
-        let suites = provider().cipher_suites.clone();
+        let suites = crate::suites::provider().cipher_suites.clone();
         let names: Vec<_> = suites
             .iter()
             .map(|suite| format!("{:?}", suite.suite()))

@@ -29,11 +29,41 @@ pub enum Bodies {
     None,
 }
 
+/// Where archives lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArchiveTarget {
+    /// A directory; made if it is missing, when its parent exists.
+    Dir(PathBuf),
+    /// A bucket of an S3-compatible store, which exists.
+    Bucket(BucketSettings),
+}
+
+/// A bucket of an S3-compatible store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketSettings {
+    /// Base address of the store: `https://HOST[:PORT]`; `http://` on loopback only.
+    pub endpoint: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Its name.
+    pub bucket: String,
+    /// What the names of objects begin with, without `/` at either end; may be empty.
+    pub prefix: String,
+    /// A TOML file (0600) with `access_key_id` and `secret_access_key`.
+    pub credentials: PathBuf,
+    /// PEM file with the authorities that are trusted for TLS; `None`: those of the system.
+    pub ca: Option<PathBuf>,
+    /// Whether the bucket stands in the path and not in the name of the host.
+    pub path_style: bool,
+    /// How often a request that failed is made again.
+    pub retries: usize,
+}
+
 /// Where archives go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArchiveSettings {
-    /// The directory; made if it is missing, when its parent exists.
-    pub dir: PathBuf,
+    /// The place.
+    pub target: ArchiveTarget,
     /// What forms a chain of its own.
     pub group: Grouping,
     /// An archive is ended when its containers have more bytes (wire 6.8: 32 MiB).
@@ -48,7 +78,7 @@ impl ArchiveSettings {
     /// One chain of archives of 32 MiB in a directory.
     pub fn in_dir(dir: PathBuf) -> Self {
         Self {
-            dir,
+            target: ArchiveTarget::Dir(dir),
             group: Grouping::None,
             rotate: 32 * 1024 * 1024,
             bodies: Bodies::default(),
@@ -61,7 +91,8 @@ impl ArchiveSettings {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArchiveTable {
-    dir: PathBuf,
+    dir: Option<PathBuf>,
+    s3: Option<BucketTable>,
     #[serde(default = "six")]
     interval_hours: u64,
     #[serde(default = "none")]
@@ -69,6 +100,76 @@ pub(super) struct ArchiveTable {
     #[serde(default = "as_long")]
     bodies: String,
     drop_after_days: Option<u32>,
+}
+
+/// The table `[archive.s3]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BucketTable {
+    endpoint: String,
+    bucket: String,
+    credentials: PathBuf,
+    #[serde(default = "us_east")]
+    region: String,
+    #[serde(default)]
+    prefix: String,
+    ca: Option<PathBuf>,
+    #[serde(default = "yes")]
+    path_style: bool,
+}
+
+impl BucketTable {
+    fn settings(self, base: &Path) -> Result<BucketSettings, String> {
+        let address: http::Uri = self
+            .endpoint
+            .parse()
+            .map_err(|_| format!("archive.s3.endpoint: {} is not an address", self.endpoint))?;
+        let host = address.host().unwrap_or_default();
+        let loopback = host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
+        if host.is_empty() || !matches!(address.path(), "" | "/") || address.query().is_some() {
+            return Err(format!(
+                "archive.s3.endpoint: {} is not https://HOST or https://HOST:PORT",
+                self.endpoint
+            ));
+        }
+        match address.scheme_str() {
+            Some("https") => {}
+            Some("http") if loopback => {}
+            _ => {
+                return Err(format!(
+                    "archive.s3.endpoint: {} is neither https:// nor on loopback: archives hold messages in clear",
+                    self.endpoint
+                ));
+            }
+        }
+        if self.bucket.is_empty() || self.bucket.contains('/') {
+            return Err(
+                "archive.s3.bucket: the name of a bucket, without a path; that goes into prefix".into(),
+            );
+        }
+        Ok(BucketSettings {
+            endpoint: self.endpoint,
+            region: self.region,
+            bucket: self.bucket,
+            prefix: self.prefix.trim_matches('/').to_owned(),
+            credentials: base.join(self.credentials),
+            ca: self.ca.map(|ca| base.join(ca)),
+            path_style: self.path_style,
+            retries: 5,
+        })
+    }
+}
+
+fn us_east() -> String {
+    "us-east-1".into()
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn six() -> u64 {
@@ -123,12 +224,18 @@ impl ArchiveTable {
         if self.drop_after_days == Some(0) {
             return Err("archive.drop_after_days = 0: one day at least".into());
         }
+        let target = match (self.dir, self.s3) {
+            (Some(dir), None) => ArchiveTarget::Dir(base.join(dir)),
+            (None, Some(bucket)) => ArchiveTarget::Bucket(bucket.settings(base)?),
+            _ => return Err("archive: name dir, or a bucket under [archive.s3], and not both".into()),
+        };
         Ok(Archiving {
             settings: ArchiveSettings {
+                target,
                 group,
                 bodies,
                 drop_after_days: self.drop_after_days,
-                ..ArchiveSettings::in_dir(base.join(self.dir))
+                ..ArchiveSettings::in_dir(PathBuf::new())
             },
             interval: Duration::from_secs(self.interval_hours.clamp(1, 24 * 31) * 3600),
         })
@@ -147,11 +254,40 @@ mod tests {
     #[test]
     fn a_directory_is_enough() {
         let archiving = read("dir = \"archive\"").unwrap();
-        assert_eq!(archiving.settings.dir, Path::new("/etc/kontor/archive"));
+        assert_eq!(
+            archiving.settings.target,
+            ArchiveTarget::Dir("/etc/kontor/archive".into())
+        );
         assert_eq!(archiving.settings.group, Grouping::None);
         assert_eq!(archiving.settings.bodies, Bodies::AsLong);
         assert_eq!(archiving.settings.drop_after_days, None);
         assert_eq!(archiving.interval, Duration::from_secs(6 * 3600));
+    }
+
+    #[test]
+    fn a_bucket_needs_an_address_that_nobody_listens_to_and_credentials() {
+        let table = |endpoint: &str| {
+            format!(
+                "[s3]\nendpoint = \"{endpoint}\"\nbucket = \"archive\"\ncredentials = \"s3.toml\"\nprefix = \"/a/b/\""
+            )
+        };
+        let archiving = read(&table("https://s3.example:9000")).unwrap();
+        let ArchiveTarget::Bucket(bucket) = archiving.settings.target else {
+            panic!("no bucket");
+        };
+        assert_eq!(bucket.credentials, Path::new("/etc/kontor/s3.toml"));
+        assert_eq!((bucket.prefix.as_str(), bucket.path_style), ("a/b", true));
+        assert!(read(&table("http://127.0.0.1:9000")).is_ok());
+        for wrong in [
+            "http://s3.example",
+            "https://s3.example/bucket",
+            "s3.example",
+            "ftp://s3.example",
+        ] {
+            assert!(read(&table(wrong)).unwrap_err().contains("endpoint"), "{wrong}");
+        }
+        let both = format!("dir = \"a\"\n{}", table("https://s3.example"));
+        assert!(read(&both).unwrap_err().contains("not both"));
     }
 
     #[test]

@@ -14,6 +14,8 @@
 //! one between 3 and 5 a file that the next archiving recognises, reads back and records. What is archived stays in the log
 //! until `archive::drop` takes it out, if the configuration says so; from there on `archive::fetch` takes it from the archive.
 
+#[cfg(test)]
+mod bucket_tests;
 mod catalog;
 mod draft;
 mod drop;
@@ -36,6 +38,7 @@ pub(super) use self::catalog::{Catalog, DROP};
 pub use self::drop::{DropReport, Unverified};
 use self::run::Run;
 use super::{MessageLog, error::LogError, export::ExportError};
+use crate::bucket::BucketError;
 
 /// What an archiving did, or would do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +81,9 @@ pub struct ArchivedFile {
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// No archive in the configuration.
-    #[error("no archive is configured; name a directory under [archive] in the configuration of the node")]
+    #[error(
+        "no archive is configured; name a directory or a bucket under [archive] in the configuration of the node"
+    )]
     NotConfigured,
     /// The log refused.
     #[error(transparent)]
@@ -98,6 +103,9 @@ pub enum ArchiveError {
         /// Why not.
         error: std::io::Error,
     },
+    /// The bucket could not be used.
+    #[error("{0}; archiving goes on where it ended")]
+    Bucket(#[from] BucketError),
     /// An archive could not be formed.
     #[error(transparent)]
     Write(#[from] archive::WriteError),
@@ -130,6 +138,7 @@ impl ArchiveError {
             Self::Log(error) => error.code(),
             Self::Export(error) => error.code(),
             Self::Io { .. } => "archive_io",
+            Self::Bucket(_) => "archive_bucket",
             Self::Write(error) => error.code(),
             Self::Container(error) => error.code(),
             Self::Changed { .. } => "archive_changed",
@@ -150,7 +159,7 @@ impl MessageLog {
         let (log, runtime) = (self.clone(), Handle::current());
         let archiving = move || {
             let _one = log.archiving.lock().unwrap_or_else(PoisonError::into_inner);
-            Run::new(&log, &settings, runtime, Box::new(progress)).run(dry_run)
+            Run::new(&log, &settings, runtime, Box::new(progress))?.run(dry_run)
         };
         tokio::task::spawn_blocking(archiving)
             .await

@@ -23,7 +23,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::config::{AdministrationSettings, AdministrationTls};
 use crate::messagelog::{AuditScope, LogSettings, MessageLog, NewGrant, Restriction, World, world_now};
 use crate::shutdown::Shutdown;
-use crate::{keystore, listen, tls};
+use crate::{keystore, listen, suites, tls};
 
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
@@ -91,7 +91,7 @@ impl Bed {
         let identity = identity(&settings, &dir, (&master, &server, true), today)
             .unwrap()
             .unwrap();
-        let provider = tls::provider();
+        let provider = suites::provider();
         let server_tls = tls::administration_server(&provider, &identity).unwrap();
         let mut roots = RootCertStore::empty();
         for ca in keystore::certificates(&dir.join("ca.pem")).unwrap() {

@@ -1,18 +1,21 @@
-//! The directory of archives, written through the file layer: drafts, their names, and reading back.
+//! Where archives lie, a directory or a bucket: drafts, which are always written through the file layer of this node, their
+//! names there, and reading back.
 
 use std::{
     fmt,
-    io::{self, BufReader, Read, Seek, SeekFrom, Write},
+    io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use kontor_pki::crypto::{DigestAlgorithm, Hasher};
 use kontor_protocol::archive::{Archive, Predecessor};
+use tokio::runtime::Handle;
 
 use super::{ArchiveError, state::Pending};
 use crate::{
-    config::ArchiveSettings,
+    bucket::Bucket,
+    config::{ArchiveSettings, ArchiveTarget},
     disk::{Disk, DiskFile},
     messagelog::identity::{Home, hex},
 };
@@ -20,8 +23,20 @@ use crate::{
 /// See the module.
 pub(super) struct Place {
     disk: Arc<dyn Disk>,
-    dir: PathBuf,
+    /// Where drafts lie: beside the archives, or in the spool, whose files a start removes.
+    drafts: PathBuf,
+    kind: Kind,
 }
+
+enum Kind {
+    Dir(PathBuf),
+    Bucket(Box<Bucket>, Handle),
+}
+
+/// An archive that is read.
+pub(super) trait Source: Read + Seek + Send {}
+
+impl<T: Read + Seek + Send> Source for T {}
 
 /// A file with a position of its own, for code that reads and writes in order.
 #[derive(Clone)]
@@ -70,11 +85,17 @@ impl Seek for Positioned {
 }
 
 impl Place {
-    pub(super) fn new(home: &Home, settings: &ArchiveSettings) -> Self {
-        Self {
-            disk: Arc::clone(&home.disk),
-            dir: settings.dir.clone(),
-        }
+    /// Needs a runtime around it when archives go to a bucket; what it does blocks.
+    pub(super) fn new(home: &Home, settings: &ArchiveSettings) -> Result<Self, ArchiveError> {
+        let (drafts, kind) = match &settings.target {
+            ArchiveTarget::Dir(dir) => (dir.clone(), Kind::Dir(dir.clone())),
+            ArchiveTarget::Bucket(bucket) => {
+                let bucket = Box::new(Bucket::open(bucket)?);
+                (home.layout.spool(), Kind::Bucket(bucket, Handle::current()))
+            }
+        };
+        let disk = Arc::clone(&home.disk);
+        Ok(Self { disk, drafts, kind })
     }
 
     fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> ArchiveError {
@@ -84,17 +105,20 @@ impl Place {
 
     /// Makes the directory if it is missing. Its own name must be on disk before a file in it is recorded.
     pub(super) fn prepare(&self) -> Result<(), ArchiveError> {
-        let made = self.disk.create_dir(&self.dir);
-        made.and_then(|()| match self.dir.parent() {
+        let Kind::Dir(dir) = &self.kind else {
+            return Ok(());
+        };
+        let made = self.disk.create_dir(dir);
+        made.and_then(|()| match dir.parent() {
             Some(parent) => self.disk.sync_dir(parent),
             None => Ok(()),
         })
-        .map_err(Self::failed(&self.dir, "made"))
+        .map_err(Self::failed(dir, "made"))
     }
 
     fn draft_path(&self, group: &str) -> PathBuf {
         // No archive has such a name.
-        self.dir.join(format!("draft-{group}.part"))
+        self.drafts.join(format!("draft-{group}.part"))
     }
 
     /// Begins a draft; one that a crash left is overwritten.
@@ -110,13 +134,27 @@ impl Place {
         Ok(Positioned { file, at: 0 })
     }
 
-    /// Gives a draft that is on disk its name.
+    /// Gives a draft that is on disk its name, or puts it into the bucket. An object of this name that is there already is
+    /// left as it is: reading back says whether it is this archive.
     pub(super) fn publish(&self, group: &str, announced: &Pending) -> Result<(), ArchiveError> {
-        let path = self.dir.join(&announced.file);
-        self.disk
-            .rename(&self.draft_path(group), &path)
-            .and_then(|()| self.disk.sync_dir(&self.dir))
-            .map_err(Self::failed(&path, "written"))
+        let draft = self.draft_path(group);
+        match &self.kind {
+            Kind::Dir(dir) => {
+                let path = dir.join(&announced.file);
+                self.disk
+                    .rename(&draft, &path)
+                    .and_then(|()| self.disk.sync_dir(dir))
+                    .map_err(Self::failed(&path, "written"))
+            }
+            Kind::Bucket(bucket, runtime) => {
+                let file = self.disk.open(&draft).map_err(Self::failed(&draft, "read"))?;
+                let length = file.len().map_err(Self::failed(&draft, "read"))?;
+                let mut file = Positioned { file, at: 0 };
+                runtime.block_on(bucket.put_new(&announced.file, &mut file, length))?;
+                self.discard(group);
+                Ok(())
+            }
+        }
     }
 
     /// Gives back the space of a draft that is not to be.
@@ -126,7 +164,11 @@ impl Place {
 
     /// Removes a file that was announced and never recorded.
     pub(super) fn remove(&self, name: &str) -> Result<(), ArchiveError> {
-        let path = self.dir.join(name);
+        let dir = match &self.kind {
+            Kind::Dir(dir) => dir,
+            Kind::Bucket(bucket, runtime) => return Ok(runtime.block_on(bucket.remove(name))?),
+        };
+        let path = dir.join(name);
         match self.disk.remove(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Self::failed(&path, "removed")(error))
@@ -137,19 +179,47 @@ impl Place {
 
     /// Whether there is a file of this name.
     pub(super) fn has(&self, name: &str) -> Result<bool, ArchiveError> {
-        Ok(self.disk.open(&self.dir.join(name)).is_ok())
+        let dir = match &self.kind {
+            Kind::Dir(dir) => dir,
+            Kind::Bucket(bucket, runtime) => return Ok(runtime.block_on(bucket.has(name))?),
+        };
+        let path = dir.join(name);
+        match self.disk.open(&path) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Self::failed(&path, "read")(error)),
+        }
     }
 
-    /// Opens an archive to be read.
-    pub(super) fn open(&self, name: &str) -> Result<Positioned, ArchiveError> {
-        let path = self.dir.join(name);
-        let file = self.disk.open(&path).map_err(Self::failed(&path, "read"))?;
-        Ok(Positioned { file, at: 0 })
+    /// Opens an archive to be read; one out of a bucket is copied into a file without a name first.
+    pub(super) fn open(&self, name: &str) -> Result<Box<dyn Source>, ArchiveError> {
+        match &self.kind {
+            Kind::Dir(dir) => {
+                let path = dir.join(name);
+                let file = self.disk.open(&path).map_err(Self::failed(&path, "read"))?;
+                Ok(Box::new(Positioned { file, at: 0 }))
+            }
+            Kind::Bucket(bucket, runtime) => {
+                let failed = |error| Self::failed(&self.drafts, "written")(error);
+                let mut file = tempfile::tempfile_in(&self.drafts).map_err(failed)?;
+                let mut out = BufWriter::new(&file);
+                runtime.block_on(bucket.fetch(name, &mut out))?;
+                out.flush().map_err(failed)?;
+                drop(out);
+                file.seek(SeekFrom::Start(0)).map_err(failed)?;
+                Ok(Box::new(file))
+            }
+        }
+    }
+
+    /// How the archive is called where it lies.
+    fn full(&self, name: &str) -> PathBuf {
+        Path::new(&self.to_string()).join(name)
     }
 
     /// Whether an archive is there with the bytes that were recorded.
     pub(super) fn is_as_recorded(&self, name: &str, sha256: &str) -> Result<(), ArchiveError> {
-        let found = digest(&mut self.open(name)?).map_err(Self::failed(&self.dir.join(name), "read"))?;
+        let found = digest(&mut self.open(name)?).map_err(Self::failed(&self.full(name), "read"))?;
         match found == sha256 {
             true => Ok(()),
             false => Err(ArchiveError::Changed { file: name.into() }),
@@ -159,13 +229,13 @@ impl Place {
     /// Reads an archive back: its chain, from the archive before to its last digest, over the bytes of every container. Gives
     /// SHA-256 of the file.
     pub(super) fn verify(&self, expected: &Pending) -> Result<String, ArchiveError> {
-        let path = self.dir.join(&expected.file);
+        let path = self.full(&expected.file);
         let wrong = |reason: String| ArchiveError::Verify {
             path: path.display().to_string(),
             reason,
         };
-        let file = self.open(&expected.file)?;
-        let buffered = BufReader::with_capacity(64 * 1024, file.clone());
+        let mut file = self.open(&expected.file)?;
+        let buffered = BufReader::with_capacity(64 * 1024, &mut file);
         let mut archive = Archive::open(buffered).map_err(|error| wrong(error.to_string()))?;
         let predecessor = match &expected.previous {
             None => Predecessor::First,
@@ -182,15 +252,16 @@ impl Place {
         if linking.last() != expected.digest || linking.containers.len() as u64 != expected.containers {
             return Err(wrong("it holds other containers".into()));
         }
-        digest(&mut file.clone()).map_err(Self::failed(&path, "read back"))
+        drop(archive);
+        digest(&mut file).map_err(Self::failed(&path, "read back"))
     }
 }
 
 /// SHA-256 of a file, in hexadecimal.
-fn digest(file: &mut Positioned) -> io::Result<String> {
+fn digest(file: &mut Box<dyn Source>) -> io::Result<String> {
     let mut buffer = vec![0; 64 * 1024];
     let mut hasher = Hasher::new(DigestAlgorithm::Sha256).expect("SHA-256 is in every build");
-    file.at = 0;
+    file.seek(SeekFrom::Start(0))?;
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hex(&hasher.finish())),
@@ -202,6 +273,9 @@ fn digest(file: &mut Positioned) -> io::Result<String> {
 /// As the configuration names it.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.dir.display().fmt(f)
+        match &self.kind {
+            Kind::Dir(dir) => dir.display().fmt(f),
+            Kind::Bucket(bucket, _) => bucket.fmt(f),
+        }
     }
 }

@@ -41,6 +41,7 @@ struct Bed {
     disk: Arc<dyn Disk>,
     data: PathBuf,
     clock: Arc<ManualClock>,
+    archives: PathBuf,
     archive: ArchiveSettings,
 }
 
@@ -50,6 +51,7 @@ impl Bed {
             disk: Arc::new(SystemDisk),
             data: world.dir.path().join("data"),
             clock: ManualClock::at(now()),
+            archives: world.dir.path().join("archive"),
             archive: settings(&world.dir.path().join("archive")),
         }
     }
@@ -59,6 +61,7 @@ impl Bed {
             disk: Arc::new(disk.clone()),
             data: "/data".into(),
             clock: clock.clone(),
+            archives: "/archive".into(),
             archive: settings(Path::new("/archive")),
         }
     }
@@ -263,10 +266,7 @@ async fn nothing_is_dropped_that_its_archive_does_not_hold_any_more() {
     let log = bed.open();
     messages(&log, &world, 0..10).await;
     let files = archived(&log).await.archives;
-    let paths: Vec<_> = files
-        .iter()
-        .map(|file| bed.archive.dir.join(&file.file))
-        .collect();
+    let paths: Vec<_> = files.iter().map(|file| bed.archives.join(&file.file)).collect();
     let kept = std::fs::read(&paths[0]).unwrap();
     std::fs::remove_file(&paths[0]).unwrap();
     let mut changed = std::fs::read(&paths[1]).unwrap();
@@ -371,7 +371,7 @@ async fn assert_whole(bed: &Bed, log: &MessageLog, numbers: &[u64], what: &str) 
     }
     let mut linkings: Vec<LinkingInfo> = Vec::new();
     for known in log.reader().archives().unwrap() {
-        let path = bed.archive.dir.join(&known.file);
+        let path = bed.archives.join(&known.file);
         let bytes =
             crate::disk::read_all(&*bed.disk, &path, 1 << 24).unwrap_or_else(|e| panic!("{what}: {e}"));
         let mut archive = Archive::open(BufReader::new(std::io::Cursor::new(bytes))).unwrap();

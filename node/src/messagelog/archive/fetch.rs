@@ -11,7 +11,10 @@ use kontor_protocol::{
 };
 use tempfile::spooled_tempfile_in;
 
-use super::{ArchiveError, draft::Place};
+use super::{
+    ArchiveError,
+    draft::{Place, Source},
+};
 use crate::messagelog::{
     MessageLog, Pieces,
     blob::{Evidence, Head},
@@ -170,8 +173,8 @@ impl MessageLog {
         &self,
         name: &str,
         settings: &crate::config::ArchiveSettings,
-    ) -> Result<super::draft::Positioned, ArchiveError> {
-        Place::new(&self.home, settings).open(name)
+    ) -> Result<Box<dyn Source>, ArchiveError> {
+        Place::new(&self.home, settings)?.open(name)
     }
 }
 

@@ -87,17 +87,17 @@ impl<'a> Run<'a> {
         settings: &'a ArchiveSettings,
         runtime: Handle,
         progress: Progress,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, ArchiveError> {
+        Ok(Self {
             log,
             settings,
             runtime,
             progress,
-            place: Place::new(&log.home, settings),
+            place: Place::new(&log.home, settings)?,
             state: State::default(),
             open: BTreeMap::new(),
             report: ArchiveReport::default(),
-        }
+        })
     }
 
     pub(super) fn run(mut self, dry_run: bool) -> Result<ArchiveReport, ArchiveError> {

@@ -23,8 +23,12 @@ use crate::{
     },
 };
 
+fn archives(world: &World) -> PathBuf {
+    world.dir.path().join("archive")
+}
+
 fn settings(world: &World) -> ArchiveSettings {
-    ArchiveSettings::in_dir(world.dir.path().join("archive"))
+    ArchiveSettings::in_dir(archives(world))
 }
 
 fn open(world: &World, archive: Option<ArchiveSettings>) -> MessageLog {
@@ -109,14 +113,14 @@ async fn what_is_stamped_is_archived_once_in_order_and_recorded() {
         (told.messages, told.archives.len(), told.waiting),
         (2, 0, Some(waiting))
     );
-    assert!(!settings(&world).dir.exists(), "a dry run writes nothing");
+    assert!(!archives(&world).exists(), "a dry run writes nothing");
 
     let report = archived(&log).await;
     let [file] = &report.archives[..] else {
         panic!("{report:?}");
     };
     assert_eq!((report.messages, report.waiting), (2, Some(waiting)));
-    let dir = settings(&world).dir;
+    let dir = archives(&world);
     assert_eq!(files(&dir), [dir.join(&file.file)]);
     assert_eq!(walk(&world, &dir), ["a-request-0.asice", "b%2F1-request-2.asice"]);
     let recorded = log.fact(file.entry).await.unwrap();
@@ -157,7 +161,7 @@ async fn archives_are_ended_when_they_are_large() {
         stamped(&log, &world, query_id).await;
     }
     assert_eq!(archived(&log).await.archives.len(), 3);
-    assert_eq!(walk(&world, &settings(&world).dir).len(), 3);
+    assert_eq!(walk(&world, &archives(&world)).len(), 3);
 }
 
 #[tokio::test]
@@ -191,7 +195,7 @@ async fn each_group_has_a_chain_of_its_own() {
             file.file
                 .starts_with(&format!("mlog-{}-2030", file.group.as_ref().unwrap()))
         );
-        let archive = Archive::open(File::open(settings(&world).dir.join(&file.file)).unwrap()).unwrap();
+        let archive = Archive::open(File::open(archives(&world).join(&file.file)).unwrap()).unwrap();
         archive.follows(Predecessor::First).unwrap();
     }
 }
@@ -207,7 +211,7 @@ async fn without_its_state_file_archiving_goes_on_where_the_log_says() {
     stamped(&log, &world, "b").await;
     std::fs::write(log.home.layout.archive_state(), "no JSON").unwrap();
     assert_eq!(archived(&log).await.messages, 1);
-    assert_eq!(walk(&world, &settings(&world).dir).len(), 2);
+    assert_eq!(walk(&world, &archives(&world)).len(), 2);
 }
 
 #[tokio::test]
@@ -215,7 +219,7 @@ async fn a_file_that_was_announced_and_not_recorded_is_taken_up() {
     let world = World::new().await;
     let log = open(&world, Some(settings(&world)));
     stamped(&log, &world, "a").await;
-    let (dir, state) = (settings(&world).dir, log.home.layout.archive_state());
+    let (dir, state) = (archives(&world), log.home.layout.archive_state());
     let report = archived(&log).await;
     let file = report.archives[0].clone();
     let numbers = log.fact(file.entry).await.unwrap().numbers;
