@@ -10,7 +10,7 @@ use crate::{
     clock::{Clock, ManualClock},
     disk::{Disk, recording::RecordingDisk},
     messagelog::{
-        BatchSignature, EntryKind, LogError, LogSettings, LoggedBody, MessageLog, NewEntry, OpenLog,
+        BatchSignature, EntryKind, LogError, LogSettings, LoggedBody, MessageLog, NewEntry, OpenLog, Receipt,
         blob::{Evidence, Head, Shared},
         read::{Reader, StoredBody},
         search::{Filter, Told, search},
@@ -172,6 +172,14 @@ pub(super) fn check(log: &MessageLog) -> Result<Vec<Found>, LogError> {
     })?;
     assert_eq!(found.len() as u64, log.stats().entries);
     Ok(found)
+}
+
+/// Waits until the writer has ended the rounds of all entries acknowledged before. An append is answered once its entry and the
+/// spooled body are synced; the body's file gets its last name after that answer.
+pub(super) async fn settled(log: &MessageLog) {
+    let nobody = Receipt { number: u64::MAX };
+    let refused = log.close_failed(nobody, "nothing").await.unwrap_err();
+    assert!(matches!(refused, LogError::NotFound { .. }), "{refused}");
 }
 
 pub(super) fn files(disk: &RecordingDisk, dir: &str) -> Vec<String> {

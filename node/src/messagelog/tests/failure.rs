@@ -2,9 +2,9 @@ use std::{io::ErrorKind, time::Duration};
 
 use bytes::Bytes;
 
-use super::bed::*;
+use super::{bed::*, purge::large};
 use crate::{
-    disk::recording::{Failure, Operation, RecordingDisk},
+    disk::recording::{Crash, Failure, Operation, RecordingDisk},
     messagelog::LogError,
 };
 
@@ -164,6 +164,36 @@ async fn a_failed_write_of_a_body_ends_the_log_but_a_full_disk_only_that_body() 
 }
 
 #[tokio::test]
+async fn an_acknowledged_body_is_read_under_its_spool_name_and_gets_its_place_at_the_next_start() {
+    let disk = RecordingDisk::default();
+    let log = open(&disk).unwrap();
+    let content = large(&log, 0).await;
+    // The moment between the answer and the rename, made to last.
+    disk.fail(Failure {
+        operation: Operation::Rename,
+        path: "content/",
+        after: 0,
+        kind: ErrorKind::Other,
+    });
+    log.append(content).await.unwrap();
+    log.append(request(1)).await.unwrap_err();
+    assert_eq!(
+        (files(&disk, "spool").len(), files(&disk, "content").len()),
+        (1, 0)
+    );
+    assert_eq!(check(&log).unwrap(), [Found::Message(0)]);
+    for crash in [Crash::Process, Crash::OnlySynced, Crash::Mixture(1)] {
+        let after = disk.after_crash(disk.position(), crash);
+        let log = open(&after).unwrap();
+        assert_eq!(check(&log).unwrap()[0], Found::Message(0), "{crash:?}");
+        assert_eq!(
+            (files(&after, "spool").len(), files(&after, "content").len()),
+            (0, 1)
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_short_write_ends_the_log_and_the_next_start_cuts_what_arrived_of_it() {
     for arrived in [1, 80, 600, 1500] {
         let disk = RecordingDisk::default();
@@ -179,7 +209,7 @@ async fn a_short_write_ends_the_log_and_the_next_start_cuts_what_arrived_of_it()
         assert_eq!(log.append(request(1)).await.unwrap_err().code(), "log_failed");
         assert_eq!(log.append(request(2)).await.unwrap_err().code(), "log_failed");
         assert_eq!(disk.failed(), 1, "nothing was written after it");
-        let killed = disk.after_crash(disk.position(), crate::disk::recording::Crash::Process);
+        let killed = disk.after_crash(disk.position(), Crash::Process);
         let log = open(&killed).unwrap();
         // The request that was acknowledged and its closure; what arrived whole may stay, and is closed too.
         let found = check(&log).unwrap();

@@ -310,7 +310,12 @@ async fn with_master_key_and_a_copy_of_the_data_a_purged_message_stays_closed() 
     for id in 0..8 {
         log.append(full(id, None)).await.unwrap();
     }
-    log.hold("5".parse().unwrap(), held("case")).await.unwrap();
+    // Their content files are in the copy, too.
+    for id in 8..10 {
+        let content = large(&log, id).await;
+        log.append(content).await.unwrap();
+    }
+    log.hold("5,9".parse().unwrap(), held("case")).await.unwrap();
     // A copy of everything but the keys, from before.
     let copy = disk.after_crash(disk.position(), Crash::Process);
     clock.advance(11 * 366 * DAY);
@@ -328,12 +333,17 @@ async fn with_master_key_and_a_copy_of_the_data_a_purged_message_stays_closed() 
         let file = copy.create(&path).unwrap();
         file.write_at(0, &bytes).unwrap();
     }
+    assert_eq!(
+        (files(&copy, "content").len(), files(&disk, "content").len()),
+        (2, 1)
+    );
     let tool = open_at(&copy, &clock);
     let found = readable(&tool);
-    for number in 0..8 {
+    for number in 0..10 {
         let open = matches!(found[&number], [Ok(true), Ok(true), Ok(true), Ok(true)]);
-        assert_eq!(open, number == 5, "{number}: {:?}", found[&number]);
-        if number != 5 {
+        let living = [5, 9].contains(&number);
+        assert_eq!(open, living, "{number}: {:?}", found[&number]);
+        if !living {
             assert!(found[&number].iter().all(Result::is_err));
         }
     }

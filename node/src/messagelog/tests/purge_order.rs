@@ -40,6 +40,7 @@ async fn an_order_deletes_the_given_entries_and_nothing_else() {
     let log = with_messages(&disk, 30).await;
     let content = large(&log, 30).await;
     log.append(content).await.unwrap();
+    settled(&log).await;
     let before = leaves(&log);
     let planned = log.purge(given("3,7-9,30", &Part::ALL, true)).await.unwrap();
     assert_eq!((planned.deletions.len(), log.stats().entries), (3, 31));
