@@ -131,6 +131,8 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let chronicle = Chronicle::begin(log.clone(), trust.clone(), &config).await?;
     let in_flight = InFlight::default();
     let signer = Signer::start(keys.signing, &in_flight, &clock, &mut registry)?;
+    // Before the first look: a response that comes while the node starts is not missed.
+    let responses = ocsp.changes();
     signer.refresh(&ocsp);
 
     let internal = keys.internal.as_ref();
@@ -261,7 +263,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         config.checkpoint_age,
         shutdown.clone(),
     ));
-    shutdown.spawn(refresh_signer(handles, ocsp.clone(), shutdown.clone()));
+    shutdown.spawn(refresh_signer(handles, ocsp.clone(), responses, shutdown.clone()));
     if let Some(listener) = is_http {
         let side = outbound.clone();
         let answer = move |connection, request| side.clone().answer(connection, request);
@@ -367,8 +369,12 @@ async fn bound(
 }
 
 /// Hands new OCSP responses to the signer, whose documents embed them.
-async fn refresh_signer(handles: Arc<Handles>, ocsp: OwnOcsp, shutdown: Shutdown) {
-    let mut changes = ocsp.changes();
+async fn refresh_signer(
+    handles: Arc<Handles>,
+    ocsp: OwnOcsp,
+    mut changes: tokio::sync::watch::Receiver<u64>,
+    shutdown: Shutdown,
+) {
     loop {
         tokio::select! {
             () = shutdown.soft() => return,
