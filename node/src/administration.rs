@@ -150,6 +150,7 @@ fn router(desk: Arc<Desk>) -> Router {
         .route("/entries/{number}/proof", get(entries::proof))
         .route("/entries/{number}/container", get(entries::container))
         .route("/entries/{number}/companion", get(entries::companion))
+        .route("/entries/{number}/statement", get(entries::statement))
         .fallback(nothing)
         .method_not_allowed_fallback(not_so)
         .layer(DefaultBodyLimit::max(FORM))

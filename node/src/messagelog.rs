@@ -9,9 +9,9 @@
 pub mod format;
 mod error;
 mod status;
+mod statement;
 mod stats;
 mod record;
-mod numbers;
 mod fact;
 mod auditors;
 mod segment;
@@ -85,10 +85,11 @@ pub use fact::{
 pub use hold::Hold;
 pub(crate) use identity::hex;
 pub use index::IndexStats;
+pub(crate) use kontor_protocol::log::numbers;
+pub use kontor_protocol::log::numbers::{InvalidNumbers, NumberSet};
 pub use ledger::{BINDING_DOCUMENT, BoundCheckpointKey};
 pub(crate) use ledger::{parse_bindings, write_bindings};
 pub use lookup::own_side;
-pub use numbers::{InvalidNumbers, NumberSet};
 pub use purge::{Given, LeftEntry, Part, PurgeOrder, PurgeReport, PurgedPart};
 pub use quarantine::{Quarantined, quarantine};
 pub(crate) use renewal::back_off;

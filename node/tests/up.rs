@@ -237,6 +237,62 @@ fn evidence_holds(federation: &Value, query_id: &str, dir: &Path) {
     assert_eq!(judged.status.code(), Some(1), "{judged:?}");
 }
 
+/// A node's messages of one exchange are erased on an order; what is left of them is exported, in files and in a package, and
+/// judged offline.
+fn erased_messages_are_still_accounted_for(federation: &Value, query_id: &str, dir: &Path) {
+    let (node, trust) = (&federation["nodes"][0], federation["trust"].as_str().unwrap());
+    let config = ["--config", node["config"].as_str().unwrap()];
+    let on_log = |command: &str, more: &[&str]| {
+        let arguments = [&["log", command], &config[..], more].concat();
+        stdout(&kontor(&arguments))
+    };
+    let found = on_log("search", &["--query-id", query_id, "--json"]);
+    let numbers: Vec<u64> = found
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok()?["number"].as_u64())
+        .collect();
+    assert_eq!(numbers.len(), 2, "{found}");
+    let ground = ["--ground", "to try it", "--yes"];
+    on_log("purge", &[&["--query-id", query_id], &ground[..]].concat());
+
+    let (out, package) = (dir.join("erased"), dir.join("erased.zip"));
+    let (out, package) = (out.to_str().unwrap(), package.to_str().unwrap());
+    for number in &numbers {
+        let id = number.to_string();
+        // Soon after its start a node has nobody yet who answers for its log.
+        let started = Instant::now();
+        while on_log("export", &["--id", &id, "--out", out, "--json"]).contains("not bound") {
+            assert!(started.elapsed() < PATIENCE, "nobody answers for the log");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let file = Path::new(out).join(format!("entry-{number}.statement.json"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(!text.contains(query_id));
+        let judged = kontor(&["verify", "--trust", trust, file.to_str().unwrap()]);
+        assert_eq!(judged.status.code(), Some(0), "{judged:?}");
+        assert!(String::from_utf8_lossy(&judged.stdout).contains("deleted under rule `order`"));
+
+        let mut changed: Value = serde_json::from_str(&text).unwrap();
+        changed["deletions"] = serde_json::json!([]);
+        std::fs::write(&file, changed.to_string()).unwrap();
+        let judged = kontor(&["verify", "--trust", trust, file.to_str().unwrap()]);
+        assert_eq!(judged.status.code(), Some(2), "nothing explains it: {judged:?}");
+    }
+    on_log(
+        "export",
+        &[
+            "--id",
+            &numbers[0].to_string(),
+            "--package",
+            package,
+            "--language",
+            "de",
+        ],
+    );
+    let judged = kontor(&["verify", "--trust", trust, package]);
+    assert_eq!(judged.status.code(), Some(0), "{judged:?}");
+}
+
 #[test]
 fn applications_travel_and_everything_ends_with_up_however_it_ends() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -254,11 +310,11 @@ fn applications_travel_and_everything_ends_with_up_however_it_ends() {
     if curl {
         for sample in samples {
             let query_id = travels(sample);
-            evidence_holds(
-                &federation,
-                &query_id,
-                &dir.path().join("evidence").join(&query_id),
-            );
+            let out = dir.path().join("evidence").join(&query_id);
+            evidence_holds(&federation, &query_id, &out);
+            if sample == &samples[0] {
+                erased_messages_are_still_accounted_for(&federation, &query_id, dir.path());
+            }
         }
         // The same application once more is the same application.
         travels(&samples[0]);

@@ -27,5 +27,6 @@ pub mod verify;
 pub mod access;
 pub mod log;
 pub mod container;
+pub mod statement;
 pub mod archive;
 pub mod package;

@@ -61,6 +61,7 @@
 
 mod leaf;
 mod parts;
+pub mod numbers;
 pub mod tree;
 pub mod tile;
 pub mod note;

@@ -15,6 +15,7 @@
 //! | `containers/NAME.asice` | evidence containers; certificates, OCSP responses and time-stamps are in them |
 //! | `containers/NAME.leaf.json` | the companion of a container: leaf, inclusion proof, checkpoint with co-signatures |
 //! | `containers/NAME.ers` | the evidence record of a container whose time-stamp was renewed (RFC 4998, DER); it may be missing |
+//! | `containers/NAME.statement.json` | what can still be proven of a message whose content is gone: see [`crate::statement`] |
 //! | `verificationconf/…` | the global configuration at that time, in the layout of wire 7.8 |
 //! | `more/NAME` | anything else, carried and listed |
 //!

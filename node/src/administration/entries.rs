@@ -256,3 +256,23 @@ pub(super) async fn companion(
         &name,
     ))
 }
+
+/// `GET /entries/NUMBER/statement`: what can still be proven of a message whose content is gone.
+pub(super) async fn statement(
+    State(desk): State<Arc<Desk>>,
+    visitor: Visitor<Content>,
+    number: Result<Path<u64>, PathRejection>,
+) -> Result<Response, Problem> {
+    let number = entry(&desk, &visitor, number).await?;
+    let (statement, _) = desk.log.statement(number).await?;
+    let what = "the statement about a message without content";
+    let seen = desk
+        .looks
+        .at_entries(&desk.log, &visitor, what, single(number))
+        .await?;
+    let name = format!("entry-{number}.statement.json");
+    Ok(saved_as(
+        seen.answer("application/json", statement.to_json()),
+        &name,
+    ))
+}

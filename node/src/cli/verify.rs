@@ -9,6 +9,7 @@ mod archive;
 mod bundle;
 mod package;
 mod progress;
+mod statement;
 
 use std::fs::File;
 use std::io::{BufReader, Read as _};
@@ -28,7 +29,7 @@ use self::progress::Progress;
 use crate::globalconf;
 
 pub(super) const LONG_ABOUT: &str = "\
-Check evidence containers (ASiC-E, *.asice), archives of a message log (mlog-*.zip) and evidence packages offline.
+Check evidence containers (ASiC-E, *.asice), statements (*.statement.json), archives of a message log (mlog-*.zip) and evidence packages offline.
 
 For each file the report says who signed what and when, whether that holds, and why not. Nothing is asked of any node \
 or network: who is believed stands in the directory given by --trust, a copy of a global configuration \
@@ -42,6 +43,10 @@ besides whether the proof is still sound then.
 If NAME.leaf.json lies beside NAME.asice it is checked too: it ties the message to its entry in a node's log. So is NAME.ers, its \
 evidence record (RFC 4998): that every file of the container was in the first hash tree, and that each time-stamp, beginning \
 with that of the container, was renewed while its certificate lasted. With --at the report says until when the last one carries it.
+
+Where the content of a message was deleted, NAME.statement.json takes the place of its container. What is checked is that the \
+entry is in its log, and that the entries that say what was deleted, under which rule and on which ground, are in the same log \
+and name it. The report says what is left to prove with it. It is incomplete where nothing explains what is missing.
 
 An archive holds containers and continues the archive before it by a chain of digests. Name all archives, or the \
 directory they are in: they are put into order, and each container in them is judged. Say --first if the chain must begin \
@@ -60,7 +65,7 @@ Exit code: that of the worst file: 0 valid, 1 invalid, 2 incomplete or undecided
 /// Arguments of `kontor verify`.
 #[derive(Args)]
 pub(super) struct Verify {
-    /// Evidence containers, archives, packages, or directories with them
+    /// Evidence containers, statements, archives, packages, or directories with them
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Directory of the global configuration to trust; needed but for packages
@@ -75,7 +80,7 @@ pub(super) struct Verify {
     /// Digest that the earliest archive must continue
     #[arg(long, value_name = "DIGEST")]
     previous: Option<String>,
-    /// Write one JSON object a line for each container and archive
+    /// Write one JSON object a line for each container, statement and archive
     #[arg(long)]
     json: bool,
 }
@@ -103,13 +108,16 @@ impl Verify {
         }
         let (packages, others): (Vec<_>, Vec<_>) =
             files.into_iter().partition(|file| package::is_package(file));
+        let (statements, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|file| statement::is_statement(file));
         let (archives, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|file| is_archive(file));
         let mut worst = match &trust {
-            Some(trust) => self.containers_and_archives(&others, &archives, trust)?,
-            None if others.is_empty() && archives.is_empty() => Verdict::Valid,
+            Some(trust) => self
+                .containers_and_archives(&others, &archives, trust)?
+                .max(self.statements(&statements, trust)?),
+            None if others.is_empty() && archives.is_empty() && statements.is_empty() => Verdict::Valid,
             None => {
-                let text =
-                    "say --trust DIR: the global configuration by which containers and archives are judged";
+                let text = "say --trust DIR: the global configuration by which containers, statements and archives are judged";
                 return super::refuse(&anyhow!(text));
             }
         };
@@ -135,10 +143,10 @@ impl Verify {
             let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
             let inside: Result<Vec<_>, _> = entries.map(|entry| entry.map(|entry| entry.path())).collect();
             let mut inside = inside.with_context(|| path.display().to_string())?;
-            inside.retain(|file| file.is_file() && file.extension().is_some_and(is_evidence));
+            inside.retain(|file| file.is_file() && is_evidence(file));
             if inside.is_empty() {
                 bail!(
-                    "{} has neither containers (*.asice) nor archives (*.zip)",
+                    "{} has neither containers (*.asice) nor statements (*.statement.json) nor archives (*.zip)",
                     path.display()
                 );
             }
@@ -186,9 +194,10 @@ impl Verify {
     }
 }
 
-/// Extensions of what is looked at in a directory.
-fn is_evidence(extension: &std::ffi::OsStr) -> bool {
-    ["asice", "gpg", "zip"].iter().any(|known| extension == *known)
+/// What is looked at in a directory.
+fn is_evidence(file: &Path) -> bool {
+    let known = |extension: &std::ffi::OsStr| ["asice", "gpg", "zip"].iter().any(|known| extension == *known);
+    file.extension().is_some_and(known) || statement::is_statement(file)
 }
 
 /// Archives have a `linkinginfo`; a file that only has the name of an archive is judged as one and told what it lacks.

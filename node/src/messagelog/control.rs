@@ -124,6 +124,12 @@ enum Answer {
     },
     Shown(Box<ShownEntry>),
     Entry(export::Announced),
+    /// Of a message whose content is gone; its bytes follow.
+    Statement {
+        number: u64,
+        length: u64,
+        notes: Vec<String>,
+    },
     Checked(CheckReport),
     Auditor(Box<auditor::ToldGrant>),
     Hold(hold::ToldHold),

@@ -144,13 +144,9 @@ impl MessageLog {
             Ok(logged) if matches!(logged.body, Err(LogError::Archived { .. })) => None,
             read => Some(read?),
         };
-        let (proof, missing) = match self.prove_to_others(number).await {
-            Ok((_, keys)) if keys.is_empty() => (
-                None,
-                Some("the key of this log is not bound to a member yet".to_owned()),
-            ),
-            Ok(proven) => (Some(proven), None),
-            Err(error) => (None, Some(error.to_string())),
+        let (proof, missing) = match self.proof_or_why(number).await {
+            Ok(proof) => (Some(proof), None),
+            Err(why) => (None, Some(why)),
         };
         let mut exported = match logged {
             Some(logged) => self.evidence_of(logged, proof, timestamper).await?,
@@ -160,10 +156,23 @@ impl MessageLog {
                 fetched.map_err(|_| LogError::Closed)??
             }
         };
-        exported
-            .notes
-            .extend(missing.map(|why| format!("it is not proven that the entry is in the log: {why}")));
+        exported.notes.extend(missing);
         Ok(exported)
+    }
+
+    /// The proof of an entry with the bindings that it needs, or a note that says why there is none.
+    pub(super) async fn proof_or_why(&self, number: u64) -> Result<(LogProof, Vec<Binding>), String> {
+        let why = match self.prove_to_others(number).await {
+            Ok((_, keys)) if keys.is_empty() => {
+                "the key of this log is not bound to a member yet, which a node does soon after its start; export it again then"
+                    .to_owned()
+            }
+            Ok(proven) => return Ok(proven),
+            Err(error) => error.to_string(),
+        };
+        Err(format!(
+            "it is not proven that entry {number} is in the log: {why}"
+        ))
     }
 
     async fn evidence_of(

@@ -3,6 +3,7 @@
 
 use kontor_pki::{time::UnixTime, timestamp::TimestampToken};
 use kontor_protocol::log::{Direction, EntryKind, Leaf, leaf_hash, parse_parts};
+use kontor_protocol::statement::{left_of_evidence, left_of_leaf};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -198,21 +199,11 @@ fn provable(found: &FoundEntry, is_kept: [bool; 2], gone: &[ShownGone]) -> Strin
                                 complete log; the body's digest is bound"
                 .into()
         }
-        (false, _, true) => {
-            "that a message with given bytes, shown by anyone who still has it, is this entry".into()
-        }
+        (false, _, true) => left_of_evidence().into(),
         (_, _, false) => {
             let by = gone.iter().find(|gone| gone.part == "evidence");
-            let how = match by.map(|gone| (&gone.rule, gone.entry)) {
-                Some((Some(rule), Some(entry))) => {
-                    format!("was deleted under rule `{rule}` by entry {entry}")
-                }
-                _ => "is not readable any more".into(),
-            };
-            format!(
-                "that an exchange of this kind between these parties existed in that second and {how}; not what it was, \
-                 nor that a counterparty's copy belongs to it"
-            )
+            let deleted = by.and_then(|gone| Some((gone.rule.as_deref()?, gone.entry?)));
+            left_of_leaf(deleted)
         }
     }
 }

@@ -14,6 +14,7 @@ mod verdicts;
 
 use std::io::{Read, Seek};
 
+pub(crate) use self::inclusion::proven;
 pub use self::record::check_record;
 pub(super) use self::stamp::without_timestamp;
 pub use self::verdicts::Verdicts;

@@ -471,6 +471,11 @@ impl Report {
 }
 
 impl InclusionFacts {
+    /// Adds them in words to what is said of an entry.
+    pub(crate) fn write_to(&self, out: &mut String, number: u64) {
+        self.write_words(out, number).expect("a string takes everything");
+    }
+
     fn write_words(&self, out: &mut String, number: u64) -> fmt::Result {
         writeln!(
             out,

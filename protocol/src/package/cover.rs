@@ -12,7 +12,8 @@ use kontor_pki::time::UnixTime;
 
 use self::words::Words;
 use super::html::{escaped, value};
-use crate::container::{MessageRole, PartFacts, Report, Verdict};
+use crate::container::{MessageRole, PartFacts, Reason, Report, Verdict};
+use crate::statement::{Left, StatementReport};
 
 /// In which language a cover sheet is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Cover<'a> {
     pub issuer: Option<&'a str>,
     /// Each container by its name in the package, with the report of its check when the package was made.
     pub containers: &'a [(String, Report)],
+    /// Each statement about a message whose content is gone, likewise.
+    pub statements: &'a [(String, StatementReport)],
 }
 
 const STYLE: &str = "\
@@ -66,7 +69,9 @@ impl Cover<'_> {
             words.code, words.title, words.title
         )?;
         writeln!(out, "<p>{}</p>", words.purpose)?;
-        if self.containers.iter().any(|(_, report)| report.test) {
+        let of_test = self.containers.iter().map(|(_, report)| report.test);
+        let mut of_test = of_test.chain(self.statements.iter().map(|(_, report)| report.test));
+        if of_test.any(|test| test) {
             writeln!(out, "<p class=\"warn\"><strong>{}</strong></p>", words.test)?;
         }
         out.push_str("<table>\n");
@@ -75,9 +80,15 @@ impl Cover<'_> {
             row(out, words.issuer, &value(issuer))?;
         }
         row(out, words.messages, &self.containers.len().to_string())?;
+        if !self.statements.is_empty() {
+            row(out, words.deleted_messages, &self.statements.len().to_string())?;
+        }
         out.push_str("</table>\n");
         for (number, (name, report)) in self.containers.iter().enumerate() {
             container(out, words, number + 1, name, report)?;
+        }
+        for (number, (name, report)) in self.statements.iter().enumerate() {
+            statement(out, words, number + 1, name, report)?;
         }
         write!(
             out,
@@ -127,21 +138,7 @@ fn container(
         "<section aria-labelledby=\"m{number}\">\n<h2 id=\"m{number}\">{} {number}</h2>\n<table>",
         words.message
     )?;
-    let verdict = match report.verdict {
-        Verdict::Valid => words.valid,
-        Verdict::Incomplete => words.incomplete,
-        Verdict::Undecided => words.undecided,
-        Verdict::Invalid => words.invalid,
-    };
-    row(
-        out,
-        words.result,
-        &format!("<span class=\"result\">{verdict}</span>"),
-    )?;
-    for reason in &report.reasons {
-        let text = format!("{} <code>{}</code>", value(&reason.text), escaped(&reason.code));
-        row(out, words.because, &text)?;
-    }
+    judged(out, words, report.verdict, &report.reasons)?;
     if let Some(message) = &report.message {
         let (sender, receiver) = match message.role {
             MessageRole::Request => (message.client.to_string(), message.service.to_string()),
@@ -197,6 +194,91 @@ fn container(
         );
         row(out, words.certificate, &text)?;
     }
+    row(out, words.file, &value(name))?;
+    out.push_str("</table>\n</section>\n");
+    Ok(())
+}
+
+fn judged(out: &mut String, words: &Words, verdict: Verdict, reasons: &[Reason]) -> std::fmt::Result {
+    let verdict = match verdict {
+        Verdict::Valid => words.valid,
+        Verdict::Incomplete => words.incomplete,
+        Verdict::Undecided => words.undecided,
+        Verdict::Invalid => words.invalid,
+    };
+    row(
+        out,
+        words.result,
+        &format!("<span class=\"result\">{verdict}</span>"),
+    )?;
+    for reason in reasons {
+        let text = format!("{} <code>{}</code>", value(&reason.text), escaped(&reason.code));
+        row(out, words.because, &text)?;
+    }
+    Ok(())
+}
+
+fn statement(
+    out: &mut String,
+    words: &Words,
+    number: usize,
+    name: &str,
+    report: &StatementReport,
+) -> std::fmt::Result {
+    writeln!(
+        out,
+        "<section aria-labelledby=\"d{number}\">\n<h2 id=\"d{number}\">{} {number}</h2>\n<table>",
+        words.deleted_message
+    )?;
+    judged(out, words, report.verdict, &report.reasons)?;
+    if let (Some(client), Some(service)) = (&report.client, &report.service) {
+        let (kind, sender, receiver) = match report.kind.as_deref() {
+            Some("response") => (words.response, service, client),
+            _ => (words.request, client, service),
+        };
+        row(out, words.kind, kind)?;
+        row(out, words.sender, &value(sender))?;
+        row(out, words.receiver, &value(receiver))?;
+    }
+    if let Some(at) = &report.at {
+        row(out, words.logged, &value(at))?;
+    }
+    if let (Some(number), Some(log)) = (report.number, &report.log) {
+        row(
+            out,
+            words.log,
+            &format!("{} {number} – {}", words.entry, value(log)),
+        )?;
+    }
+    if let Some(inclusion) = &report.inclusion {
+        let text = format!("{} – {}", inclusion.size, value(&inclusion.origin));
+        row(out, words.inclusion, &text)?;
+    }
+    for deleted in &report.deleted {
+        let by = deleted.by.as_deref().map(|by| format!(" – {}", value(by)));
+        let text = format!(
+            "{} – {} <code>{}</code>{} – {} {} – {}",
+            value(&deleted.at),
+            words.rule,
+            escaped(&deleted.rule),
+            by.unwrap_or_default(),
+            words.entry,
+            deleted.entry,
+            value(&deleted.ground),
+        );
+        let what = match deleted.part.as_str() {
+            "head" => words.head_deleted,
+            "body" => words.body_deleted,
+            _ => words.evidence_deleted,
+        };
+        row(out, what, &text)?;
+    }
+    let left = match report.left {
+        Left::Digests => words.left_digests,
+        Left::Leaf => words.left_leaf,
+        Left::Nothing => words.left_nothing,
+    };
+    row(out, words.left, left)?;
     row(out, words.file, &value(name))?;
     out.push_str("</table>\n</section>\n");
     Ok(())

@@ -171,6 +171,12 @@ impl<R: Read + Seek> Package<R> {
             .filter(|name| name.starts_with(CONTAINERS) && name.ends_with(".asice"))
     }
 
+    /// Names of the statements about messages whose content is gone.
+    pub fn statements(&self) -> impl Iterator<Item = &str> {
+        self.names()
+            .filter(|name| name.starts_with(CONTAINERS) && name.ends_with(".statement.json"))
+    }
+
     /// Bytes of a file, as the manifest states them; `None` if it is not there.
     #[must_use]
     pub fn size(&self, name: &str) -> Option<u64> {

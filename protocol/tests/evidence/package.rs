@@ -23,6 +23,7 @@ fn cover(containers: &[(String, Report)], language: Language) -> String {
         created: now(),
         issuer: Some("Fictional City of Alpha"),
         containers,
+        statements: &[],
     };
     cover.to_html()
 }
@@ -307,7 +308,7 @@ fn a_hostile_query_id_stays_text() {
 proptest! {
     #[test]
     fn no_issuer_breaks_the_sheet(issuer in any::<String>()) {
-        let cover = Cover { language: Language::English, created: now(), issuer: Some(&issuer), containers: &[] };
+        let cover = Cover { language: Language::English, created: now(), issuer: Some(&issuer), containers: &[], statements: &[] };
         let html = cover.to_html();
         let (_, count) = read(&html);
         prop_assert_eq!((count("script"), count("table"), count("tr")), (0, 1, 3));

@@ -1,6 +1,7 @@
 //! Entries and evidence as an auditor gets them.
 
 use kontor_protocol::container::Verdict;
+use kontor_protocol::statement::{Left, Statement, judge};
 
 use super::bed::Bed;
 use crate::messagelog::{AuditScope, Given, LogError, Part, PurgeOrder, Restriction, Written};
@@ -73,7 +74,7 @@ async fn an_auditor_finds_entries_and_each_look_is_recorded() {
     }
     let answer = bed.get("/entries/4711", &token).await;
     assert_eq!(answer.refusal(), (404, "log_entry_not_found".into()));
-    for path in ["container", "companion"] {
+    for path in ["container", "companion", "statement"] {
         let answer = bed.get(&format!("/entries/1/{path}"), &token).await;
         assert_eq!(answer.refusal(), (403, "token_scope".into()));
     }
@@ -98,7 +99,7 @@ async fn a_token_for_a_matter_shows_that_matter_only() {
         serde_json::json!([])
     );
     assert_eq!(bed.get("/entries/2", &token).await.status, 200);
-    for path in ["", "/proof", "/container", "/companion"] {
+    for path in ["", "/proof", "/container", "/companion", "/statement"] {
         let answer = bed.get(&format!("/entries/1{path}"), &token).await;
         assert_eq!(answer.refusal(), (403, "entry_not_granted".into()), "{path}");
     }
@@ -120,8 +121,15 @@ async fn a_token_for_a_matter_shows_that_matter_only() {
 #[tokio::test]
 async fn an_entry_says_what_can_be_shown_with_what_is_left_of_it() {
     let bed = Bed::new().await;
+    bed.world.bind(&bed.log).await;
     let number = bed.log.append(bed.world.request("q-1")).await.unwrap().number;
     let token = bed.token(AuditScope::Content).await;
+    let statement = async || bed.get(&format!("/entries/{number}/statement"), &token).await;
+    let judged = |body: &[u8]| {
+        let report = judge(&Statement::from_json(body).unwrap(), &bed.world.trust);
+        (report.verdict, report.left)
+    };
+    assert_eq!(statement().await.refusal(), (409, "log_entry_unsuited".into()));
     let provable = async || {
         let shown = bed.get(&format!("/entries/{number}"), &token).await.json();
         (
@@ -155,6 +163,10 @@ async fn an_entry_says_what_can_be_shown_with_what_is_left_of_it() {
     );
     let answer = bed.get(&format!("/entries/{number}/container"), &token).await;
     assert_eq!(answer.refusal(), (410, "log_content_deleted".into()));
+    let answer = statement().await;
+    let name = format!("attachment; filename=\"entry-{number}.statement.json\"");
+    assert_eq!(answer.header("content-disposition"), Some(name.as_str()));
+    assert_eq!(judged(&answer.body), (Verdict::Valid, Left::Digests));
     bed.log.purge(order(&[Part::Evidence])).await.unwrap();
     let (words, gone) = provable().await;
     let last = gone.as_array().unwrap().last().unwrap();
@@ -163,6 +175,9 @@ async fn an_entry_says_what_can_be_shown_with_what_is_left_of_it() {
         "that an exchange of this kind between these parties existed in that second and was deleted under rule `{rule}` by entry {entry}; not what it was, nor that a counterparty's copy belongs to it"
     );
     assert_eq!(words, expected);
+    assert_eq!(judged(&statement().await.body), (Verdict::Valid, Left::Leaf));
+    let what = "the statement about a message without content";
+    assert_eq!(bed.last_look().await.0.what, what);
     // That entry is a deletion and can be looked at itself.
     assert_eq!(
         bed.get(&format!("/entries/{entry}"), &token).await.json()["kind"],

@@ -1,5 +1,6 @@
 //! `kontor log export`: evidence of logged messages as files.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,7 +11,7 @@ use serde::Serialize;
 use super::super::{complain, note, print, refuse};
 use super::access::Access;
 use super::filter::By;
-use super::package::{Packing, Tongue};
+use super::package::{Packing, Tongue, statement_name};
 use super::progress::Progress;
 use crate::clock::{Clock, SystemClock};
 use crate::config::NodeConfig;
@@ -29,6 +30,10 @@ was first renewed, and stays good as long as it is renewed in time. What it is o
 of the container but mimetype, META-INF/manifest.xml and META-INF/ASiCManifest.xml, byte for byte. So whoever has another \
 tool for evidence records unpacks the container and gives it these files. Of a file whose content was deleted the SHA-512 in \
 the .leaf.json takes its place. `kontor verify` checks the record by itself when it lies beside its container.
+
+Where the content of a message was deleted under its retention class, on an order, or was never kept, there is no container. Then \
+entry-NUMBER.statement.json is written: what the log can still prove of it, with the entries that say what was deleted, when, \
+under which rule and on which ground. `kontor verify` checks it.
 
 With --package all of it goes into one ZIP file, with the global configuration that the node holds now and a cover sheet for \
 people, which says of each message who sent what to whom and when.
@@ -98,9 +103,10 @@ impl Outcome {
             return Ok(());
         }
         let paths = [
-            Some(&files.container),
-            Some(&files.companion),
+            files.container.as_ref(),
+            files.companion.as_ref(),
             files.record.as_ref(),
+            files.statement.as_ref(),
         ];
         for path in paths.into_iter().flatten() {
             print(&format!("{}\n", path.display()))?;
@@ -131,7 +137,7 @@ impl Outcome {
             ))?;
         } else if nothing {
             complain(&anyhow::anyhow!(
-                "the log has no such message, or its content is deleted"
+                "the log has no such message; by a query id only messages are found whose content is still there"
             ));
         }
         let failed = nothing || !self.errors.is_empty();
@@ -146,9 +152,11 @@ impl Outcome {
 #[derive(Serialize)]
 struct ExportedFiles {
     number: u64,
-    container: PathBuf,
-    companion: PathBuf,
+    container: Option<PathBuf>,
+    companion: Option<PathBuf>,
     record: Option<PathBuf>,
+    /// Instead of the others, where the content is gone.
+    statement: Option<PathBuf>,
     notes: Vec<String>,
 }
 
@@ -170,11 +178,24 @@ impl From<Written> for ExportedFiles {
         } = written;
         Self {
             number,
-            container,
-            companion,
+            container: Some(container),
+            companion: Some(companion),
             record,
+            statement: None,
             notes,
         }
+    }
+}
+
+/// What can still be said of a message whose content is gone, and why it is.
+fn of_statement(number: u64, statement: PathBuf, notes: Vec<String>) -> ExportedFiles {
+    ExportedFiles {
+        number,
+        container: None,
+        companion: None,
+        record: None,
+        statement: Some(statement),
+        notes,
     }
 }
 
@@ -196,7 +217,7 @@ impl Export {
             }
         };
         if let Some(out) = &self.out {
-            std::fs::create_dir_all(out).with_context(|| format!("could not make {}", out.display()))?;
+            fs::create_dir_all(out).with_context(|| format!("could not make {}", out.display()))?;
         }
         let mut packing = match &self.package {
             Some(path) => Some(Packing::begin(
@@ -221,6 +242,19 @@ impl Export {
                             (None, out) => exported.write(out.as_deref().unwrap_or(Path::new(".")))?,
                         };
                         outcome.exported(written.into())?;
+                    }
+                    Told::Statement { number, json, notes } => {
+                        progress.end();
+                        let written = match (&mut packing, &self.out) {
+                            (Some(packing), _) => packing.add_statement(number, &json)?,
+                            (None, out) => {
+                                let dir = out.as_deref().unwrap_or(Path::new("."));
+                                let path = dir.join(statement_name(number));
+                                fs::write(&path, &json).with_context(|| path.display().to_string())?;
+                                path
+                            }
+                        };
+                        outcome.exported(of_statement(number, written, notes))?;
                     }
                     Told::Refused { number, code, text } => {
                         progress.end();

@@ -13,6 +13,7 @@ use kontor_protocol::container::Report;
 use kontor_protocol::container::check::{Question, check, check_record};
 use kontor_protocol::package::cover::{Cover, Language};
 use kontor_protocol::package::{CONFIGURATION, CONTAINERS, PackageWriter};
+use kontor_protocol::statement::{Statement, StatementReport, judge};
 use kontor_protocol::trust::TrustSet;
 
 use crate::evidence::configuration_files;
@@ -28,6 +29,11 @@ pub(super) enum Tongue {
     En,
 }
 
+/// The file with what can still be said of a message whose content is gone.
+pub(super) fn statement_name(number: u64) -> String {
+    format!("entry-{number}.statement.json")
+}
+
 /// See the module.
 pub(super) struct Packing {
     path: PathBuf,
@@ -37,6 +43,7 @@ pub(super) struct Packing {
     configuration: PathBuf,
     trust: TrustSet,
     reports: Vec<(String, Report)>,
+    statements: Vec<(String, StatementReport)>,
     language: Language,
     issuer: String,
     created: UnixTime,
@@ -82,6 +89,7 @@ impl Packing {
             configuration,
             trust,
             reports: Vec::new(),
+            statements: Vec::new(),
             language: match language {
                 Tongue::De => Language::German,
                 Tongue::En => Language::English,
@@ -131,10 +139,20 @@ impl Packing {
         })
     }
 
+    /// Adds what can still be said of a message whose content is gone.
+    pub(super) fn add_statement(&mut self, number: u64, json: &[u8]) -> anyhow::Result<PathBuf> {
+        let name = format!("{CONTAINERS}{}", statement_name(number));
+        let writer = self.writer.as_mut().expect("it is there until the end");
+        writer.add(&name, &mut &*json)?;
+        let report = judge(&Statement::from_json(json)?, &self.trust);
+        self.statements.push((name.clone(), report));
+        Ok(name.into())
+    }
+
     /// Adds configuration and cover sheet and gives the package its name; without a message there is none.
     pub(super) fn finish(mut self) -> anyhow::Result<Option<PathBuf>> {
         let mut writer = self.writer.take().expect("it is there until the end");
-        if self.reports.is_empty() {
+        if self.reports.is_empty() && self.statements.is_empty() {
             return Ok(None);
         }
         for (name, path) in configuration_files(&self.configuration)? {
@@ -145,6 +163,7 @@ impl Packing {
             created: self.created,
             issuer: Some(&self.issuer),
             containers: &self.reports,
+            statements: &self.statements,
         };
         let out = writer.finish(&cover.to_html())?;
         out.into_inner().map_err(|error| error.into_error())?.sync_all()?;

@@ -4,6 +4,7 @@ use std::io::{BufReader, Cursor, Seek as _, SeekFrom, Write};
 
 use kontor_protocol::container::check::{Question, Verdicts, check_record, check_with};
 use kontor_protocol::container::{Reason, Report, Verdict};
+use kontor_protocol::statement::StatementReport;
 use serde::Serialize;
 
 /// Containers above this size wait in a file and not in memory.
@@ -21,6 +22,8 @@ pub(super) struct BundleReport<M> {
     incomplete: usize,
     undecided: usize,
     invalid: usize,
+    /// Statements about messages whose content is gone; their verdicts count for that of the file.
+    statements: usize,
     #[serde(flatten)]
     pub(super) more: M,
 }
@@ -31,6 +34,14 @@ struct ContainerLine<'a> {
     container: &'a str,
     #[serde(flatten)]
     report: &'a Report,
+}
+
+#[derive(Serialize)]
+struct StatementLine<'a> {
+    file: &'a str,
+    statement: &'a str,
+    #[serde(flatten)]
+    report: &'a StatementReport,
 }
 
 impl<M: Serialize> BundleReport<M> {
@@ -45,6 +56,7 @@ impl<M: Serialize> BundleReport<M> {
             incomplete: 0,
             undecided: 0,
             invalid: 0,
+            statements: 0,
             more,
         }
     }
@@ -81,6 +93,28 @@ impl<M: Serialize> BundleReport<M> {
         Ok(())
     }
 
+    /// Counts a statement and prints it, likewise.
+    pub(super) fn statement(
+        &mut self,
+        name: &str,
+        report: &StatementReport,
+        json: bool,
+    ) -> anyhow::Result<()> {
+        self.verdict = self.verdict.max(report.verdict);
+        self.statements += 1;
+        if json {
+            let line = StatementLine {
+                file: &self.file,
+                statement: name,
+                report,
+            };
+            crate::cli::print(&(serde_json::to_string(&line)? + "\n"))?;
+        } else {
+            crate::cli::print(&format!("{}: {name}: {}\n", self.file, report.in_words()))?;
+        }
+        Ok(())
+    }
+
     /// Prints the report: as a line of JSON, or in words with these sentences at the end.
     pub(super) fn say(&self, json: bool, sentences: &[String]) -> anyhow::Result<()> {
         if json {
@@ -95,6 +129,12 @@ impl<M: Serialize> BundleReport<M> {
             "  {} of {} containers: {} valid, {} incomplete, {} undecided, {} invalid\n",
             self.kind, self.containers, self.valid, self.incomplete, self.undecided, self.invalid
         );
+        if self.statements > 0 {
+            out += &format!(
+                "  and {} statements about messages whose content is gone\n",
+                self.statements
+            );
+        }
         for sentence in sentences {
             out += &format!("  {sentence}\n");
         }

@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use kontor_protocol::container::Verdict;
 use kontor_protocol::container::check::{Question, Verdicts};
+use kontor_protocol::limits;
 use kontor_protocol::package::{Package, PackageError, PackageFault};
 use kontor_protocol::trust::TrustSet;
 use serde::Serialize;
 
 use super::bundle::{BundleReport, judge_renewed};
 use super::progress::Progress;
-use super::{Verify, shown};
+use super::{Verify, shown, statement};
 
 /// What only a package has.
 #[derive(Serialize)]
@@ -115,11 +116,20 @@ impl Verify {
             }
         };
         let names: Vec<String> = package.containers().map(str::to_owned).collect();
-        if names.is_empty() {
+        let statements: Vec<String> = package.statements().map(str::to_owned).collect();
+        for name in &statements {
+            match package.held(name, limits::CONTAINER_ENTRY) {
+                // One that is not what the manifest lists is told already.
+                Ok(None) => {}
+                Ok(Some(json)) => report.statement(name, &statement::judged(&json, trust), self.json)?,
+                Err(error) => report.damaged(&error),
+            }
+        }
+        if names.is_empty() && statements.is_empty() {
             report.refuse(
                 Verdict::Incomplete,
                 "package_empty",
-                "there is no container in it",
+                "there is neither a container nor a statement in it",
             );
         }
         let (mut verdicts, mut progress) = (Verdicts::new(), Progress::new(names.len()));

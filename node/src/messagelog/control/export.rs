@@ -1,6 +1,6 @@
 //! Evidence over the control socket: which entries, then each with the bytes of its two files.
 
-use std::io;
+use std::{io, iter};
 
 use kontor_pki::time::UnixTime;
 use kontor_protocol::container::{BatchTimestamp, ChainFiles};
@@ -72,6 +72,15 @@ pub enum Told {
     Progress(u64, u64),
     /// One of them. Its body must be read to its end before the next line is.
     Entry(Box<Exported>),
+    /// What can still be said of one whose content is gone.
+    Statement {
+        /// Its number.
+        number: u64,
+        /// `NAME.statement.json`.
+        json: Vec<u8>,
+        /// Why there is no more.
+        notes: Vec<String>,
+    },
     /// One of them, or all, could not be had.
     Refused {
         /// Which entry, if it is about one.
@@ -130,7 +139,20 @@ async fn one(
 ) -> io::Result<()> {
     let mut exported = match log.export(number, timestamper).await {
         Ok(exported) => exported,
-        Err(error) => return side.refuse(Some(number), error.code(), &error).await,
+        Err(error) => {
+            // Only where content is gone; all else is refused.
+            let Ok((statement, missing)) = log.statement(number).await else {
+                return side.refuse(Some(number), error.code(), &error).await;
+            };
+            let json = statement.to_json();
+            side.say(&Answer::Statement {
+                number,
+                length: json.len() as u64,
+                notes: iter::once(error.to_string()).chain(missing).collect(),
+            })
+            .await?;
+            return side.send(&json).await;
+        }
     };
     if record {
         match log.evidence_record(number).await {
@@ -209,6 +231,15 @@ impl Control {
                 Answer::Progress { read, of } => Told::Progress(read, of),
                 Answer::Partial { indexed, of } => Told::Partial(indexed, of),
                 Answer::Entry(announced) => Told::Entry(Box::new(entry_of(&self, announced)?)),
+                Answer::Statement {
+                    number,
+                    length,
+                    notes,
+                } => Told::Statement {
+                    number,
+                    json: self.bytes(length)?,
+                    notes,
+                },
                 Answer::Error { number, code, text } => Told::Refused { number, code, text },
                 answer => return answer.unexpected(),
             })

@@ -342,6 +342,7 @@ async fn ask(dir: &Path, selection: Selection, unstamped: bool, out: &Path) -> (
                 match told {
                     Told::Entry(exported) => written.push(exported.write(&out)?),
                     Told::Refused { code, .. } => refused.push(code),
+                    Told::Statement { notes, .. } => refused.extend(notes),
                     Told::Partial(..) | Told::Progress(..) => {}
                 }
                 Ok(())

@@ -2,31 +2,51 @@
 
 use super::{Judge, weight};
 use crate::container::Companion;
-use crate::container::report::{InclusionFacts, InstantSource, Verdict, WitnessFacts};
+use crate::container::report::{InclusionFacts, InstantSource, Reason, Verdict, WitnessFacts};
 use crate::log::Leaf;
-use crate::log::binding::BindingError;
+use crate::log::binding::{Binding, BindingError};
 use crate::log::inclusion::{InclusionError, ProvenLeaf, verify_leaf};
+use crate::log::proof::LogProof;
+use crate::trust::TrustSet;
 use kontor_pki::time::UnixTime;
 
 impl Judge<'_> {
     /// Judges the proof of a companion; `None` where it has none, or one that does not hold.
     pub(super) fn inclusion(&mut self, companion: &Companion, leaf: &Leaf) -> Option<InclusionFacts> {
         let proof = companion.proof.as_ref()?;
-        match verify_leaf(leaf, &companion.leaf, proof, &companion.keys, self.question.trust) {
-            Ok(proven) => {
-                for name in proven.unbound() {
-                    let note = format!(
-                        "the co-signature of {name} was not counted: its key is not bound to a member"
-                    );
-                    self.report.notes.push(note);
-                }
-                Some(facts(&proven))
+        match proven(leaf, &companion.leaf, proof, &companion.keys, self.question.trust) {
+            Ok((facts, mut notes)) => {
+                self.report.notes.append(&mut notes);
+                Some(facts)
             }
-            Err(error) => {
-                self.refuse(meaning(&error), error.code(), error.to_string());
+            Err(reason) => {
+                self.refuse(reason.verdict, &reason.code, reason.text);
                 None
             }
         }
+    }
+}
+
+/// What a proof proves of a leaf, with notes; or what it means that it proves nothing.
+pub(crate) fn proven(
+    leaf: &Leaf,
+    leaf_bytes: &[u8],
+    proof: &LogProof,
+    keys: &[Binding],
+    trust: &TrustSet,
+) -> Result<(InclusionFacts, Vec<String>), Reason> {
+    match verify_leaf(leaf, leaf_bytes, proof, keys, trust) {
+        Ok(proven) => {
+            let uncounted = proven.unbound().iter().map(|name| {
+                format!("the co-signature of {name} was not counted: its key is not bound to a member")
+            });
+            Ok((facts(&proven), uncounted.collect()))
+        }
+        Err(error) => Err(Reason {
+            code: error.code().into(),
+            text: error.to_string(),
+            verdict: meaning(&error),
+        }),
     }
 }
 

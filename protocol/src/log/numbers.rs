@@ -1,5 +1,6 @@
 //! A set of entry numbers as it stands in the evidence of a deletion or a hold: runs of numbers, two small integers each. A
-//! million numbers of which every second one is meant take one megabyte. Owns that layout, which `format.rs` describes.
+//! million numbers of which every second one is meant take one megabyte. Owns that layout: ascending runs, each as the distance of
+//! its first number from the end of the run before and its length, both LEB128.
 
 use std::{fmt, str::FromStr};
 
@@ -53,6 +54,7 @@ impl NumberSet {
     }
 
     /// What is in this set and in another.
+    #[must_use]
     pub fn both(&self, other: &Self) -> Self {
         let (mut common, mut left, mut right) = (Self::default(), 0, 0);
         while let (Some(one), Some(two)) = (self.runs.get(left), other.runs.get(right)) {
@@ -67,6 +69,7 @@ impl NumberSet {
     }
 
     /// What is in this set and not in another.
+    #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let (mut rest, mut right) = (Self::default(), 0);
         for (first, end) in &self.runs {
@@ -85,6 +88,7 @@ impl NumberSet {
     }
 
     /// The list as it is told to people: cut when it is long.
+    #[must_use]
     pub fn short(&self) -> String {
         let mut text = String::new();
         for (first, end) in &self.runs {
@@ -102,6 +106,7 @@ impl NumberSet {
     }
 
     /// Whether a number is in the set.
+    #[must_use]
     pub fn contains(&self, number: u64) -> bool {
         let after = self.runs.partition_point(|run| run.0 <= number);
         after
@@ -110,6 +115,7 @@ impl NumberSet {
     }
 
     /// The runs: first number and the one after the last.
+    #[must_use]
     pub fn runs(&self) -> &[(u64, u64)] {
         &self.runs
     }
@@ -120,21 +126,26 @@ impl NumberSet {
     }
 
     /// How many numbers.
+    #[must_use]
     pub fn len(&self) -> u64 {
         self.runs.iter().map(|run| run.1 - run.0).sum()
     }
 
     /// Whether there is none.
+    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
     /// The greatest number.
+    #[must_use]
     pub fn last(&self) -> Option<u64> {
         self.runs.last().map(|run| run.1 - 1)
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The bytes that are committed to.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
         let (mut bytes, mut at) = (Vec::with_capacity(2 * self.runs.len() + 8), 0);
         for (first, end) in &self.runs {
             put(&mut bytes, first - at);
@@ -145,7 +156,8 @@ impl NumberSet {
     }
 
     /// Reads what [`NumberSet::encode`] writes and nothing else. A set takes eight times the memory of its bytes at most.
-    pub(crate) fn parse(mut bytes: &[u8]) -> Option<Self> {
+    #[must_use]
+    pub fn parse(mut bytes: &[u8]) -> Option<Self> {
         let (mut runs, mut at) = (Vec::new(), 0_u64);
         while !bytes.is_empty() {
             let gap = take(&mut bytes)?;
