@@ -1,8 +1,12 @@
 //! Certificate profiles: how a certificate's subject names a member of an instance (wire 8.1).
 //!
-//! Owns the profiles `Ejbca`, `Basic` and, because published evidence is signed under it, `FiVRK`, reading and writing, and the text of a value as Java's library hands it
-//! on (escaped as in RFC 2253: such a member code is registered with its backslashes). Refuses subjects that Java
-//! reads ambiguously or with control characters in them. The other national profiles follow.
+//! Owns the profiles by the names of their Java classes, reading and writing, and the text of a value as Java's library hands
+//! it on (escaped as in RFC 2253: such a member code is registered with its backslashes). Refuses subjects that Java
+//! reads ambiguously or with control characters in them. How nations name members is in `profile/national.rs`.
+
+mod national;
+
+use std::fmt;
 
 use crate::certificate::{Attribute, Name};
 
@@ -11,11 +15,21 @@ use crate::certificate::{Attribute, Name};
 pub enum CertificateProfile {
     /// `businessCategory` = member class, `serialNumber` = member code.
     Basic,
+    /// The same for certificates that come by ACME.
+    BasicAcme,
     /// `C` = instance, `O` = member class, `CN` = member code.
     Ejbca,
     /// Finland: `serialNumber` = instance/server/class and `CN` = member code; or `O` = instance, `OU` = class,
     /// `CN` = code; with neither `serialNumber` nor `OU` as Ejbca.
     FiVrk,
+    /// Faroe Islands: `O` = instance, `OU` = class, `CN` = code; `C` is `FO`, `serialNumber` must be there.
+    Fo,
+    /// Iceland: likewise with `C` = `IS`; with neither `serialNumber` nor `OU` as Ejbca.
+    Is,
+    /// Estonia, persons: `serialNumber` = code, the class is `PERSON`.
+    SkEsteId,
+    /// Estonia, organisations: by `organizationIdentifier`, else by `serialNumber` of eight digits.
+    SkKlass3,
 }
 
 /// The member that a signing certificate speaks for.
@@ -27,6 +41,13 @@ pub struct ProfileMember {
     pub class: String,
     /// Member code.
     pub code: String,
+}
+
+/// As in a header or an address: `INSTANCE/CLASS/CODE`.
+impl fmt::Display for ProfileMember {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.instance, self.class, self.code)
+    }
 }
 
 /// The subject names no member by this profile.
@@ -88,62 +109,63 @@ const PACKAGE: &str = "ee.ria.xroad.common.certificateprofile.impl.";
 const SUFFIX: &str = "CertificateProfileInfoProvider";
 
 impl CertificateProfile {
+    /// Every profile.
+    pub const ALL: [Self; 8] = [
+        Self::Basic,
+        Self::BasicAcme,
+        Self::Ejbca,
+        Self::FiVrk,
+        Self::Fo,
+        Self::Is,
+        Self::SkEsteId,
+        Self::SkKlass3,
+    ];
+
     /// The profile of this Java class; `None` for those that are not built in.
     pub fn from_class_name(class: &str) -> Option<Self> {
-        match class.trim().strip_prefix(PACKAGE)?.strip_suffix(SUFFIX)? {
-            "Basic" => Some(Self::Basic),
-            "Ejbca" => Some(Self::Ejbca),
-            "FiVRK" => Some(Self::FiVrk),
-            _ => None,
-        }
+        let name = class.trim().strip_prefix(PACKAGE)?.strip_suffix(SUFFIX)?;
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
     }
 
     /// The name of the Java class.
     pub fn class_name(self) -> String {
-        let name = match self {
+        format!("{PACKAGE}{}{SUFFIX}", self.name())
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
             Self::Basic => "Basic",
+            Self::BasicAcme => "BasicACME",
             Self::Ejbca => "Ejbca",
             Self::FiVrk => "FiVRK",
-        };
-        format!("{PACKAGE}{name}{SUFFIX}")
+            Self::Fo => "Fo",
+            Self::Is => "Is",
+            Self::SkEsteId => "SkEsteId",
+            Self::SkKlass3 => "SkKlass3",
+        }
     }
 
     /// Reads the member from the subject of a signing certificate. `expected_instance` is the instance of the expected
-    /// signer: the profile Basic names none and takes that.
+    /// signer: the profiles Basic and those of Estonia name none and take that.
     pub fn member(self, subject: &Name, expected_instance: &str) -> Result<ProfileMember, ProfileError> {
         match self {
-            Self::Basic => Ok(ProfileMember {
+            Self::Basic | Self::BasicAcme => Ok(ProfileMember {
                 instance: expected_instance.to_owned(),
                 class: read(subject, Attribute::BusinessCategory)?,
                 code: read(subject, Attribute::SerialNumber)?,
             }),
             Self::Ejbca => ejbca(subject),
-            Self::FiVrk if subject.attribute(Attribute::SerialNumber).is_some() => {
-                finland(subject)?;
-                read(subject, Attribute::Organization)?;
-                let serial = read(subject, Attribute::SerialNumber)?;
-                let [instance, _server, class] = serial.split('/').collect::<Vec<_>>()[..] else {
-                    return Err(ProfileError::Unusable(Attribute::SerialNumber));
-                };
-                Ok(ProfileMember {
-                    instance: instance.to_owned(),
-                    class: class.to_owned(),
-                    code: read(subject, Attribute::CommonName)?,
-                })
-            }
-            Self::FiVrk if subject.attribute(Attribute::OrganizationalUnit).is_some() => {
-                finland(subject)?;
-                Ok(ProfileMember {
-                    instance: read(subject, Attribute::Organization)?,
-                    class: read(subject, Attribute::OrganizationalUnit)?,
-                    code: read(subject, Attribute::CommonName)?,
-                })
-            }
-            Self::FiVrk => ejbca(subject),
+            Self::FiVrk => national::finland(subject),
+            Self::Fo => national::faroe_islands(subject),
+            Self::Is => national::iceland(subject),
+            Self::SkEsteId => national::estonian_person(subject, expected_instance),
+            Self::SkKlass3 => national::estonian_organisation(subject, expected_instance),
         }
     }
 
-    /// The subject of a signing certificate for this member; `name` is the organization in words, used by Basic.
+    /// The subject of a signing certificate for this member; `name` is the organization in words, used by Basic and Estonia.
+    /// The serial number of the Faroe Islands and Iceland, which must be there and which nobody reads, is the member's
+    /// identifier.
     pub fn signing_subject(self, member: &ProfileMember, name: &str) -> Subject {
         let ProfileMember {
             instance,
@@ -151,7 +173,7 @@ impl CertificateProfile {
             code,
         } = member;
         match self {
-            Self::Basic => Subject::default()
+            Self::Basic | Self::BasicAcme => Subject::default()
                 .with(Attribute::Organization, name)
                 .with(Attribute::BusinessCategory, class)
                 .with(Attribute::SerialNumber, code)
@@ -160,11 +182,12 @@ impl CertificateProfile {
                 .with(Attribute::Country, instance)
                 .with(Attribute::Organization, class)
                 .with(Attribute::CommonName, code),
-            Self::FiVrk => Subject::default()
-                .with(Attribute::Country, "FI")
-                .with(Attribute::Organization, instance)
-                .with(Attribute::OrganizationalUnit, class)
-                .with(Attribute::CommonName, code),
+            Self::FiVrk => abroad("FI", member),
+            Self::Fo => abroad("FO", member).with(Attribute::SerialNumber, member.to_string()),
+            Self::Is => abroad("IS", member).with(Attribute::SerialNumber, member.to_string()),
+            Self::SkEsteId | Self::SkKlass3 => Subject::default()
+                .with(Attribute::SerialNumber, code)
+                .with(Attribute::CommonName, name),
         }
     }
 
@@ -178,7 +201,7 @@ impl CertificateProfile {
         dns: &str,
     ) -> Subject {
         match self {
-            Self::Basic => Subject::default()
+            Self::Basic | Self::BasicAcme => Subject::default()
                 .with(Attribute::Organization, name)
                 .with(Attribute::SerialNumber, &owner.code)
                 .with(Attribute::CommonName, dns),
@@ -193,6 +216,17 @@ impl CertificateProfile {
                     format!("{}/{server}/{}", owner.instance, owner.class),
                 )
                 .with(Attribute::CommonName, dns),
+            Self::Fo => Subject::default()
+                .with(Attribute::Country, "FO")
+                .with(Attribute::Organization, &owner.instance)
+                .with(Attribute::CommonName, format!("{owner}/{server}")),
+            Self::Is => Subject::default()
+                .with(Attribute::Country, "IS")
+                .with(Attribute::CommonName, dns)
+                .with(Attribute::SerialNumber, format!("{owner}/{server}")),
+            Self::SkEsteId | Self::SkKlass3 => Subject::default()
+                .with(Attribute::SerialNumber, &owner.code)
+                .with(Attribute::CommonName, name),
         }
     }
 }
@@ -205,11 +239,13 @@ fn ejbca(subject: &Name) -> Result<ProfileMember, ProfileError> {
     })
 }
 
-fn finland(subject: &Name) -> Result<(), ProfileError> {
-    match read(subject, Attribute::Country)?.as_str() {
-        "FI" => Ok(()),
-        _ => Err(ProfileError::Unusable(Attribute::Country)),
-    }
+/// As Finland, the Faroe Islands and Iceland name a member.
+fn abroad(country: &str, member: &ProfileMember) -> Subject {
+    Subject::default()
+        .with(Attribute::Country, country)
+        .with(Attribute::Organization, &member.instance)
+        .with(Attribute::OrganizationalUnit, &member.class)
+        .with(Attribute::CommonName, &member.code)
 }
 
 fn read(subject: &Name, attribute: Attribute) -> Result<String, ProfileError> {

@@ -11,12 +11,9 @@ use std::fs;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use kontor_pki::certificate::Certificate;
-use kontor_pki::profile::CertificateProfile;
 use kontor_protocol::container::Container;
 use kontor_protocol::rest::RestRequest;
 use serde::Deserialize;
-use serde_json::Value;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,7 +45,6 @@ struct Entry {
 #[serde(rename_all = "lowercase")]
 enum Attempt {
     /// Reading the member from a certificate by its profile.
-    Profile,
     /// Reading an archive: the only reader of zip files is that of containers.
     Archive,
     /// Taking the request of the information system as one of REST.
@@ -351,7 +347,6 @@ fn nothing_that_waits_passes() {
         let Some(attempt) = entry.attempt else { continue };
         for (path, stated) in items(&root).iter().filter(|(path, _)| entry.matches(path)) {
             let passes = match attempt {
-                Attempt::Profile => names_the_stated_member(&root, path),
                 Attempt::Archive => is_read_as_container(&root.join(path)) && stated.starts_with("ok"),
                 Attempt::Rest => becomes_a_request(&root.join(path)),
             };
@@ -361,41 +356,6 @@ fn nothing_that_waits_passes() {
         }
     }
     assert!(passing.is_empty(), "{}", passing.join("\n"));
-}
-
-/// Whether a built-in profile reads the member that is stated, or refuses where that is stated.
-fn names_the_stated_member(root: &Path, path: &str) -> bool {
-    let stated: Value =
-        serde_json::from_slice(&fs::read(root.join("profiles/profiles.json")).unwrap()).unwrap();
-    let id = path
-        .strip_prefix("profiles/")
-        .unwrap()
-        .strip_suffix(".der")
-        .unwrap();
-    let case = stated
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|case| case["id"] == id)
-        .unwrap();
-    let class = format!(
-        "ee.ria.xroad.common.certificateprofile.impl.{}CertificateProfileInfoProvider",
-        case["profile"].as_str().unwrap()
-    );
-    let Some(profile) = CertificateProfile::from_class_name(&class) else {
-        return false;
-    };
-    let certificate = Certificate::parse(&fs::read(root.join(path)).unwrap()).unwrap();
-    let instance = case["signer"].as_str().unwrap().split('/').next().unwrap();
-    let refused = case["ours"]
-        .as_str()
-        .is_some_and(|ours| ours.starts_with("refuse"));
-    match profile.member(certificate.subject(), instance) {
-        Ok(member) => {
-            !refused && case["identifier"] == serde_json::json!([member.instance, member.class, member.code])
-        }
-        Err(_) => refused || case["error"].is_string(),
-    }
 }
 
 fn is_read_as_container(path: &Path) -> bool {
