@@ -83,15 +83,14 @@ fn a_subject_that_is_written_names_its_member() {
     .unwrap();
     let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     for profile in CertificateProfile::ALL {
-        let (class, code) = match profile {
-            CertificateProfile::SkEsteId => ("PERSON", "38001085718"),
-            CertificateProfile::SkKlass3 => ("GOV", "70000001"),
-            _ => ("GOV", "1001"),
+        let class = match profile == CertificateProfile::SkEsteId {
+            true => "PERSON",
+            false => "GOV",
         };
         let member = ProfileMember {
             instance: "TEST".into(),
             class: class.into(),
-            code: code.into(),
+            code: "70000001".into(),
         };
         let subject = profile.signing_subject(&member, "Musterstadt (fiktiv)");
         let validity = Validity::days(now(), 5);
