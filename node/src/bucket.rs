@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,9 +27,7 @@ use object_store::{
     BackoffConfig, ClientOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
     PutPayload, RetryConfig,
 };
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -37,20 +35,13 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::config::BucketSettings;
-use crate::{secret, suites};
+use crate::{roots, secret};
 
 /// Bytes that are sent at once.
 pub const PIECE: usize = 8 * 1024 * 1024;
 const CONNECT: Duration = Duration::from_secs(20);
 /// Between two signs of life of the store.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Where systems keep the certificates of public authorities.
-const SYSTEM: [&str; 3] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-];
-
 /// Why the store could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BucketError {
@@ -264,22 +255,7 @@ impl fmt::Debug for Connector {
 
 impl Connector {
     fn new(ca: Option<&Path>) -> Result<Self, BucketError> {
-        let mut roots = RootCertStore::empty();
-        let system = || SYSTEM.map(PathBuf::from).into_iter().find(|path| path.exists());
-        if let Some(path) = ca.map(PathBuf::from).or_else(system) {
-            let read = CertificateDer::pem_file_iter(&path)
-                .map_err(|error| BucketError::Settings(format!("{}: {error}", path.display())))?;
-            roots.add_parsable_certificates(read.filter_map(Result::ok));
-            if roots.is_empty() {
-                let text = format!("{} holds no certificate of an authority", path.display());
-                return Err(BucketError::Settings(text));
-            }
-        }
-        let config = ClientConfig::builder_with_provider(suites::provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| BucketError::Settings(error.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let config = roots::client(ca).map_err(BucketError::Settings)?;
         Ok(Self {
             tls: TlsConnector::from(Arc::new(config)),
         })

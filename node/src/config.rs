@@ -6,6 +6,8 @@
 
 mod administration;
 mod archive;
+mod egress;
+mod federations;
 mod file;
 pub mod retention;
 pub mod renewal;
@@ -20,6 +22,8 @@ use kontor_protocol::id::{ClientId, MemberId, ServerId};
 
 pub use self::administration::{AdministrationSettings, AdministrationTls};
 pub use self::archive::{ArchiveSettings, ArchiveTarget, Archiving, Bodies, BucketSettings, Grouping};
+pub use self::egress::EgressSettings;
+pub use self::federations::Federations;
 use self::retention::{RetentionPolicy, Schedule};
 use self::stamping::StampingSettings;
 
@@ -162,6 +166,10 @@ pub struct NodeConfig {
     pub internal_tls: Option<KeyPair>,
     /// TLS 1.2 towards other nodes.
     pub tls12: Tls12,
+    /// Configuration of which other instances is taken.
+    pub federations: Federations,
+    /// The way to the authorities of the federation.
+    pub egress: EgressSettings,
     /// Configuration anchor.
     pub anchor: PathBuf,
     /// How often global configuration is looked for.

@@ -3,28 +3,28 @@
 //! A set is replaced as a whole; whoever holds the old one finishes with it. Own configuration that has expired
 //! stops all traffic (wire 7.9); the set stays held, because certificates and hand-out still need it.
 
+mod client;
 mod download;
+mod store;
+#[cfg(test)]
+mod tests;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::fault::{Fault, FaultCode};
 use kontor_protocol::trust::TrustSet;
-use kontor_protocol::trust::anchor::ConfigurationAnchor;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::watch;
 
-use self::download::Downloader;
-use crate::clock::SharedClock;
+pub use self::client::{ConfigurationClient, Setup};
+pub use self::store::{files, stored};
 use crate::config::Mode;
-use crate::shutdown::Shutdown;
-
-/// Wait between tries while there is no usable configuration at all.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-/// Larger files are not read back.
-const MOST: u64 = 64 << 20;
 
 /// The anchor cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +63,16 @@ pub struct GlobalConf {
     held: ArcSwapOption<TrustSet>,
     changed: watch::Sender<u64>,
     mode: Mode,
+    failing: Mutex<Failing>,
+}
+
+/// How downloads of the own instance's configuration fail.
+#[derive(Clone, Debug, Default)]
+pub struct Failing {
+    /// Since when none succeeded, and why the last one did not; nothing while they succeed.
+    pub since: Option<(UnixTime, String)>,
+    /// Rounds that failed since the start.
+    pub rounds: u64,
 }
 
 impl GlobalConf {
@@ -72,6 +82,28 @@ impl GlobalConf {
             held: ArcSwapOption::empty(),
             changed: watch::Sender::new(0),
             mode,
+            failing: Mutex::default(),
+        }
+    }
+
+    fn failing_now(&self) -> MutexGuard<'_, Failing> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How downloads fail: told from the first one on, long before what is held expires.
+    pub fn failing(&self) -> Failing {
+        self.failing_now().clone()
+    }
+
+    fn note(&self, failed: Option<&str>, now: UnixTime) {
+        let mut failing = self.failing_now();
+        match failed {
+            None => failing.since = None,
+            Some(reason) => {
+                failing.rounds += 1;
+                let since = failing.since.take().map_or(now, |(since, _)| since);
+                failing.since = Some((since, reason.to_owned()));
+            }
         }
     }
 
@@ -111,7 +143,10 @@ impl GlobalConf {
                 }
             });
         }
-        for problem in set.problems() {
+        let known = self
+            .held()
+            .is_some_and(|held| held.generation() == set.generation());
+        for problem in set.problems().iter().filter(|_| !known) {
             tracing::warn!(problem, "a part of global configuration is of no use");
         }
         self.held.store(Some(Arc::new(set)));
@@ -120,131 +155,39 @@ impl GlobalConf {
     }
 }
 
-/// Keeps the configuration up to date.
+/// The configuration's own figures, read when the metrics page is.
 #[derive(Debug)]
-pub struct ConfigurationClient {
-    conf: Arc<GlobalConf>,
-    downloader: Downloader,
-    clock: SharedClock2,
-    refresh: Duration,
-}
+pub struct Figures(pub Arc<GlobalConf>);
 
-/// The clock, without a face in debug output.
-struct SharedClock2(SharedClock);
-
-impl std::fmt::Debug for SharedClock2 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Clock")
-    }
-}
-
-impl ConfigurationClient {
-    /// Reads the anchor and what the last run left on disk.
-    pub fn open(
-        conf: Arc<GlobalConf>,
-        anchor: &Path,
-        own_instance: &str,
-        dir: &Path,
-        clock: SharedClock,
-        refresh: Duration,
-    ) -> Result<Self, GlobalConfError> {
-        let bytes = std::fs::read(anchor).map_err(|source| GlobalConfError::AnchorRead {
-            path: anchor.to_owned(),
-            source,
-        })?;
-        let anchor_read =
-            ConfigurationAnchor::read(&bytes).map_err(|e| GlobalConfError::AnchorMalformed {
-                path: anchor.to_owned(),
-                reason: e.to_string(),
-            })?;
-        if anchor_read.instance != own_instance {
-            return Err(GlobalConfError::AnchorInstance {
-                path: anchor.to_owned(),
-                anchor: anchor_read.instance,
-                own: own_instance.to_owned(),
-            });
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let held = self.0.held();
+        let expires = held
+            .as_ref()
+            .and_then(|held| held.expires())
+            .map_or(0, UnixTime::secs);
+        let instances = held.map_or(0, |held| held.instances().count());
+        for (name, help, value) in [
+            (
+                "kontor_global_configuration_expires",
+                "When the global configuration that is held expires, in seconds since 1970; 0: none is held",
+                expires,
+            ),
+            (
+                "kontor_global_configuration_instances",
+                "Instances whose configuration is held",
+                i64::try_from(instances).unwrap_or(i64::MAX),
+            ),
+        ] {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
-        match stored(dir) {
-            Ok(set) => {
-                if let Err(reason) = conf.publish(set) {
-                    tracing::error!(reason, "the stored global configuration is not used");
-                }
-            }
-            Err(reason) => tracing::info!(reason, "no stored global configuration to begin with"),
-        }
-        let downloader = Downloader::new(anchor_read, dir.to_owned());
-        Ok(Self {
-            conf,
-            downloader,
-            clock: SharedClock2(clock),
-            refresh,
-        })
+        let failures = ConstCounter::new(self.0.failing().rounds);
+        failures.encode(encoder.encode_descriptor(
+            "kontor_global_configuration_failures",
+            "Rounds in which the own instance's configuration could not be had",
+            None,
+            failures.metric_type(),
+        )?)
     }
-
-    /// Downloads until the stop.
-    pub async fn run(mut self, shutdown: Shutdown) {
-        loop {
-            let usable = self.round().await;
-            let wait = if usable {
-                self.refresh
-            } else {
-                self.refresh.min(FIRST_RETRY)
-            };
-            tokio::select! {
-                () = shutdown.soft() => return,
-                () = tokio::time::sleep(wait) => {}
-            }
-        }
-    }
-
-    /// One download; whether a usable configuration is held afterwards.
-    async fn round(&mut self) -> bool {
-        let now = self.clock.0.now();
-        match self.downloader.download(self.conf.held().as_deref(), now).await {
-            Ok(set) => {
-                let same = self.conf.held().is_some_and(|held| {
-                    held.generation() == set.generation() && held.expires() == set.expires()
-                });
-                if !same && let Err(reason) = self.conf.publish(set) {
-                    tracing::error!(reason, "the downloaded global configuration is not used");
-                }
-            }
-            Err(reason) => match self.conf.held().and_then(|held| held.expires()) {
-                Some(expires) => {
-                    tracing::warn!(reason, %expires, "global configuration could not be refreshed")
-                }
-                None => tracing::warn!(reason, "global configuration could not be downloaded"),
-            },
-        }
-        self.conf.current(now).is_ok()
-    }
-}
-
-/// The set that stands in a directory in the layout of wire 7.8.
-pub fn stored(dir: &Path) -> Result<TrustSet, String> {
-    let files = files(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
-    TrustSet::from_files(files).map_err(|e| e.to_string())
-}
-
-/// The files of a directory in that layout, by their paths below it.
-pub fn files(dir: &Path) -> std::io::Result<Vec<(String, Vec<u8>)>> {
-    let mut files = Vec::new();
-    collect(dir, "", &mut files)?;
-    Ok(files)
-}
-
-fn collect(dir: &Path, prefix: &str, files: &mut Vec<(String, Vec<u8>)>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
-        };
-        let kind = entry.file_type()?;
-        if kind.is_dir() && prefix.is_empty() {
-            collect(&entry.path(), &format!("{name}/"), files)?;
-        } else if kind.is_file() && entry.metadata()?.len() <= MOST {
-            files.push((format!("{prefix}{name}"), std::fs::read(entry.path())?));
-        }
-    }
-    Ok(())
 }

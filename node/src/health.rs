@@ -96,7 +96,8 @@ impl Health {
             (false, false) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let renewal = self.log.renewal();
-        let degraded = self.log.stamping().failing_since.is_some()
+        let degraded = self.trust.failing().since.is_some()
+            || self.log.stamping().failing_since.is_some()
             || renewal.failing_since.is_some()
             || renewal.late > 0
             || self.sight.as_ref().is_some_and(|sight| !sight.open().is_empty());
@@ -116,6 +117,10 @@ impl Health {
                 None => (true, "valid".into()),
             },
             Err(fault) => (false, fault.text().to_owned()),
+        };
+        let text = match self.trust.failing().since {
+            Some((since, reason)) => format!("{text}; it could not be refreshed since {since}: {reason}"),
+            None => text,
         };
         Check {
             name: "global_configuration",

@@ -17,7 +17,7 @@ use kontor_protocol::trust::TrustSet;
 use tokio::sync::watch;
 
 use crate::clock::SharedClock;
-use crate::fetch::{Bounds, post};
+use crate::fetch::{Bounds, Fetcher};
 use crate::globalconf::GlobalConf;
 use crate::shutdown::Shutdown;
 
@@ -49,17 +49,19 @@ pub struct OwnOcsp {
     dir: PathBuf,
     instance: String,
     certificates: Arc<Vec<Certificate>>,
+    fetcher: Fetcher,
     held: Arc<ArcSwap<HashMap<[u8; 20], Held>>>,
     changed: watch::Sender<u64>,
 }
 
 impl OwnOcsp {
     /// A cache for these certificates (every one that is presented or signs), kept under `dir`.
-    pub fn new(dir: &Path, instance: &str, certificates: Vec<Certificate>) -> Self {
+    pub fn new(dir: &Path, instance: &str, certificates: Vec<Certificate>, fetcher: Fetcher) -> Self {
         Self {
             dir: dir.to_owned(),
             instance: instance.to_owned(),
             certificates: Arc::new(certificates),
+            fetcher,
             held: Arc::default(),
             changed: watch::Sender::new(0),
         }
@@ -175,13 +177,15 @@ impl OwnOcsp {
         let asked = request(certificate, &issuer.certificate);
         let mut last = "global configuration names no OCSP responder for its CA".to_owned();
         for url in &issuer.ocsp_urls {
-            match post(
-                url,
-                "application/ocsp-request",
-                Bytes::from(asked.clone()),
-                &BOUNDS,
-            )
-            .await
+            match self
+                .fetcher
+                .post(
+                    url,
+                    "application/ocsp-request",
+                    Bytes::from(asked.clone()),
+                    &BOUNDS,
+                )
+                .await
             {
                 Ok(answer) if answer.status == 200 => {
                     match self.judge(certificate, &answer.body, trust, clock.now()) {

@@ -19,7 +19,7 @@ use kontor_protocol::id::ClientId;
 use kontor_protocol::trust::TrustSet;
 use kontor_protocol::verify::{PeerRole, verify_peer};
 
-use crate::fetch::{Bounds, get};
+use crate::fetch::{Bounds, Fetcher};
 
 /// Verdicts kept; beyond that all are judged anew.
 const KEPT: usize = 4096;
@@ -155,7 +155,7 @@ impl Peers {
 async fn ask(address: IpAddr, presented: &[Certificate]) -> Result<Vec<Bytes>, Fault> {
     let place = SocketAddr::new(address, hand_out::PORT).to_string();
     let url = format!("http://{place}/?{}", hand_out::query(presented));
-    let answer = get(&url, &BOUNDS).await.map_err(|e| {
+    let answer = Fetcher::default().get(&url, &BOUNDS).await.map_err(|e| {
         Fault::new(
             FaultCode::SslAuthenticationFailed,
             format!("no OCSP responses from the provider's server: {e}"),

@@ -17,8 +17,9 @@ use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Mode, NodeConfig};
 use crate::disk::SystemDisk;
 use crate::evidence::Evidence;
+use crate::fetch::Fetcher;
 use crate::gate::Gate;
-use crate::globalconf::{ConfigurationClient, GlobalConf, GlobalConfError};
+use crate::globalconf::{self, ConfigurationClient, GlobalConf, GlobalConfError};
 use crate::hand_out;
 use crate::handles::{ExchangeMetrics, Handles};
 use crate::health::Health;
@@ -55,6 +56,9 @@ pub enum StartError {
     /// The certificate of the administration listener.
     #[error(transparent)]
     Administration(#[from] IdentityError),
+    /// Certificates or credentials of the way out.
+    #[error("[egress] cannot be used: {0}")]
+    Egress(String),
     /// A key or certificate.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -107,14 +111,18 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     registry.register_collector(Box::new(LogCollector(log.clone())));
 
     let trust = Arc::new(GlobalConf::new(config.mode));
-    let configuration = ConfigurationClient::open(
-        trust.clone(),
-        &config.anchor,
-        config.server.owner().instance(),
-        &config.data_dir.join("globalconf"),
-        clock.clone(),
-        config.trust_refresh,
-    )?;
+    registry.register_collector(Box::new(globalconf::Figures(trust.clone())));
+    let fetcher = Fetcher::new(&config.egress).map_err(StartError::Egress)?;
+    let configuration = ConfigurationClient::open(globalconf::Setup {
+        conf: trust.clone(),
+        anchor: &config.anchor,
+        own_instance: config.server.owner().instance(),
+        federations: config.federations.clone(),
+        dir: &config.data_dir.join("globalconf"),
+        fetcher: fetcher.clone(),
+        clock: clock.clone(),
+        refresh: config.trust_refresh,
+    })?;
     let ocsp = OwnOcsp::new(
         &config.data_dir.join("ocsp"),
         config.server.owner().instance(),
@@ -124,6 +132,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
             .chain(keys.signing.iter().flat_map(|(_, i)| &i.certificates))
             .cloned()
             .collect(),
+        fetcher.clone(),
     );
     if let Some(held) = trust.held() {
         ocsp.load(&held, clock.now());
@@ -200,7 +209,8 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     });
     let held = trust.clone();
     let timestamper = Timestamper::new(config.timestamping_urls, Arc::new(move || held.held()))
-        .within(config.stamping.timeout);
+        .within(config.stamping.timeout)
+        .through(fetcher);
     let globalconf = config.data_dir.join("globalconf");
     let evidence = Evidence::new(handles.clone(), timestamper.clone(), globalconf);
     let outbound = Outbound::new(handles.clone(), evidence, outbound_tls);

@@ -18,7 +18,7 @@ use kontor_protocol::{limits, trust::TrustSet};
 
 use tokio::time::Instant;
 
-use crate::fetch::{Bounds, post};
+use crate::fetch::{Bounds, Fetcher};
 
 /// Where the trust of the moment comes from.
 pub type TrustSource = Arc<dyn Fn() -> Option<Arc<TrustSet>> + Send + Sync>;
@@ -68,6 +68,7 @@ pub struct Timestamper {
     urls: Vec<String>,
     trust: TrustSource,
     timeout: Duration,
+    fetcher: Fetcher,
     failed: Arc<Mutex<HashMap<String, Instant>>>,
 }
 
@@ -86,6 +87,7 @@ impl Timestamper {
             urls,
             trust,
             timeout: TOTAL,
+            fetcher: Fetcher::default(),
             failed: Arc::default(),
         }
     }
@@ -94,6 +96,13 @@ impl Timestamper {
     #[must_use]
     pub fn within(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// The same by another way out.
+    #[must_use]
+    pub fn through(mut self, fetcher: Fetcher) -> Self {
+        self.fetcher = fetcher;
         self
     }
 
@@ -184,7 +193,9 @@ impl Timestamper {
             // A token and little else.
             max_body: limits::TIMESTAMP + 1024,
         };
-        let answer = post(url, "application/timestamp-query", query, &bounds)
+        let answer = self
+            .fetcher
+            .post(url, "application/timestamp-query", query, &bounds)
             .await
             .map_err(|error| error.to_string())?;
         if answer.status != 200 {

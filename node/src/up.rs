@@ -25,7 +25,7 @@ use self::children::{Children, Ended, tail};
 use self::layout::{Layout, MEMBERS, claim};
 use self::prepare::PrepareError;
 use crate::clock::SharedClock;
-use crate::fetch::{self, Bounds};
+use crate::fetch::{Bounds, Fetcher};
 
 /// Says that a directory is ours.
 const MARKER: &str = "made-by-kontor-up";
@@ -292,7 +292,7 @@ async fn ready(children: &mut Children, layout: &Layout, name: &str, url: &str) 
     let mut last = String::from("no answer yet");
     let asking = async {
         loop {
-            match fetch::get(url, &HEALTH).await {
+            match Fetcher::default().get(url, &HEALTH).await {
                 Ok(answer) if answer.status == 200 => return,
                 Ok(answer) => last = String::from_utf8_lossy(&answer.body).trim().to_owned(),
                 Err(error) => last = error.to_string(),

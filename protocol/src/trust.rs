@@ -19,6 +19,7 @@ mod instance;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kontor_pki::certificate::Certificate;
@@ -28,8 +29,7 @@ use kontor_pki::time::UnixTime;
 
 pub use self::document::DocumentError;
 pub use self::files::{PartMetadata, TrustFilesError};
-use self::instance::Instance;
-pub use self::instance::{CaEntry, TimeStampAuthority};
+pub use self::instance::{CaEntry, IndexedInstance, TimeStampAuthority};
 use self::optional::OptionalParts;
 use self::private::PrivateParams;
 use self::shared::{SecurityServer, SharedParams};
@@ -86,7 +86,7 @@ pub struct InstanceConfig {
     pub optional: OptionalParts,
     /// Version of the configuration: decides how authentication certificates are hashed.
     pub version: u32,
-    /// Until when it may be used; `None` where nobody says (stored files without metadata).
+    /// Until when it may be used, as of reading; `None` where nobody says (stored files without metadata).
     pub expires: Option<UnixTime>,
 }
 
@@ -99,7 +99,7 @@ pub struct OwnInstanceMissing(pub String);
 #[derive(Debug)]
 pub struct TrustSet {
     own: String,
-    instances: BTreeMap<String, Instance>,
+    instances: BTreeMap<String, Entry>,
     authorities: Vec<Certificate>,
     responders: Vec<Certificate>,
     tsa_certificates: Vec<Certificate>,
@@ -107,6 +107,13 @@ pub struct TrustSet {
     test: bool,
     generation: [u8; 32],
     problems: Vec<String>,
+}
+
+/// An instance of a set. Its expiry moves with each download, the rest seldom.
+#[derive(Debug)]
+struct Entry {
+    instance: Arc<IndexedInstance>,
+    expires: Option<UnixTime>,
 }
 
 impl TrustSet {
@@ -117,13 +124,29 @@ impl TrustSet {
     /// # Errors
     /// No configuration of `own_instance` is among them.
     pub fn new(own_instance: &str, configs: Vec<InstanceConfig>) -> Result<Self, OwnInstanceMissing> {
-        let mut problems = Vec::new();
+        let indexed = configs.into_iter().map(|config| {
+            let expires = config.expires;
+            (Arc::new(IndexedInstance::new(config)), expires)
+        });
+        Self::of(own_instance, indexed.collect())
+    }
+
+    /// The same of instances that are indexed already, each with its expiry: those that did not change since the last
+    /// download go from one set to the next.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of(
+        own_instance: &str,
+        indexed: Vec<(Arc<IndexedInstance>, Option<UnixTime>)>,
+    ) -> Result<Self, OwnInstanceMissing> {
         let mut instances = BTreeMap::new();
-        for config in configs {
-            let name = config.instance.clone();
-            instances.insert(name, Instance::new(config, &mut problems));
+        let mut problems = Vec::new();
+        for (instance, expires) in indexed {
+            problems.extend_from_slice(instance.problems());
+            instances.insert(instance.name().to_owned(), Entry { instance, expires });
         }
-        let Some(own) = instances.get(own_instance) else {
+        let Some(Entry { instance: own, .. }) = instances.get(own_instance) else {
             return Err(OwnInstanceMissing(own_instance.to_owned()));
         };
         let policy = OcspPolicy {
@@ -131,16 +154,16 @@ impl TrustSet {
             verify_next_update: own.config.optional.verify_next_update.unwrap_or(true),
             skew: Duration::from_secs(60),
         };
-        let generation = generation(own_instance, &instances);
-        let entries = || instances.values().flat_map(|i| &i.authorities);
-        let authorities: Vec<_> = entries().map(|e| e.certificate.clone()).collect();
+        let all = || instances.values().map(|entry| &entry.instance);
+        let generation = generation(own_instance, all());
+        let entries = || all().flat_map(|i| &i.authorities);
+        let authorities = entries().map(|e| e.certificate.clone()).collect();
         let responders = entries().flat_map(|e| e.ocsp_certs.iter().cloned()).collect();
-        let tsa_certificates = instances
-            .values()
+        let tsa_certificates = all()
             .flat_map(|i| &i.tsas)
             .map(|t| t.certificate.clone())
             .collect();
-        let test = own_instance.starts_with("TEST") || authorities.iter().any(Certificate::is_test);
+        let test = own_instance.starts_with("TEST") || all().any(|instance| instance.has_test_authority());
         Ok(Self {
             own: own_instance.to_owned(),
             instances,
@@ -154,6 +177,13 @@ impl TrustSet {
         })
     }
 
+    /// The instances of this set with their expiries, for [`of`](Self::of).
+    pub fn indexed(&self) -> impl Iterator<Item = (&Arc<IndexedInstance>, Option<UnixTime>)> {
+        self.instances
+            .values()
+            .map(|entry| (&entry.instance, entry.expires))
+    }
+
     /// The own instance.
     #[must_use]
     pub fn own_instance(&self) -> &str {
@@ -163,26 +193,27 @@ impl TrustSet {
     /// The configuration of an instance, if it is known.
     #[must_use]
     pub fn instance(&self, name: &str) -> Option<&InstanceConfig> {
-        self.instances.get(name).map(|i| &i.config)
+        self.found(name).map(|i| &i.config)
     }
 
     /// The configurations of all known instances, by name.
     pub fn instances(&self) -> impl Iterator<Item = &InstanceConfig> {
-        self.instances.values().map(|i| &i.config)
+        self.instances.values().map(|entry| &entry.instance.config)
     }
 
     /// Until when the own configuration may be used; past it every message is refused (wire 7.9).
     #[must_use]
     pub fn expires(&self) -> Option<UnixTime> {
-        self.own().config.expires
+        self.instances.get(&self.own).and_then(|own| own.expires)
     }
 
     /// Whether the configuration of `instance` has expired at `now`: the own one ends all traffic, another one makes
     /// its members unknown (wire 7.9). An unknown instance counts as expired.
     #[must_use]
     pub fn is_expired(&self, instance: &str, now: UnixTime) -> bool {
-        self.instance(instance)
-            .is_none_or(|config| config.expires.is_some_and(|at| at <= now))
+        self.instances
+            .get(instance)
+            .is_none_or(|entry| entry.expires.is_some_and(|at| at <= now))
     }
 
     /// What could not be used, in words for the operator.
@@ -209,8 +240,7 @@ impl TrustSet {
     /// The servers at which exactly this client is registered, the owner counted in (wire 3.2), in file order.
     #[must_use]
     pub fn servers_of(&self, client: &ClientId) -> Vec<&SecurityServer> {
-        self.instances
-            .get(client.instance())
+        self.found(client.instance())
             .map(|i| i.servers_of(client))
             .unwrap_or_default()
     }
@@ -218,7 +248,7 @@ impl TrustSet {
     /// A server by its identifier.
     #[must_use]
     pub fn server(&self, id: &ServerId) -> Option<&SecurityServer> {
-        self.instances.get(id.owner().instance())?.server(id)
+        self.found(id.owner().instance())?.server(id)
     }
 
     /// Whether the certificate is registered for a server at which the client is (wire 3.3, step 7).
@@ -226,7 +256,7 @@ impl TrustSet {
     /// The certificate is hashed as the version of the client's instance wants (wire 7.6).
     #[must_use]
     pub fn is_auth_cert_registered(&self, certificate: &Certificate, client: &ClientId) -> bool {
-        let Some(instance) = self.instances.get(client.instance()) else {
+        let Some(instance) = self.found(client.instance()) else {
             return false;
         };
         let hash = instance.hash(certificate);
@@ -243,7 +273,7 @@ impl TrustSet {
             .instances
             .iter()
             .filter(|(name, _)| **name != self.own)
-            .map(|(_, i)| i);
+            .map(|(_, entry)| &*entry.instance);
         std::iter::once(self.own())
             .chain(others)
             .find_map(|instance| instance.server_by_hash(&instance.hash(certificate)))
@@ -253,14 +283,13 @@ impl TrustSet {
     /// The official name of a member; `None` if there is no such member.
     #[must_use]
     pub fn member_name(&self, member: &MemberId) -> Option<&str> {
-        self.instances.get(member.instance())?.member_name(member)
+        self.found(member.instance())?.member_name(member)
     }
 
     /// Whether a member or subsystem is in a global group.
     #[must_use]
     pub fn group_contains(&self, group: &GroupId, client: &ClientId) -> bool {
-        self.instances
-            .get(group.instance())
+        self.found(group.instance())
             .is_some_and(|i| i.group_contains(group, client))
     }
 
@@ -272,7 +301,7 @@ impl TrustSet {
     /// that may sign before one that may not. That the signature fits is judged with the path, not here.
     #[must_use]
     pub fn issuer_of(&self, instance: &str, certificate: &Certificate) -> Option<&CaEntry> {
-        self.instances.get(instance)?.issuer_of(certificate)
+        self.found(instance)?.issuer_of(certificate)
     }
 
     /// The certificates of all authorities of all instances.
@@ -284,8 +313,7 @@ impl TrustSet {
     /// The authorities of one instance, in file order, roots before their intermediates.
     #[must_use]
     pub fn authorities_of(&self, instance: &str) -> &[CaEntry] {
-        self.instances
-            .get(instance)
+        self.found(instance)
             .map(|i| i.authorities.as_slice())
             .unwrap_or_default()
     }
@@ -346,28 +374,21 @@ impl TrustSet {
         Duration::from_secs(seconds.clamp(60, 86_400).into())
     }
 
-    fn own(&self) -> &Instance {
-        self.instances
-            .get(&self.own)
-            .expect("`new` refuses a set without the own instance")
+    fn found(&self, name: &str) -> Option<&IndexedInstance> {
+        self.instances.get(name).map(|entry| &*entry.instance)
+    }
+
+    fn own(&self) -> &IndexedInstance {
+        self.found(&self.own)
+            .expect("`of` refuses a set without the own instance")
     }
 }
 
-/// Digests what verdicts depend on: the documents as we would write them, versions, and how OCSP is judged.
-fn generation(own: &str, instances: &BTreeMap<String, Instance>) -> [u8; 32] {
-    let mut content = Vec::new();
-    let mut add = |bytes: &[u8]| {
-        content.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-        content.extend_from_slice(bytes);
-    };
-    add(own.as_bytes());
-    for (name, instance) in instances {
-        add(name.as_bytes());
-        add(&instance.config.version.to_be_bytes());
-        add(&[u8::from(
-            instance.config.optional.verify_next_update.unwrap_or(true),
-        )]);
-        add(&sha256(&instance.config.shared.to_xml()));
+/// Digests what verdicts depend on.
+fn generation<'a>(own: &str, instances: impl Iterator<Item = &'a Arc<IndexedInstance>>) -> [u8; 32] {
+    let mut content = own.as_bytes().to_vec();
+    for instance in instances {
+        content.extend_from_slice(instance.digest());
     }
     sha256(&content)
 }

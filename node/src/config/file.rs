@@ -15,6 +15,8 @@ use serde::Deserialize;
 use self::service::ServiceTable;
 use super::administration::AdministrationTable;
 use super::archive::ArchiveTable;
+use super::egress::EgressTable;
+use super::federations::FederationsText;
 use super::stamping::TimestampingTable;
 use super::{Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Tls12, Unseal};
 
@@ -33,6 +35,8 @@ pub(super) struct File {
     #[serde(default)]
     federation: FederationTable,
     trust: TrustTable,
+    #[serde(default)]
+    egress: EgressTable,
     #[serde(default)]
     ocsp: OcspTable,
     #[serde(default)]
@@ -106,6 +110,8 @@ struct TrustTable {
     anchor: PathBuf,
     #[serde(default = "sixty")]
     refresh_seconds: u64,
+    #[serde(default)]
+    federations: FederationsText,
 }
 
 #[derive(Deserialize)]
@@ -277,6 +283,8 @@ impl Reading {
         let members = self.members(file.member);
         let clients = self.clients(file.client, &members, &listen, file.internal_tls.is_some());
         let checkpoint_age = Duration::from_secs(file.transparency.checkpoint_seconds.clamp(1, 3600));
+        let federations = file.trust.federations.checked(&mut self.mistakes);
+        let egress = file.egress.checked(&self.base, &mut self.mistakes);
         let ledger = self.ledger(file.transparency, &members, &clients);
         let seconds = Duration::from_secs;
         let pair = |base: &PathBuf, t: KeyPairTable| KeyPair {
@@ -298,6 +306,8 @@ impl Reading {
                 internal_tls: file.internal_tls.map(|t| pair(&self.base, t)),
                 tls12,
                 anchor: self.base.join(file.trust.anchor),
+                federations,
+                egress,
                 trust_refresh: seconds(file.trust.refresh_seconds.clamp(1, 3600)),
                 ocsp_refresh: seconds(file.ocsp.refresh_seconds.clamp(1, 86_400)),
                 timestamping_urls: file.timestamping.urls,

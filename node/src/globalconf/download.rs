@@ -1,14 +1,20 @@
-//! One download of global configuration (wire 7.2): locations in turn, version probing, directory, parts, disk.
+//! Downloads of one instance's configuration (wire 7.2): locations in turn, version probing, directory, parts, disk.
 
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use kontor_pki::crypto::fill_random;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::trust::anchor::ConfigurationAnchor;
-use kontor_protocol::trust::directory::{self, DirectoryPart, Relation, VerifiedDirectory};
-use kontor_protocol::trust::{PartMetadata, TrustSet};
+use kontor_protocol::trust::directory::{self, AcceptedPart, DirectoryPart, Relation, VerifiedDirectory};
+use kontor_protocol::trust::optional::OptionalParts;
+use kontor_protocol::trust::{IndexedInstance, InstanceConfig};
 
-use crate::fetch::{Bounds, get};
+use super::store::Folder;
+use crate::fetch::{Bounds, Fetched, Fetcher};
 
 const BOUNDS: Bounds = Bounds {
     connect: Duration::from_secs(10),
@@ -17,84 +23,148 @@ const BOUNDS: Bounds = Bounds {
 };
 /// Versions read, highest first; version 2 is asked for without probing.
 const PROBED: [u32; 4] = [6, 5, 4, 3];
+/// A location that failed is left alone for a second, then two, four, up to this, while others answer.
+const SET_BACK: Duration = Duration::from_secs(600);
 
 /// Where a directory may be fetched, and whose signature it must carry.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Location {
     url: String,
     certificates: Vec<Vec<u8>>,
 }
 
-/// Knows where to look and what worked last.
-#[derive(Debug)]
-pub(super) struct Downloader {
-    anchor: ConfigurationAnchor,
-    dir: PathBuf,
-    /// The versioned address that worked last; forgotten when it fails.
-    last: Option<(Location, String)>,
+/// The configuration of one instance as it was downloaded last.
+#[derive(Clone, Debug)]
+pub(super) struct Downloaded {
+    pub(super) instance: Arc<IndexedInstance>,
+    pub(super) expires: UnixTime,
+    /// What it consists of; nothing where it comes from the disk.
+    parts: Vec<DirectoryPart>,
+    version: u32,
 }
 
-impl Downloader {
-    pub(super) fn new(anchor: ConfigurationAnchor, dir: PathBuf) -> Self {
+impl Downloaded {
+    /// What the last run left on disk.
+    pub(super) fn stored(instance: Arc<IndexedInstance>, expires: UnixTime) -> Self {
         Self {
-            anchor,
-            dir,
-            last: None,
+            version: instance.config().version,
+            instance,
+            expires,
+            parts: Vec::new(),
         }
     }
 
-    /// Fetches, verifies and stores the newest configuration.
-    pub(super) async fn download(
-        &mut self,
-        held: Option<&TrustSet>,
-        now: UnixTime,
-    ) -> Result<TrustSet, String> {
+    fn has_content_of(&self, directory: &VerifiedDirectory) -> bool {
+        let (mine, theirs) = (&self.parts, directory.parts());
+        self.version == directory.version()
+            && mine.len() == theirs.len()
+            && mine
+                .iter()
+                .zip(theirs)
+                .all(|(one, other)| one.is_same_file(other))
+    }
+}
+
+/// One instance's sources: knows where to look and what worked last.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) anchor: ConfigurationAnchor,
+    relation: Relation,
+    root: PathBuf,
+    fetcher: Fetcher,
+    /// What is held of it.
+    pub(super) held: Option<Downloaded>,
+    /// The versioned address that worked last; forgotten when it fails.
+    last: Option<(Location, String)>,
+    /// Locations that failed: how often, and until when others are asked.
+    failed: HashMap<Location, (u32, Instant)>,
+}
+
+impl Source {
+    pub(super) fn new(
+        anchor: ConfigurationAnchor,
+        relation: Relation,
+        root: PathBuf,
+        fetcher: Fetcher,
+        held: Option<Downloaded>,
+    ) -> Self {
+        Self {
+            anchor,
+            relation,
+            root,
+            fetcher,
+            held,
+            last: None,
+            failed: HashMap::new(),
+        }
+    }
+
+    /// Fetches, verifies, stores and holds the newest configuration.
+    pub(super) async fn download(&mut self, now: UnixTime) -> Result<(), String> {
         let mut reasons = Vec::new();
-        if let Some((location, versioned)) = self.last.take() {
-            match self.from(&location, &versioned, now).await {
-                Ok(set) => {
-                    self.last = Some((location, versioned));
-                    return Ok(set);
-                }
-                Err(reason) => reasons.push(reason),
-            }
-        }
-        for location in self.locations(held) {
-            let versioned = match probe(&location.url).await {
-                Ok(versioned) => versioned,
+        let last = self.last.take();
+        let tried = last.as_ref().map(|(location, _)| location.clone());
+        if let Some((location, versioned)) = last {
+            match self.fetch(&versioned).await {
+                Ok(answer) => match self.from(location, versioned, answer, now).await {
+                    Ok(()) => return Ok(()),
+                    Err(reason) => reasons.push(reason),
+                },
                 Err(reason) => {
+                    self.set_back(location);
                     reasons.push(reason);
-                    continue;
                 }
-            };
-            match self.from(&location, &versioned, now).await {
-                Ok(set) => {
-                    self.last = Some((location, versioned));
-                    return Ok(set);
-                }
-                Err(reason) => reasons.push(reason),
             }
         }
-        if reasons.is_empty() {
-            reasons.push("the anchor names no http:// source".into());
+        for location in self.locations() {
+            if tried.as_ref() == Some(&location) {
+                continue;
+            }
+            match self.probe(&location.url).await {
+                Ok((versioned, answer)) => match self.from(location, versioned, answer, now).await {
+                    Ok(()) => return Ok(()),
+                    Err(reason) => reasons.push(reason),
+                },
+                Err(reason) => {
+                    self.set_back(location);
+                    reasons.push(reason);
+                }
+            }
         }
         Err(reasons.join("; "))
     }
 
-    /// Sources that the held configuration names, then those of the anchor. `https://` anchors are dropped (trap 32).
-    fn locations(&self, held: Option<&TrustSet>) -> Vec<Location> {
-        let mut locations: Vec<Location> = Vec::new();
+    /// Sources that the held configuration names, then those of the anchor, each by TLS first; the order among equals is
+    /// drawn. Those that failed wait while there are others.
+    fn locations(&self) -> Vec<Location> {
+        let mut plain: Vec<Location> = Vec::new();
         let mut add = |location: Location| {
-            if location.url.starts_with("http://") && !locations.contains(&location) {
-                locations.push(location);
+            if !plain.contains(&location) {
+                plain.push(location);
             }
         };
-        if let Some(own) = held.and_then(|held| held.instance(&self.anchor.instance)) {
-            for source in &own.shared.sources {
-                let url = format!("http://{}/internalconf", source.address);
+        // What is asked for stands at the end of the anchor's address: `internalconf` or `externalconf`.
+        let last = |url: &str| {
+            let path = url.split(['?', '#']).next().unwrap_or_default();
+            path.rsplit('/').next().unwrap_or_default().to_owned()
+        };
+        let asked = self
+            .anchor
+            .sources
+            .first()
+            .map(|source| last(&source.download_url));
+        let asked = asked.unwrap_or_default();
+        if let Some(held) = &self.held {
+            for source in &held.instance.config().shared.sources {
+                let certificates = match asked.as_str() {
+                    "internalconf" => &source.internal_certificates,
+                    "externalconf" => &source.external_certificates,
+                    // A configuration proxy publishes under names of its own.
+                    _ => continue,
+                };
                 add(Location {
-                    url,
-                    certificates: source.internal_certificates.clone(),
+                    url: format!("http://{}/{asked}", source.address),
+                    certificates: certificates.clone(),
                 });
             }
         }
@@ -104,45 +174,134 @@ impl Downloader {
                 certificates: source.verification_certificates.clone(),
             });
         }
-        locations
+        let secure = plain.iter().filter_map(|location| {
+            let rest = location.url.strip_prefix("http://")?;
+            Some(Location {
+                url: format!("https://{rest}"),
+                certificates: location.certificates.clone(),
+            })
+        });
+        let mut all: Vec<_> = secure.chain(plain.iter().cloned()).collect();
+        // Stable: TLS stays before plain among those with equal draws, and a draw is made for each host.
+        let mut draws: HashMap<String, [u8; 8]> = HashMap::new();
+        let mut draw = |url: &str| {
+            let rest = url.split_once("://").map_or(url, |(_, rest)| rest).to_owned();
+            *draws.entry(rest).or_insert_with(|| {
+                let mut drawn = [0; 8];
+                fill_random(&mut drawn);
+                drawn
+            })
+        };
+        all.sort_by_key(|location| (Reverse(location.url.starts_with("https://")), draw(&location.url)));
+        let now = Instant::now();
+        let until = |location: &Location| self.failed.get(location).map(|(_, until)| *until);
+        let waits = |location: &Location| until(location).is_some_and(|until| until > now);
+        if all.iter().all(waits) {
+            all.sort_by_key(until);
+            return all;
+        }
+        all.retain(|location| !waits(location));
+        all
     }
 
-    async fn from(&self, location: &Location, versioned: &str, now: UnixTime) -> Result<TrustSet, String> {
+    fn set_back(&mut self, location: Location) {
+        let (times, until) = self.failed.entry(location).or_insert((0, Instant::now()));
+        *times += 1;
+        let wait = Duration::from_secs(1 << (*times - 1).min(16));
+        *until = Instant::now() + wait.min(SET_BACK);
+    }
+
+    async fn fetch(&self, url: &str) -> Result<Fetched, String> {
+        self.fetcher.get(url, &BOUNDS).await.map_err(|e| e.to_string())
+    }
+
+    /// The address with the highest version that is there, and what it answers (wire 7.2, 3).
+    async fn probe(&self, url: &str) -> Result<(String, Fetched), String> {
+        if url.contains("version=") {
+            return Ok((url.to_owned(), self.fetch(url).await?));
+        }
+        let joint = if url.contains('?') { '&' } else { '?' };
+        for version in PROBED {
+            let versioned = format!("{url}{joint}version={version}");
+            let answer = self.fetch(&versioned).await?;
+            if answer.status != 404 {
+                return Ok((versioned, answer));
+            }
+        }
+        let oldest = format!("{url}{joint}version=2");
+        let answer = self.fetch(&oldest).await?;
+        Ok((oldest, answer))
+    }
+
+    async fn from(
+        &mut self,
+        location: Location,
+        versioned: String,
+        answer: Fetched,
+        now: UnixTime,
+    ) -> Result<(), String> {
+        match self.taken(&location, &versioned, &answer, now).await {
+            Ok(downloaded) => {
+                self.held = Some(downloaded);
+                self.failed.remove(&location);
+                self.last = Some((location, versioned));
+                Ok(())
+            }
+            Err(reason) => {
+                self.set_back(location);
+                Err(reason)
+            }
+        }
+    }
+
+    async fn taken(
+        &self,
+        location: &Location,
+        versioned: &str,
+        answer: &Fetched,
+        now: UnixTime,
+    ) -> Result<Downloaded, String> {
         let told = |e: &dyn std::fmt::Display| format!("{versioned}: {e}");
-        let answer = get(versioned, &BOUNDS).await.map_err(|e| e.to_string())?;
         if answer.status != 200 {
             return Err(told(&format!("status {}", answer.status)));
         }
-        let directory = directory::verify(
-            &answer.body,
-            &location.certificates,
-            &self.anchor.instance,
-            Relation::Own,
-            now,
-        )
-        .map_err(|e| told(&e))?;
-        let mut fetched = Vec::new();
+        let (instance, certificates) = (&self.anchor.instance, &location.certificates);
+        let directory = directory::verify(&answer.body, certificates, instance, self.relation, now)
+            .and_then(|directory| directory.must_have_shared_parameters().map(|()| directory))
+            .map_err(|e| told(&e))?;
+        let folder = Folder::of(&self.root, instance);
+        if let Some(held) = self.held.as_ref().filter(|held| held.has_content_of(&directory)) {
+            let renewed = Downloaded {
+                expires: directory.expires(),
+                parts: directory.parts().to_vec(),
+                ..held.clone()
+            };
+            on_a_thread(move || folder.renew(&directory).map_err(|e| e.to_string())).await?;
+            return Ok(renewed);
+        }
+        let mut parts = Vec::new();
         for part in directory.parts() {
-            let stored = self.stored_part(part);
+            let (kept, asked) = (folder.clone(), part.clone());
+            let stored = on_a_thread(move || Ok(kept.part(&asked))).await?;
             let bytes = match stored {
                 Some(bytes) => bytes,
                 None => self.fetch_part(versioned, part).await?,
             };
-            directory.accept_part(part, &bytes).map_err(|e| told(&e))?;
-            fetched.push((part, bytes));
+            parts.push((part.clone(), bytes));
         }
-        self.store(&directory, &fetched)
-            .map_err(|e| format!("{}: {e}", self.dir.display()))?;
-        super::stored(&self.dir)
-    }
-
-    fn instance_dir(&self) -> PathBuf {
-        self.dir.join(folder_name(&self.anchor.instance))
-    }
-
-    fn stored_part(&self, part: &DirectoryPart) -> Option<Vec<u8>> {
-        let bytes = std::fs::read(self.instance_dir().join(part.file_name())).ok()?;
-        part.has_digest_of(&bytes).then_some(bytes)
+        on_a_thread(move || {
+            let config = accepted(&directory, &parts)?;
+            folder.write(&directory, &parts).map_err(|e| e.to_string())?;
+            drop(parts);
+            Ok(Downloaded {
+                instance: Arc::new(IndexedInstance::new(config)),
+                expires: directory.expires(),
+                version: directory.version(),
+                parts: directory.parts().to_vec(),
+            })
+        })
+        .await
+        .map_err(|e| told(&e))
     }
 
     async fn fetch_part(&self, versioned: &str, part: &DirectoryPart) -> Result<Vec<u8>, String> {
@@ -150,91 +309,45 @@ impl Downloader {
             .find("://")
             .and_then(|i| versioned[i + 3..].find('/').map(|j| &versioned[..i + 3 + j]));
         let url = format!("{}{}", origin.unwrap_or(versioned), part.location());
-        let answer = get(&url, &BOUNDS).await.map_err(|e| e.to_string())?;
+        let answer = self.fetch(&url).await?;
         if answer.status != 200 {
             return Err(format!("{url}: status {}", answer.status));
         }
         Ok(answer.body.to_vec())
     }
+}
 
-    /// Writes what changed, each file by rename. A crash between two files leaves a mixture of two verified
-    /// generations, which the next round repairs; every single file is whole.
-    fn store(
-        &self,
-        directory: &VerifiedDirectory,
-        parts: &[(&DirectoryPart, Vec<u8>)],
-    ) -> std::io::Result<()> {
-        let dir = self.instance_dir();
-        std::fs::create_dir_all(&dir)?;
-        for (part, bytes) in parts {
-            write(&dir.join(part.file_name()), bytes)?;
-            let metadata = PartMetadata {
-                identifier: Some(part.identifier().to_owned()),
-                instance: Some(directory.instance().to_owned()),
-                file_name: Some(part.file_name().to_owned()),
-                location: Some(part.location().to_owned()),
-                expires: Some(directory.expires()),
-                version: directory.version(),
-            };
-            write(
-                &dir.join(format!("{}.metadata", part.file_name())),
-                &metadata.to_json(),
-            )?;
-        }
-        for entry in std::fs::read_dir(&dir)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            let base = name.strip_suffix(".metadata").unwrap_or(&name);
-            if !parts.iter().any(|(part, _)| part.file_name() == base) {
-                std::fs::remove_file(entry.path())?;
+/// Judges every part; nothing is stored before all of them may be used.
+fn accepted(
+    directory: &VerifiedDirectory,
+    parts: &[(DirectoryPart, Vec<u8>)],
+) -> Result<InstanceConfig, String> {
+    let (mut shared, mut private, mut optional) = (None, None, OptionalParts::default());
+    for (part, bytes) in parts {
+        match directory.accept_part(part, bytes).map_err(|e| e.to_string())? {
+            AcceptedPart::Shared(read) => shared = Some(*read),
+            AcceptedPart::Private(read) => private = Some(*read),
+            AcceptedPart::Optional(_) => {
+                let taken = optional.take(part.identifier(), bytes);
+                taken.map_err(|e| e.to_string())?;
             }
-        }
-        write(
-            &self.dir.join("instance-identifier"),
-            self.anchor.instance.as_bytes(),
-        )
-    }
-}
-
-/// The address with the highest version that is there (wire 7.2, 3).
-async fn probe(url: &str) -> Result<String, String> {
-    if url.contains("version=") {
-        return Ok(url.to_owned());
-    }
-    let joint = if url.contains('?') { '&' } else { '?' };
-    for version in PROBED {
-        let versioned = format!("{url}{joint}version={version}");
-        let answer = get(&versioned, &BOUNDS).await.map_err(|e| e.to_string())?;
-        if answer.status != 404 {
-            return Ok(versioned);
+            AcceptedPart::Unknown => {}
         }
     }
-    Ok(format!("{url}{joint}version=2"))
+    Ok(InstanceConfig {
+        instance: directory.instance().to_owned(),
+        shared: shared.ok_or("it has no shared parameters")?,
+        private,
+        optional,
+        version: directory.version(),
+        expires: Some(directory.expires()),
+    })
 }
 
-fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    if std::fs::read(path).is_ok_and(|held| held == bytes) {
-        return Ok(());
-    }
-    let temporary = path.with_extension("tmp");
-    let file = std::fs::File::create(&temporary)?;
-    std::io::Write::write_all(&mut &file, bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)
-}
-
-/// The instance as the name of its folder: encoded as Java encodes for forms (wire 7.8).
-fn folder_name(instance: &str) -> String {
-    let mut name = String::new();
-    for byte in instance.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'*' | b'_' => {
-                name.push(char::from(byte))
-            }
-            b' ' => name.push('+'),
-            _ => name.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    name
+/// Large configurations take long to read and to write.
+async fn on_a_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| e.to_string())?
 }

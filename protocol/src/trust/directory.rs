@@ -253,6 +253,15 @@ impl DirectoryPart {
         &self.file_name
     }
 
+    /// Whether this part has the content of another, wherever each is fetched.
+    #[must_use]
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        self.identifier == other.identifier
+            && self.file_name == other.file_name
+            && self.algorithm == other.algorithm
+            && self.digest == other.digest
+    }
+
     /// Whether these bytes, for example those of the stored file, are the part: then it need not be fetched.
     #[must_use]
     pub fn has_digest_of(&self, bytes: &[u8]) -> bool {

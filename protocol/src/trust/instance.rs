@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use kontor_pki::certificate::Certificate;
+use kontor_pki::crypto::sha256;
 use kontor_pki::profile::CertificateProfile;
 
 use super::InstanceConfig;
@@ -44,8 +45,9 @@ pub struct TimeStampAuthority {
     pub certificate: Certificate,
 }
 
+/// The configuration of one instance with its indexes.
 #[derive(Debug)]
-pub(super) struct Instance {
+pub struct IndexedInstance {
     pub(super) config: InstanceConfig,
     pub(super) authorities: Vec<CaEntry>,
     pub(super) tsas: Vec<TimeStampAuthority>,
@@ -58,20 +60,21 @@ pub(super) struct Instance {
     /// Places in the list of members.
     members: HashMap<MemberId, usize>,
     groups: HashMap<GroupId, HashSet<ClientId>>,
+    problems: Vec<String>,
+    digest: [u8; 32],
 }
 
-impl Instance {
-    pub(super) fn new(config: InstanceConfig, problems: &mut Vec<String>) -> Self {
+impl IndexedInstance {
+    /// Indexes a configuration.
+    #[must_use]
+    pub fn new(config: InstanceConfig) -> Self {
         let mut notes: Vec<String> = config.shared.left_out.clone();
         let (authorities, tsas) = (
             usable_authorities(&config, &mut notes),
             usable_tsas(&config, &mut notes),
         );
-        problems.extend(
-            notes
-                .into_iter()
-                .map(|note| format!("instance {}: {note}", config.instance)),
-        );
+        let named = |note| format!("instance {}: {note}", config.instance);
+        let problems = notes.into_iter().map(named).collect();
 
         let mut authorities_by_name: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
         for (at, entry) in authorities.iter().enumerate() {
@@ -110,7 +113,10 @@ impl Instance {
                 .or_default()
                 .extend(group.members.iter().cloned());
         }
+        let digest = digest(&config);
         Self {
+            problems,
+            digest,
             config,
             authorities,
             tsas,
@@ -121,6 +127,39 @@ impl Instance {
             members,
             groups,
         }
+    }
+
+    /// The instance.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.instance
+    }
+
+    /// What was read.
+    #[must_use]
+    pub fn config(&self) -> &InstanceConfig {
+        &self.config
+    }
+
+    /// What could not be used, in words for the operator.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    /// Whether it is an instance for tests, by its name or its authorities (architecture 1.9).
+    #[must_use]
+    pub fn is_test(&self) -> bool {
+        self.config.instance.starts_with("TEST") || self.has_test_authority()
+    }
+
+    pub(super) fn has_test_authority(&self) -> bool {
+        self.authorities.iter().any(|entry| entry.certificate.is_test())
+    }
+
+    /// Of all that verdicts depend on.
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 
     pub(super) fn servers_of(&self, client: &ClientId) -> Vec<&SecurityServer> {
@@ -179,6 +218,18 @@ impl Instance {
             .or_else(|| fitting().next())
             .or_else(|| entries().next_back())
     }
+}
+
+/// Digests what verdicts depend on: the document as we would write it, its version, and how OCSP is judged.
+fn digest(config: &InstanceConfig) -> [u8; 32] {
+    let document = sha256(&config.shared.to_xml());
+    let verify_next_update = config.optional.verify_next_update.unwrap_or(true);
+    let mut content = (config.instance.len() as u64).to_be_bytes().to_vec();
+    content.extend_from_slice(config.instance.as_bytes());
+    content.extend_from_slice(&config.version.to_be_bytes());
+    content.push(u8::from(verify_next_update));
+    content.extend_from_slice(&document);
+    sha256(&content)
 }
 
 impl CaEntry {

@@ -12,6 +12,7 @@ use anyhow::Context;
 use crate::clock::SystemClock;
 use crate::config::{Mode, NodeConfig};
 use crate::disk::SystemDisk;
+use crate::fetch::Fetcher;
 use crate::globalconf;
 use crate::keystore;
 use crate::messagelog::{Control, LogSettings, MessageLog, OpenLog};
@@ -42,7 +43,8 @@ impl Access {
             .ok()
             .map(Arc::new);
         let timestamper = Timestamper::new(config.timestamping_urls.clone(), Arc::new(move || trust.clone()))
-            .within(config.stamping.timeout);
+            .within(config.stamping.timeout)
+            .through(Fetcher::new(&config.egress).map_err(anyhow::Error::msg)?);
         let (asking, answering) = UnixStream::pair()?;
         let answer = move || {
             super::super::block_on(async move {
