@@ -60,6 +60,10 @@ requirements! {
     ACCESS_GROUP = "access.group", "wire 2.10", "a right of a global group is its members' and nobody else's";
     ACCESS_MEMBER_NOT_SUBSYSTEM = "access.member-not-subsystem", "wire 2.10", "a right of the member is not its subsystem's";
 
+    RELOAD_WITHDRAWN = "reload.withdrawn", "wire 2.10", "a right that is withdrawn is gone within a second, also on a kept connection";
+    RELOAD_WHILE_RECEIVED = "reload.while-received", "wire 2.10", "a right that is withdrawn while a long body comes in is judged again, and the refusal says so";
+    RELOAD_MISTAKE = "reload.mistake", "operation", "a configuration file with a mistake changes nothing, and health says why";
+
     TRANSPORT_GOOD = "transport.good", "wire 11.3", "a foreign consumer's request is served and the answer names it";
     TRANSPORT_BATCH = "transport.batch", "wire 4.2, trap 16", "a message signed in a batch with another is accepted";
     TRANSPORT_KEEP_ALIVE = "transport.keep-alive", "wire 3.2", "a second request on the same connection is served";

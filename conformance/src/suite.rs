@@ -11,6 +11,7 @@ pub mod ledger;
 pub mod log;
 pub mod message;
 pub mod reconcile;
+pub mod reload;
 pub mod response;
 pub mod service;
 pub mod signature;
@@ -75,6 +76,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         message::CASES,
         client::CASES,
         access::CASES,
+        reload::CASES,
         transport::CASES,
         signature::CASES,
         trust::CASES,
@@ -209,6 +211,7 @@ impl World {
                             .right(&format!("group:{INSTANCE}/chambers")),
                     )
                     .service(ServicePlan::new("slow", at, "").right(&alpha).timeout(1))
+                    .service(ServicePlan::new("lent", at, "/lent").right(&gamma))
                     .service(ServicePlan::new("gone", net.address(21, 8090), "/").right(&alpha)),
             )
             .peer(PeerPlan::new("gamma", "1003", "portal").guest("1004", "kammer"))

@@ -14,6 +14,7 @@ use crate::messagelog::{
     Fact, FactKind, LogError, MessageLog, Snapshot, SnapshotPart, Started, Stopped, hex,
 };
 use crate::shutdown::Shutdown;
+use tokio::sync::watch;
 
 /// When a snapshot could not be recorded (a full disk), it is tried again after this time.
 const RETRY: Duration = Duration::from_secs(60);
@@ -24,16 +25,17 @@ pub struct Chronicle {
     log: MessageLog,
     trust: Arc<GlobalConf>,
     globalconf_dir: PathBuf,
-    node_sha256: String,
+    node: watch::Receiver<[u8; 32]>,
     recorded: Option<Snapshot>,
 }
 
 impl Chronicle {
-    /// Records the start, and the configuration if there is one yet.
+    /// Records the start, and the configuration if there is one yet. `node` is the digest of the node's own file in force.
     pub async fn begin(
         log: MessageLog,
         trust: Arc<GlobalConf>,
         config: &NodeConfig,
+        node: watch::Receiver<[u8; 32]>,
     ) -> Result<Self, LogError> {
         let mode = match config.mode {
             Mode::Production => "production",
@@ -55,7 +57,7 @@ impl Chronicle {
             log,
             trust,
             globalconf_dir: config.data_dir.join("globalconf"),
-            node_sha256: hex(&config.digest),
+            node,
             recorded: None,
         };
         if refusal.is_none() {
@@ -69,7 +71,7 @@ impl Chronicle {
         if self.trust.held().is_none() || self.log.checkpoint_refusal().is_some() {
             return Ok(());
         }
-        let (dir, node_sha256) = (self.globalconf_dir.clone(), self.node_sha256.clone());
+        let (dir, node_sha256) = (self.globalconf_dir.clone(), hex(&*self.node.borrow_and_update()));
         let read = tokio::task::spawn_blocking(move || parts(&dir)).await;
         let global = match read.unwrap_or_else(|_| Err(io::ErrorKind::Interrupted.into())) {
             Ok(global) => global,
@@ -92,7 +94,7 @@ impl Chronicle {
     /// Records a snapshot whenever the content changes, until the node stops. Between the change and its entry a message may
     /// already rest on the new content; the second of each leaf shows it.
     pub async fn run(mut self, shutdown: Shutdown) {
-        let mut changes = self.trust.changes();
+        let (mut changes, mut node) = (self.trust.changes(), self.node.clone());
         // What changed since the first snapshot is noticed.
         changes.mark_changed();
         let mut retry = false;
@@ -100,6 +102,7 @@ impl Chronicle {
             tokio::select! {
                 () = shutdown.soft() => return,
                 changed = changes.changed() => if changed.is_err() { return },
+                Ok(()) = node.changed() => {}
                 () = tokio::time::sleep(RETRY), if retry => {}
             }
             let recorded = self.record_configuration().await;

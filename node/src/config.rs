@@ -13,10 +13,12 @@ pub mod retention;
 pub mod renewal;
 pub mod stamping;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use kontor_pki::crypto::sha256;
 use kontor_protocol::access::Right;
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 
@@ -148,8 +150,12 @@ pub struct Service {
 /// Everything the file says.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
+    /// The file.
+    pub path: PathBuf,
     /// SHA-256 of the file.
     pub digest: [u8; 32],
+    /// The tables of the file with the SHA-256 of what each says.
+    pub tables: BTreeMap<String, [u8; 32]>,
     /// Whether test trust is accepted.
     pub mode: Mode,
     /// This security server.
@@ -221,11 +227,15 @@ impl NodeConfig {
             mistakes,
         };
         let parsed: file::File = toml::from_str(text).map_err(|e| error(vec![e.to_string()]))?;
+        let tables: toml::Table = toml::from_str(text).map_err(|e| error(vec![e.to_string()]))?;
         let absolute = std::path::absolute(path).map_err(|e| error(vec![e.to_string()]))?;
         let base = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         let settings = file::Reading::new(base).settings(parsed).map_err(error)?;
+        let digest = |(name, value): (String, toml::Value)| (name, sha256(value.to_string().as_bytes()));
         Ok(Self {
-            digest: kontor_pki::crypto::sha256(text.as_bytes()),
+            path: absolute,
+            digest: sha256(text.as_bytes()),
+            tables: tables.into_iter().map(digest).collect(),
             ..settings
         })
     }

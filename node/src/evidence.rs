@@ -147,7 +147,7 @@ impl Evidence {
     async fn asic(&self, connection: &Connection, query: &str) -> Result<Response<OutBody>, Refusal> {
         let asked = Asked::parse(query).map_err(|text| Refusal::new(StatusCode::BAD_REQUEST, text))?;
         self.handles
-            .registry
+            .registry()
             .authenticate(&asked.client, connection)
             .map_err(|fault| Refusal::new(StatusCode::UNAUTHORIZED, fault.text()))?;
         let place = Arc::clone(&self.places).acquire_owned().await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::fault::{Fault, FaultCode, ForeignFault, Spelling};
@@ -38,8 +39,8 @@ pub struct Handles {
     pub trust: Arc<GlobalConf>,
     /// Responses for the node's own certificates.
     pub ocsp: OwnOcsp,
-    /// Clients and services.
-    pub registry: ClientRegistry,
+    /// Clients and services; a new file takes the place of the old one between two looks.
+    pub clients: ArcSwap<ClientRegistry>,
     /// Signing keys.
     pub signer: Signer,
     /// The message log.
@@ -246,6 +247,11 @@ impl Handles {
     /// The current instant.
     pub fn now(&self) -> UnixTime {
         self.clock.now()
+    }
+
+    /// Clients and services as they are now.
+    pub fn registry(&self) -> Arc<ClientRegistry> {
+        self.clients.load_full()
     }
 
     /// Signs a message of ours and records it.

@@ -12,6 +12,7 @@ use crate::body::OutBody;
 use crate::clock::SharedClock;
 use crate::gate::Gate;
 use crate::globalconf::GlobalConf;
+use crate::in_force::FileState;
 use crate::messagelog::MessageLog;
 use crate::ocsp::OwnOcsp;
 use crate::shutdown::Shutdown;
@@ -31,6 +32,8 @@ pub struct Health {
     pub gate: Arc<Gate>,
     /// What nodes see of each other's logs; none if this one does not take part.
     pub sight: Option<Sight>,
+    /// The node's own file.
+    pub file: FileState,
     /// The clock.
     pub clock: SharedClock,
     /// Whether the node is stopping.
@@ -82,6 +85,12 @@ impl Health {
             self.stamping_check(now),
             self.renewal_check(),
             self.ledger_check(),
+            // What does not take effect keeps nobody from working.
+            Check {
+                name: "configuration_file",
+                ok: true,
+                text: self.file.in_words(),
+            },
         ];
         // What a peer's log is like keeps nobody from working, so it is always ok, and degraded where somebody has to look.
         checks.extend(self.sight.as_ref().map(|sight| Check {
@@ -96,7 +105,8 @@ impl Health {
             (false, false) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         let renewal = self.log.renewal();
-        let degraded = self.trust.failing().since.is_some()
+        let degraded = !self.file.is_current()
+            || self.trust.failing().since.is_some()
             || self.log.stamping().failing_since.is_some()
             || renewal.failing_since.is_some()
             || renewal.late > 0

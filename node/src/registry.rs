@@ -11,10 +11,12 @@ use kontor_protocol::fault::{Fault, FaultCode};
 use kontor_protocol::id::{ClientId, ServiceId};
 use kontor_protocol::rest::RestRequest;
 use kontor_protocol::trust::TrustSet;
+use tokio_rustls::TlsConnector;
 
 use crate::config::{Client, IsAuthentication, Service};
-use crate::keystore::{KeyError, certificates};
+use crate::keystore::{Identity, KeyError, certificates};
 use crate::listen::Connection;
+use crate::{suites, tls};
 
 /// The service that the node itself serves to the nodes of others.
 pub const OWN_SERVICE: &str = "ledger";
@@ -33,12 +35,32 @@ pub struct Registered {
 }
 
 /// One service of a client.
-#[derive(Debug)]
 pub struct Offered {
     /// As configured.
     pub service: Service,
     /// Certificates one of which an https service must present; `None` if that check is off.
     pub allowed: Option<Vec<Certificate>>,
+    /// How TLS is spoken with it, for https.
+    pub tls: Option<TlsConnector>,
+}
+
+impl std::fmt::Debug for Offered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offered")
+            .field("service", &self.service)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the clients of a file cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A certificate of an information system.
+    #[error(transparent)]
+    Certificate(#[from] KeyError),
+    /// TLS towards a service.
+    #[error("TLS towards a service cannot be set up: {0}; check key and certificate of [internal_tls]")]
+    Tls(#[from] rustls::Error),
 }
 
 /// All clients of this node.
@@ -53,8 +75,9 @@ pub struct ClientRegistry {
 }
 
 impl ClientRegistry {
-    /// Reads the certificates that the clients name.
-    pub fn new(clients: &[Client], internal: Option<Certificate>) -> Result<Self, KeyError> {
+    /// Reads the certificates that the clients name. `internal` is what the node shows to information systems and services.
+    pub fn new(clients: &[Client], internal: Option<&Identity>) -> Result<Self, RegistryError> {
+        let provider = suites::provider();
         let mut registered = HashMap::new();
         let mut rights = Vec::new();
         for client in clients {
@@ -70,17 +93,23 @@ impl ClientRegistry {
                     rights: service.rights.clone(),
                 })
             }));
-            let services = client.services.iter().map(|service| {
+            let mut services = HashMap::new();
+            for service in &client.services {
                 let allowed = service.verify_tls.then(|| found.clone());
-                (
-                    service.code.clone(),
-                    Arc::new(Offered {
-                        service: service.clone(),
-                        allowed,
-                    }),
-                )
-            });
-            let services = services.collect();
+                let tls = match service.url.scheme_str() {
+                    Some("https") => {
+                        let config = tls::service_client(&provider, internal, allowed.clone())?;
+                        Some(TlsConnector::from(Arc::new(config)))
+                    }
+                    _ => None,
+                };
+                let offered = Offered {
+                    service: service.clone(),
+                    allowed,
+                    tls,
+                };
+                services.insert(service.code.clone(), Arc::new(offered));
+            }
             registered.insert(
                 client.id.clone(),
                 Registered {
@@ -93,7 +122,7 @@ impl ClientRegistry {
         Ok(Self {
             clients: registered,
             rights: AccessRights::new(rights),
-            internal,
+            internal: internal.map(|identity| identity.leaf().clone()),
             own: None,
         })
     }
@@ -119,6 +148,7 @@ impl ClientRegistry {
         let offered = Offered {
             service,
             allowed: None,
+            tls: None,
         };
         let registered = Registered {
             client,
@@ -143,11 +173,6 @@ impl ClientRegistry {
     /// A client of this node.
     pub fn client(&self, id: &ClientId) -> Option<&Registered> {
         self.clients.get(id)
-    }
-
-    /// Every service offered here.
-    pub fn services(&self) -> impl Iterator<Item = &Arc<Offered>> {
-        self.clients.values().flat_map(|client| client.services.values())
     }
 
     /// Judges a request by the rights on the service it names (wire 2.10). Asked on the claimed client before a body

@@ -1,14 +1,15 @@
 //! Configuration to running node: the only file that names concrete engines, and the order of start and stop.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 use crate::administration::{self, Administration, IdentityError, Opening};
 use crate::archiver;
@@ -23,8 +24,9 @@ use crate::globalconf::{self, ConfigurationClient, GlobalConf, GlobalConfError};
 use crate::hand_out;
 use crate::handles::{ExchangeMetrics, Handles};
 use crate::health::Health;
+use crate::in_force::FileState;
 use crate::inbound::Inbound;
-use crate::inbound::provider::{Services, place};
+use crate::inbound::provider::Services;
 use crate::keystore::{self, Identity, KeyError};
 use crate::listen::{self, ListenError};
 use crate::messagelog::{LogError, LogSettings, MessageLog, OpenLog};
@@ -34,7 +36,8 @@ use crate::partners::Partners;
 use crate::peers::Peers;
 use crate::purger;
 use crate::quota::Quota;
-use crate::registry::ClientRegistry;
+use crate::registry::{ClientRegistry, RegistryError};
+use crate::reload::Reloader;
 use crate::renewer;
 use crate::shutdown::{Shutdown, signalled, stdin_closed};
 use crate::sight::Sight;
@@ -62,6 +65,9 @@ pub enum StartError {
     /// A key or certificate.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Clients and services.
+    #[error(transparent)]
+    Clients(#[from] RegistryError),
     /// A port.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -137,27 +143,19 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     if let Some(held) = trust.held() {
         ocsp.load(&held, clock.now());
     }
-    let chronicle = Chronicle::begin(log.clone(), trust.clone(), &config).await?;
+    let (digest, in_force) = watch::channel(config.digest);
+    let file = FileState::new(clock.now());
+    let chronicle = Chronicle::begin(log.clone(), trust.clone(), &config, in_force).await?;
     let in_flight = InFlight::default();
     let signer = Signer::start(keys.signing, &in_flight, &clock, &mut registry)?;
     // Before the first look: a response that comes while the node starts is not missed.
     let responses = ocsp.changes();
     signer.refresh(&ocsp);
 
-    let internal = keys.internal.as_ref();
-    let mut clients = ClientRegistry::new(&config.clients, internal.map(|i| i.leaf().clone()))?;
+    let internal = keys.internal.map(Arc::new);
+    let mut clients = ClientRegistry::new(&config.clients, internal.as_deref())?;
     if let Some(own) = &config.ledger {
         clients = clients.with_own(own.clone());
-    }
-    let mut service_tls = HashMap::new();
-    for offered in clients
-        .services()
-        .filter(|o| o.service.url.scheme_str() == Some("https"))
-    {
-        service_tls.insert(
-            place(offered),
-            tls::service_client(&provider, internal, offered.allowed.clone())?,
-        );
     }
     let (gate, quota) = (Arc::<Gate>::default(), Arc::<Quota>::default());
     let sight = config.ledger.is_some().then(Sight::default);
@@ -182,10 +180,11 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
             None
         }
     };
-    let services = Services::new(service_tls, witness.clone(), shutdown.clone());
+    let services = Services::new(witness.clone(), shutdown.clone());
     let outbound_tls = tls::federation_client(&provider, &keys.authentication, config.tls12, &trust)?;
     let federation_tls = tls::federation_server(&provider, &keys.authentication, config.tls12, &trust)?;
     let is_tls = internal
+        .as_deref()
         .map(|identity| tls::is_server(&provider, identity))
         .transpose()?;
     let handles = Arc::new(Handles {
@@ -193,7 +192,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         clock: clock.clone(),
         trust: trust.clone(),
         ocsp: ocsp.clone(),
-        registry: clients,
+        clients: ArcSwap::from_pointee(clients),
         signer,
         log: log.clone(),
         inline_body: config.inline_body,
@@ -207,6 +206,14 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         shutdown: shutdown.clone(),
         exchanges: ExchangeMetrics::register(&mut registry),
     });
+    let reloader = Reloader::new(
+        config.clone(),
+        internal,
+        handles.clone(),
+        digest,
+        file.clone(),
+        clock.clone(),
+    );
     let held = trust.clone();
     let timestamper = Timestamper::new(config.timestamping_urls, Arc::new(move || held.held()))
         .within(config.stamping.timeout)
@@ -223,6 +230,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         log: log.clone(),
         gate,
         sight: sight.clone(),
+        file: file.clone(),
         clock: clock.clone(),
         shutdown: shutdown.clone(),
         metrics: Metrics::new(registry),
@@ -242,6 +250,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
 
     shutdown.spawn(configuration.run(shutdown.clone()));
     shutdown.spawn(chronicle.run(shutdown.clone()));
+    shutdown.spawn(reloader.run(shutdown.clone()));
     shutdown.spawn(renewer::run(log.clone(), timestamper.clone(), shutdown.clone()));
     shutdown.spawn(log.clone().run_stamping(timestamper, shutdown.clone()));
     shutdown.spawn(purger::run(
@@ -260,7 +269,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let asker = config
         .ledger
         .map(|own| Arc::new(Asker::new(handles.clone(), outbound.clone(), own)));
-    let (newest, checkpoints) = tokio::sync::watch::channel(None);
+    let (newest, checkpoints) = watch::channel(None);
     if let Some(((asker, witness), sight)) = asker.zip(witness).zip(sight) {
         log.set_reconciler(reconciler(Arc::downgrade(&asker), witness.clone()));
         log.set_overseer(witness::overseer(witness.clone()));
@@ -382,7 +391,7 @@ async fn bound(
 async fn refresh_signer(
     handles: Arc<Handles>,
     ocsp: OwnOcsp,
-    mut changes: tokio::sync::watch::Receiver<u64>,
+    mut changes: watch::Receiver<u64>,
     shutdown: Shutdown,
 ) {
     loop {

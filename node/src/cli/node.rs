@@ -21,7 +21,8 @@ anything is opened; all mistakes are reported at once.
 
 The node is ready when GET http://HEALTH-ADDRESS/health answers 200: it then holds an unexpired global configuration \
 and fresh OCSP responses for its own certificates. On SIGTERM it accepts no more, finishes what runs and ends within \
-stop.grace_seconds. Set KONTOR_LOG (for example to `debug`) to see more.")]
+stop.grace_seconds. On SIGHUP it reads the file again: clients, services and rights take effect at once, the rest at the next \
+start; /health says what waits, and why a file was refused. Set KONTOR_LOG (for example to `debug`) to see more.")]
     Run(Run),
     /// Print a configuration file with every key explained
     Sample,

@@ -296,7 +296,9 @@ impl Reading {
             .and_then(|(owner, code)| ServerId::new(owner, &code).ok());
         match (mode, tls12, server) {
             (Some(mode), Some(tls12), Some(server)) if self.mistakes.is_empty() => Ok(NodeConfig {
+                path: PathBuf::new(),
                 digest: [0; 32],
+                tables: BTreeMap::new(),
                 mode,
                 server,
                 data_dir: self.base.join(file.data.dir),

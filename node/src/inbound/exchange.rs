@@ -94,7 +94,11 @@ async fn course(
             .verdicts
             .verify(&trust, &signature, request.bytes(), &parts, signer, handles.now())?;
     // Rights may have changed while a long body came in, and the signer is known only now.
-    handles.registry.permit(&trust, &request)?;
+    let now_trusted = handles.trust.current(handles.now())?;
+    handles
+        .registry()
+        .permit(&now_trusted, &request)
+        .map_err(withdrawn)?;
     let signed = Signed {
         batch,
         chain: signature.chain,
@@ -127,7 +131,7 @@ async fn course(
         message_digest: sha512(response.bytes()),
     };
     let recorded = handles.sign_and_record(entry, spooled.as_ref()).await?;
-    if handles.registry.own() != Some(request.service().provider()) {
+    if handles.registry().own() != Some(request.service().provider()) {
         handles.partners.note(request.client().member());
     }
     reply
@@ -138,6 +142,12 @@ async fn course(
         )
         .await;
     Ok(())
+}
+
+/// What was permitted when the message began is not any more.
+fn withdrawn(fault: Fault) -> Fault {
+    let text = format!("{}; it was withdrawn while the message came in", fault.text());
+    Fault::new(fault.cause(), text)
 }
 
 /// Judges the HTTP head (wire 3.5).
@@ -190,7 +200,8 @@ async fn received(
     let request = RestRequest::parse(message).map_err(|fault| fault.within(FaultCode::ServiceFailed))?;
     known.client = request.client().to_string();
     known.service = request.service().to_string();
-    handles.registry.provider(request.service().provider())?;
+    let registry = handles.registry();
+    registry.provider(request.service().provider())?;
     handles.signer.check(request.service().provider().member())?;
     handles.peers.judge_consumer(
         &trust,
@@ -199,8 +210,8 @@ async fn received(
         request.client(),
         handles.now(),
     )?;
-    let offered = handles.registry.permit(&trust, &request)?.clone();
-    if handles.registry.is_own(request.service()) {
+    let offered = registry.permit(&trust, &request)?.clone();
+    if registry.is_own(request.service()) {
         // Every question leaves two entries: a flood of them is refused before it leaves any.
         let member = request.client().member();
         handles

@@ -1,6 +1,5 @@
 //! Calls the service behind this node (wire 2.5): same verb, path and headers, never a redirect followed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,6 @@ use kontor_protocol::fault::{Fault, FaultCode};
 use kontor_protocol::rest::{RestRequest, to_wire};
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use crate::body::OutBody;
 use crate::head::Head;
@@ -25,29 +23,18 @@ use crate::witness::Witness;
 const CONNECT: Duration = Duration::from_secs(30);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Links to services, and how TLS is spoken with each.
+/// Links to services.
 pub struct Services {
     links: Links<String, ()>,
-    tls: HashMap<String, TlsConnector>,
     own: Option<Arc<Witness>>,
     shutdown: Shutdown,
 }
 
 impl Services {
-    /// `tls` is keyed by [`place`] of each https service.
     /// `own` is what the node serves itself.
-    pub fn new(
-        tls: HashMap<String, rustls::ClientConfig>,
-        own: Option<Arc<Witness>>,
-        shutdown: Shutdown,
-    ) -> Self {
-        let tls = tls
-            .into_iter()
-            .map(|(place, config)| (place, TlsConnector::from(Arc::new(config))))
-            .collect();
+    pub fn new(own: Option<Arc<Witness>>, shutdown: Shutdown) -> Self {
         Self {
             links: Links::default(),
-            tls,
             own,
             shutdown,
         }
@@ -64,7 +51,7 @@ impl Services {
         let asked = async {
             let mut link = match self.links.take(&place) {
                 Some(link) => link,
-                None => self.open(offered, &place).await?,
+                None => self.open(offered).await?,
             };
             let mut out = http_request(offered, request, body, &self.shutdown)?;
             loop {
@@ -72,7 +59,7 @@ impl Services {
                     Ok((head, answer)) => return Ok((link, head, answer)),
                     Err(LinkError::NotSent(back)) if link.is_reused() => {
                         out = *back;
-                        link = self.open(offered, &place).await?;
+                        link = self.open(offered).await?;
                     }
                     Err(error) => return Err(failed(FaultCode::IoError, offered, &error)),
                 }
@@ -94,7 +81,7 @@ impl Services {
         self.links.keep(place(offered), link);
     }
 
-    async fn open(&self, offered: &Offered, place: &str) -> Result<Link<()>, Fault> {
+    async fn open(&self, offered: &Offered) -> Result<Link<()>, Fault> {
         let url = &offered.service.url;
         if let Some(own) = self.own.as_ref().filter(|_| url.scheme_str() == Some("kontor")) {
             let own = Arc::clone(own);
@@ -115,7 +102,7 @@ impl Services {
             .map_err(|_| failed(FaultCode::NetworkError, offered, &"no connection in time"))?
             .map_err(|e| failed(FaultCode::NetworkError, offered, &e))?;
         let _ = stream.set_nodelay(true);
-        let opened = match self.tls.get(place) {
+        let opened = match &offered.tls {
             None => Link::open(stream, (), &self.shutdown).await,
             Some(tls) => {
                 let name = ServerName::try_from(host)
@@ -132,7 +119,7 @@ impl Services {
 }
 
 /// Where the links of a service belong: services that check different certificates share none.
-pub fn place(offered: &Offered) -> String {
+fn place(offered: &Offered) -> String {
     let url = &offered.service.url;
     let authority = url.authority().map(|a| a.as_str()).unwrap_or_default();
     let mut place = format!("{}://{authority}", url.scheme_str().unwrap_or_default());

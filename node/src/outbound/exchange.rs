@@ -88,7 +88,7 @@ async fn course(
 ) -> Result<Response<OutBody>, Failure> {
     let handles = &*side.handles;
     let trust = handles.trust.current(handles.now())?;
-    handles.registry.authenticate(request.client(), connection)?;
+    handles.registry().authenticate(request.client(), connection)?;
     handles.signer.check(request.client().member())?;
     if !connection.is_own {
         handles.gate.opened().await;
@@ -149,7 +149,7 @@ async fn course(
         ..draft(handles, request)
     };
     handles.record(entry, &signed, received.body.as_ref()).await?;
-    if handles.registry.own() != Some(request.client()) {
+    if handles.registry().own() != Some(request.client()) {
         handles.partners.note(request.service().provider().member());
     }
     Ok(released(handles, request, &response, received.body.as_ref()))

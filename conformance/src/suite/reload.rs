@@ -1,0 +1,214 @@
+//! The node's own file, read again while it runs: rights that are withdrawn are gone at once.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::{sleep, timeout};
+
+use super::{World, cases, fresh};
+use crate::peer::consumer::{Answered, Link, connect};
+use crate::wire::http;
+
+cases! {
+    quick RELOAD_WITHDRAWN => withdrawn;
+    quick RELOAD_WHILE_RECEIVED => while_received;
+    quick RELOAD_MISTAKE => mistake;
+}
+
+/// What is promised to an operator.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Beta's file, as long as a case changes it.
+static FILE: Mutex<()> = Mutex::const_new(());
+
+struct Edited<'a> {
+    world: &'a World,
+    original: String,
+    _one: MutexGuard<'static, ()>,
+}
+
+impl<'a> Edited<'a> {
+    async fn of(world: &'a World) -> Result<Self> {
+        let one = FILE.lock().await;
+        let edited = Self {
+            world,
+            original: std::fs::read_to_string(world.beta().config())?,
+            _one: one,
+        };
+        // What the last case withdrew is given back in the background.
+        let begun = Instant::now();
+        while lent(world).await?.fault().is_ok() {
+            ensure!(begun.elapsed() < SECOND * 10, "the right does not come back");
+        }
+        Ok(edited)
+    }
+
+    /// Writes a file and asks the node to read it.
+    fn write(&self, text: &str) -> Result<()> {
+        let beta = self.world.beta();
+        std::fs::write(beta.config(), text)?;
+        let pid = Pid::from_raw(i32::try_from(beta.pid())?).context("beta has no process")?;
+        kill_process(pid, Signal::HUP).context("telling beta to read its file")
+    }
+
+    /// The file without the rights on one service.
+    fn without_rights(&self, service: &str) -> String {
+        let named = format!("code = \"{service}\"");
+        let (mut text, mut of_it, mut is_right) = (String::new(), false, false);
+        for line in self.original.lines() {
+            if line.starts_with('[') {
+                is_right = line == "[[client.service.right]]";
+                of_it = of_it && is_right;
+            }
+            of_it = of_it || line == named;
+            if !(is_right && of_it) {
+                text += line;
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    async fn until(&self, wanted: &str) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let said = health(self.world).await?;
+            if said.contains(wanted) {
+                return Ok(());
+            }
+            ensure!(
+                begun.elapsed() < SECOND * 10,
+                "health never says {wanted:?}: {said}"
+            );
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Edited<'_> {
+    fn drop(&mut self) {
+        let _ = self.write(&self.original);
+    }
+}
+
+async fn health(world: &World) -> Result<String> {
+    let answer = http::get(world.beta().health(), "/health").await?;
+    Ok(String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+async fn withdrawn(world: &World) -> Result<()> {
+    let file = Edited::of(world).await?;
+    let mut link = Link::open(
+        world.beta().federation(),
+        Some(&world.peer().identity),
+        &[&rustls::version::TLS13],
+    )
+    .await?;
+    let mut ask = async || {
+        let id = fresh("lent");
+        let outgoing = world.signed(&world.ask("GET", "lent", "/x", &id))?;
+        anyhow::Ok((id, link.send(&outgoing).await?))
+    };
+    let (id, served) = ask().await?;
+    served.message()?;
+    ensure!(
+        world.service.calls(&id).len() == 1,
+        "the permitted call did not arrive"
+    );
+    file.write(&file.without_rights("lent"))?;
+    let begun = Instant::now();
+    loop {
+        let (id, answered) = ask().await?;
+        if world.is_refusal(&answered, &["access_denied"]).is_ok() {
+            return world.never_called(&id);
+        }
+        ensure!(
+            begun.elapsed() < SECOND,
+            "the right is still there after a second"
+        );
+    }
+}
+
+async fn while_received(world: &World) -> Result<()> {
+    let file = Edited::of(world).await?;
+    let id = fresh("lent-long");
+    let ask = world.ask("POST", "lent", "/x", &id).body(vec![b'x'; 600_000]);
+    let outgoing = world.signed(&ask)?;
+    let bytes = outgoing.parts.encode();
+    let mut head = String::from("POST / HTTP/1.1\r\nhost: localhost:5500\r\nconnection: close\r\n");
+    for (name, value) in &outgoing.headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += &format!("content-length: {}\r\n\r\n", bytes.len());
+    let node = world.beta().federation();
+    let mut stream = connect(node, Some(&world.peer().identity), &[&rustls::version::TLS13]).await?;
+    stream.write_all(head.as_bytes()).await?;
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    stream.write_all(first).await?;
+    stream.flush().await?;
+    // More than the node's buffers hold has left: it has begun to take the body, so it has judged the message.
+    file.write(&file.without_rights("lent"))?;
+    refused_to_others(world).await?;
+    stream.write_all(rest).await?;
+    stream.flush().await?;
+    let mut answer = Vec::new();
+    timeout(http::PATIENCE, stream.read_to_end(&mut answer))
+        .await
+        .context("no answer")?
+        .or_else(|error| match answer_ended(&error) {
+            true => Ok(0),
+            false => Err(error),
+        })?;
+    let text = String::from_utf8_lossy(&answer);
+    ensure!(text.contains("access_denied"), "the body was taken: {text}");
+    ensure!(
+        text.contains("withdrawn while the message came in"),
+        "the refusal does not say that the right was withdrawn: {text}"
+    );
+    world.never_called(&id)
+}
+
+/// Peers need not say goodbye on a connection that they close.
+fn answer_ended(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::UnexpectedEof
+}
+
+/// A call of the peer on a connection of its own.
+async fn lent(world: &World) -> Result<Answered> {
+    let outgoing = world.signed(&world.ask("GET", "lent", "/x", &fresh("lent")))?;
+    outgoing.send(world.beta().federation()).await
+}
+
+/// Waits until beta refuses the peer's other calls of the service.
+async fn refused_to_others(world: &World) -> Result<()> {
+    let begun = Instant::now();
+    while lent(world).await?.fault().is_err() {
+        ensure!(
+            begun.elapsed() < SECOND,
+            "the right is still there after a second"
+        );
+    }
+    Ok(())
+}
+
+async fn mistake(world: &World) -> Result<()> {
+    let file = Edited::of(world).await?;
+    file.write(&file.original.replace("[stop]", "[stopp]"))?;
+    file.until("stopp").await?;
+    let said = health(world).await?;
+    ensure!(said.contains("changes nothing"), "{said}");
+    lent(world).await?.message()?;
+    file.write(&file.original.replace("grace_seconds = 10", "grace_seconds = 11"))?;
+    file.until("[stop] wait for a restart").await?;
+    file.write(&file.original)?;
+    loop {
+        let said = health(world).await?;
+        if !said.contains("wait for a restart") && !said.contains("changes nothing") {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
