@@ -60,6 +60,11 @@ requirements! {
     ACCESS_GROUP = "access.group", "wire 2.10", "a right of a global group is its members' and nobody else's";
     ACCESS_MEMBER_NOT_SUBSYSTEM = "access.member-not-subsystem", "wire 2.10", "a right of the member is not its subsystem's";
 
+    SEVERAL_FAIL_OVER = "several.fail-over", "wire 3.2", "of several servers of a provider those that are there share the calls, and one that is not costs none";
+    SEVERAL_ONE_LEFT = "several.one-left", "wire 3.2", "a provider is served by its last server while the others are away, and by one that comes back";
+    SEVERAL_NAMED = "several.named", "wire 3.2", "a consumer that names one of several servers gets that one or a fault";
+    SEVERAL_SENT_ONCE = "several.sent-once", "wire 3.2", "a request that was sent to a server is never sent to another one";
+
     RELOAD_WITHDRAWN = "reload.withdrawn", "wire 2.10", "a right that is withdrawn is gone within a second, also on a kept connection";
     RELOAD_WHILE_RECEIVED = "reload.while-received", "wire 2.10", "a right that is withdrawn while a long body comes in is judged again, and the refusal says so";
     RELOAD_MISTAKE = "reload.mistake", "operation", "a configuration file with a mistake changes nothing, and health says why";

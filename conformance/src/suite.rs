@@ -14,6 +14,7 @@ pub mod reconcile;
 pub mod reload;
 pub mod response;
 pub mod service;
+pub mod several;
 pub mod signature;
 pub mod stamping;
 pub mod tampering;
@@ -82,6 +83,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         trust::CASES,
         response::CASES,
         service::CASES,
+        several::CASES,
         download::CASES,
         log::CASES,
         ledger::CASES,
@@ -215,7 +217,9 @@ impl World {
                     .service(ServicePlan::new("gone", net.address(21, 8090), "/").right(&alpha)),
             )
             .peer(PeerPlan::new("gamma", "1003", "portal").guest("1004", "kammer"))
-            .peer(PeerPlan::new("delta", "1005", "absent"))
+            .peer(PeerPlan::new("delta", "1005", "absent").guest("1007", "twin"))
+            .peer(PeerPlan::new("zeta", "1008", "portal").guest("1007", "twin"))
+            .peer(PeerPlan::new("eta", "1009", "portal").guest("1007", "twin"))
             .peer(PeerPlan::new("epsilon", "1006", "revoked"))
             .group("chambers", &[("1001", "antrag")])
             .start(subject)

@@ -1,5 +1,6 @@
 //! The outbound side (X-Road: client proxy): what information systems send through their own node.
 
+mod balance;
 mod connect;
 mod exchange;
 mod resolve;

@@ -4,6 +4,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+
 use kontor_pki::certificate::Certificate;
 use kontor_protocol::fault::{Fault, FaultCode};
 use kontor_protocol::id::ClientId;
@@ -12,6 +15,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::balance::{Balance, UnderWay};
 use super::resolve::{self, Candidate};
 use crate::handles::Handles;
 use crate::link::{Link, Links};
@@ -22,6 +26,8 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// Time to connect where others may be tried.
 const CONNECT_ONE_OF: Duration = Duration::from_secs(5);
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// An address that does not answer by then is no longer waited for alone (as RFC 8305 does with addresses of one host).
+const STAGGER: Duration = Duration::from_millis(250);
 
 /// What was learnt of a provider node when the link was opened.
 #[derive(Debug)]
@@ -32,9 +38,16 @@ pub(super) struct ProviderNode {
     pub(super) certificates: Vec<Certificate>,
 }
 
+/// A judged link and the use that is made of it.
+pub(super) struct Way {
+    pub(super) link: Link<ProviderNode>,
+    pub(super) under_way: UnderWay,
+}
+
 /// Opens and keeps links.
 pub(super) struct Connector {
     links: Links<SocketAddr, ProviderNode>,
+    balance: Balance,
     tls: TlsConnector,
     shutdown: Shutdown,
 }
@@ -43,12 +56,14 @@ impl Connector {
     pub(super) fn new(tls: rustls::ClientConfig, shutdown: Shutdown) -> Self {
         Self {
             links: Links::default(),
+            balance: Balance::default(),
             tls: TlsConnector::from(Arc::new(tls)),
             shutdown,
         }
     }
 
-    /// A judged link to one of the candidates; `fresh` passes over kept links.
+    /// A judged link to one of the candidates; `fresh` passes over kept links. Addresses are tried in turn, the next one as soon
+    /// as one fails or takes long; what is sent is sent once.
     pub(super) async fn link(
         &self,
         handles: &Handles,
@@ -56,30 +71,54 @@ impl Connector {
         candidates: &[Candidate],
         provider: &ClientId,
         fresh: bool,
-    ) -> Result<Link<ProviderNode>, Fault> {
+    ) -> Result<Way, Fault> {
         let mut last = None;
-        for candidate in candidates {
-            let addresses = match resolve::addresses(&candidate.host).await {
-                Ok(addresses) => addresses,
-                Err(fault) => {
-                    last = Some(fault);
-                    continue;
-                }
+        let found = join_all(
+            candidates
+                .iter()
+                .map(|candidate| resolve::addresses(&candidate.host)),
+        );
+        let mut addresses = Vec::new();
+        for found in found.await {
+            match found {
+                Ok(found) => addresses.extend(found),
+                Err(fault) => last = Some(fault),
+            }
+        }
+        addresses.sort_unstable();
+        addresses.dedup();
+        let limit = if addresses.len() == 1 {
+            CONNECT
+        } else {
+            CONNECT_ONE_OF
+        };
+        let mut waiting = self.balance.in_turn(addresses).into_iter();
+        let mut running = FuturesUnordered::new();
+        let attempt = async |address: SocketAddr| {
+            let under_way = self.balance.begin(address);
+            let kept = if fresh { None } else { self.links.take(&address) };
+            let opened = match kept {
+                Some(link) => Ok(link),
+                None => self.open(address, limit).await,
             };
-            let alone = candidates.len() == 1 && addresses.len() == 1;
-            for address in addresses {
-                let kept = if fresh { None } else { self.links.take(&address) };
-                let opened = match kept {
-                    Some(link) => Ok(link),
-                    None => {
-                        self.open(address, if alone { CONNECT } else { CONNECT_ONE_OF })
-                            .await
+            (under_way, self.judged(handles, trust, opened, provider).await)
+        };
+        running.extend(waiting.next().map(&attempt));
+        while !running.is_empty() {
+            let more = !waiting.as_slice().is_empty();
+            tokio::select! {
+                Some((mut under_way, judged)) = running.next() => match judged {
+                    Ok(link) => {
+                        under_way.linked();
+                        return Ok(Way { link, under_way });
                     }
-                };
-                match self.judged(handles, trust, opened, provider).await {
-                    Ok(link) => return Ok(link),
-                    Err(fault) => last = Some(fault),
-                }
+                    Err(fault) => {
+                        under_way.failed();
+                        last = Some(fault);
+                        running.extend(waiting.next().map(&attempt));
+                    }
+                },
+                () = tokio::time::sleep(STAGGER), if more => running.extend(waiting.next().map(&attempt)),
             }
         }
         Err(last

@@ -95,12 +95,12 @@ async fn course(
     }
     let wanted = request.security_server()?;
     let provider = request.service().provider();
-    let candidates = resolve::candidates(&trust, provider, wanted.as_ref(), u64::from_ne_bytes(random()))?;
+    let candidates = resolve::candidates(&trust, provider, wanted.as_ref())?;
 
     let mut spool = Spool::new(&handles.log, handles.inline_body);
     let mut pace = Pace::default();
     let is_whole = take_small(body, &mut spool, &mut pace).await?;
-    let link = side
+    let way = side
         .connector
         .link(handles, &trust, &candidates, provider, false)
         .await?;
@@ -114,11 +114,11 @@ async fn course(
             .await?;
         *open = Some(handles.log.exchange(recorded.receipt));
         let message = whole(&sending, spooled.as_ref(), &recorded.signed);
-        let (link, head, answer) = sending.send(link, OutBody::from(message)).await?;
+        let (link, head, answer) = sending.send(way, OutBody::from(message)).await?;
         (link, spooled.map(|s| s.digest), head, answer)
     } else {
         let (writer, flow) = OutBody::flow();
-        let asked = sending.send(link, flow);
+        let asked = sending.send(way, flow);
         let fed = feed(&sending, body, spool, pace, writer, open);
         tokio::pin!(asked, fed);
         let mut digest = None;

@@ -20,12 +20,11 @@ pub(super) struct Candidate {
     pub(super) host: String,
 }
 
-/// The servers at which a provider is registered, in random order; one if the consumer named it.
+/// The servers at which a provider is registered and that are not in maintenance, in file order; one if the consumer named it.
 pub(super) fn candidates(
     trust: &TrustSet,
     provider: &ClientId,
     wanted: Option<&ServerId>,
-    shuffle: u64,
 ) -> Result<Vec<Candidate>, Fault> {
     if trust.instance(provider.member().instance()).is_none() {
         return Err(unknown(
@@ -70,14 +69,8 @@ pub(super) fn candidates(
             format!("the provider's security server is in maintenance mode: {notice}"),
         ));
     }
-    let mut open: Vec<_> = found
-        .into_iter()
-        .filter(|(s, _)| s.maintenance.as_ref().is_none())
-        .map(|(_, c)| c)
-        .collect();
-    let first = usize::try_from(shuffle % open.len() as u64).unwrap_or(0);
-    open.rotate_left(first);
-    Ok(open)
+    let open = found.into_iter().filter(|(s, _)| s.maintenance.is_none());
+    Ok(open.map(|(_, candidate)| candidate).collect())
 }
 
 /// Addresses of a host, port 5500.
@@ -107,6 +100,10 @@ fn unknown(provider: &ClientId, why: &str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use kontor_protocol::trust::InstanceConfig;
+    use kontor_protocol::trust::optional::OptionalParts;
+    use kontor_protocol::trust::shared::{SecurityServer, SharedParams};
+
     use super::*;
     use crate::recorded;
 
@@ -117,7 +114,7 @@ mod tests {
         let find = |case: &str| {
             let request = recorded::request(&root, case);
             let wanted = request.security_server()?;
-            let found = candidates(&trust, request.service().provider(), wanted.as_ref(), 1)?;
+            let found = candidates(&trust, request.service().provider(), wanted.as_ref())?;
             let servers: Vec<_> = found.iter().map(|one| one.server.to_string()).collect();
             Ok::<_, Fault>(servers)
         };
@@ -133,5 +130,51 @@ mod tests {
             let refused = find(&case).expect_err(&case);
             assert_eq!(refused.cause(), recorded::cause(&root, &case), "{case}");
         }
+    }
+
+    fn in_maintenance(notices: [Option<&str>; 2]) -> TrustSet {
+        let server = |code: &str, notice: Option<&str>| SecurityServer {
+            id: format!("DE/GOV/1001/{code}").parse().unwrap(),
+            address: Some(format!("{code}.example")),
+            authentication_hashes: vec![],
+            clients: vec![],
+            maintenance: notice.map(str::to_owned),
+        };
+        let [one, two] = notices;
+        let config = InstanceConfig {
+            instance: "DE".into(),
+            shared: SharedParams {
+                instance: "DE".into(),
+                servers: vec![server("ss1", one), server("ss2", two)],
+                ..SharedParams::default()
+            },
+            private: None,
+            optional: OptionalParts::default(),
+            version: 5,
+            expires: None,
+        };
+        TrustSet::new("DE", vec![config]).unwrap()
+    }
+
+    #[test]
+    fn servers_in_maintenance_are_passed_over_and_named_where_no_other_is_left() {
+        let provider = "DE/GOV/1001".parse().unwrap();
+        let hosts = |trust: &TrustSet, wanted: Option<&str>| {
+            let wanted = wanted.map(|id| id.parse().unwrap());
+            let found = candidates(trust, &provider, wanted.as_ref())?;
+            Ok::<_, Fault>(found.into_iter().map(|one| one.host).collect::<Vec<_>>())
+        };
+        let both = in_maintenance([None, None]);
+        assert_eq!(hosts(&both, None).unwrap(), ["ss1.example", "ss2.example"]);
+        let one = in_maintenance([Some("until noon"), None]);
+        assert_eq!(hosts(&one, None).unwrap(), ["ss2.example"]);
+        let named = hosts(&one, Some("DE/GOV/1001/ss1")).unwrap_err();
+        assert_eq!(named.cause(), FaultCode::MaintenanceMode);
+        assert!(named.text().contains("until noon"), "{named:?}");
+        let none = in_maintenance([Some(""), Some("until noon")]);
+        assert_eq!(
+            hosts(&none, None).unwrap_err().cause(),
+            FaultCode::MaintenanceMode
+        );
     }
 }

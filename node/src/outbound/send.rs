@@ -11,7 +11,7 @@ use kontor_protocol::transport::{Direction, MessageKind, MessageWriter, request_
 use kontor_protocol::trust::TrustSet;
 
 use super::Outbound;
-use super::connect::ProviderNode;
+use super::connect::{ProviderNode, Way};
 use super::exchange::{draft, next};
 use super::resolve::Candidate;
 use crate::body::{BodyWriter, OutBody, WriteError};
@@ -74,27 +74,31 @@ impl<'a> Sending<'a> {
     /// Sends the request and waits for the head of the answer. Only what was not written yet is sent again.
     pub(super) async fn send(
         &self,
-        mut link: Link<ProviderNode>,
+        mut way: Way,
         body: OutBody,
     ) -> Result<(Link<ProviderNode>, Head, Response<Incoming>), Failure> {
-        let mut request = self.http_request(&link, body)?;
+        let mut request = self.http_request(&way.link, body)?;
         loop {
-            match link.send(request).await {
-                Ok((head, answer)) => return Ok((link, head, answer)),
-                Err(LinkError::NotSent(back)) if link.is_reused() => {
+            match way.link.send(request).await {
+                Ok((head, answer)) => {
+                    way.under_way.answered();
+                    return Ok((way.link, head, answer));
+                }
+                Err(LinkError::NotSent(back)) if way.link.is_reused() => {
                     request = *back;
                     let provider = self.request.service().provider();
                     let handles = &*self.side.handles;
-                    link = self
+                    way = self
                         .side
                         .connector
                         .link(handles, self.trust, self.candidates, provider, true)
                         .await?;
                 }
                 Err(error) => {
+                    way.under_way.failed();
                     let text = format!(
                         "the provider's server {} did not answer: {error}",
-                        link.peer.address
+                        way.link.peer.address
                     );
                     return Err(Fault::new(FaultCode::IoError, text).into());
                 }
