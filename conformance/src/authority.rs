@@ -38,12 +38,15 @@ struct Inner {
     ca: CertificateAuthority,
     responder: OcspResponder,
     tsa: TimestampAuthority,
-    configuration_key: SoftwareKey,
     state: Mutex<State>,
 }
 
 struct State {
     directory: Directory,
+    /// Signs the configuration.
+    key: Arc<SoftwareKey>,
+    /// The key that signs after it, once it is announced, with its certificate.
+    next_key: Option<(SoftwareKey, Vec<u8>)>,
     lifetime: Duration,
     faults: Faults,
     /// Serial numbers of certificates that the responder calls revoked, and since when.
@@ -159,6 +162,7 @@ impl Authority {
             instance: instance.into(),
             address: address.to_string(),
             verification_certificate: configuration.der().to_vec(),
+            announced_certificate: None,
             ca_certificate: ca.certificate().der().to_vec(),
             ocsp_certificate: responder.der().to_vec(),
             tsa_certificate: tsa.der().to_vec(),
@@ -169,6 +173,8 @@ impl Authority {
         };
         let state = State {
             directory,
+            key: Arc::new(configuration_key),
+            next_key: None,
             lifetime,
             faults: Faults::default(),
             revoked: BTreeMap::new(),
@@ -182,7 +188,6 @@ impl Authority {
             ca,
             responder: OcspResponder::new(responder, Arc::new(responder_key), DAY)?,
             tsa: TimestampAuthority::new(tsa, Arc::new(tsa_key))?,
-            configuration_key,
             state: Mutex::new(state),
         });
         let listener = TcpListener::bind(address)
@@ -260,6 +265,30 @@ impl Authority {
         let mut state = self.inner.state();
         change(&mut state.directory);
         state.newest = None;
+    }
+
+    /// Names a key beside the one that signs, so that nodes follow when it takes over.
+    pub fn announce_key(&self) -> Result<()> {
+        let key = new_key()?;
+        let subject = Subject::common_name("Conformance configuration");
+        let validity = pki::Validity::days(clock::now(), 365);
+        let certificate = self.inner.ca.issue_signing(key.public_key(), subject, validity)?;
+        let mut state = self.inner.state();
+        state.directory.announced_certificate = Some(certificate.der().to_vec());
+        state.next_key = Some((key, certificate.der().to_vec()));
+        state.newest = None;
+        Ok(())
+    }
+
+    /// From now on signs with the key that was announced; the old one is not named any more.
+    pub fn switch_key(&self) -> Result<()> {
+        let mut state = self.inner.state();
+        let (key, certificate) = state.next_key.take().context("no key was announced")?;
+        state.key = Arc::new(key);
+        state.directory.verification_certificate = certificate;
+        state.directory.announced_certificate = None;
+        state.newest = None;
+        Ok(())
     }
 
     /// From now on serves with these faults.

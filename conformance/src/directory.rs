@@ -45,6 +45,8 @@ pub struct Directory {
     pub address: String,
     /// DER of the certificate whose key signs the directory.
     pub verification_certificate: Vec<u8>,
+    /// The same of a key that signs later.
+    pub announced_certificate: Option<Vec<u8>>,
     pub ca_certificate: Vec<u8>,
     pub ocsp_certificate: Vec<u8>,
     pub tsa_certificate: Vec<u8>,
@@ -68,18 +70,27 @@ impl Directory {
 
     /// shared-params.xml, version 3.
     pub fn shared(&self) -> String {
-        let verification = BASE64_STANDARD.encode(&self.verification_certificate);
+        let keys = [
+            Some(&self.verification_certificate),
+            self.announced_certificate.as_ref(),
+        ];
+        let named = |element: &str| {
+            let keys = keys.iter().flatten().map(|der| BASE64_STANDARD.encode(der));
+            keys.map(|key| format!("<{element}>{key}</{element}>"))
+                .collect::<String>()
+        };
         let mut xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<ns:conf xmlns:ns=\"{XROAD}\" \
              xmlns:id=\"http://x-road.eu/xsd/identifiers\"><instanceIdentifier>{instance}</instanceIdentifier>\
-             <source><address>{address}</address><internalVerificationCert>{verification}</internalVerificationCert>\
-             <externalVerificationCert>{verification}</externalVerificationCert></source>\
+             <source><address>{address}</address>{internal}{external}</source>\
              <approvedCA><name>Conformance CA</name><topCA><cert>{ca}</cert><ocsp><url>http://{address}/ocsp</url><cert>{ocsp}</cert></ocsp>\
              </topCA><certificateProfileInfo>ee.ria.xroad.common.certificateprofile.impl.EjbcaCertificateProfileInfoProvider\
              </certificateProfileInfo></approvedCA>\
              <approvedTSA><name>Conformance TSA</name><url>http://{address}/tsa</url><cert>{tsa}</cert></approvedTSA>",
             instance = self.instance,
             address = self.address,
+            internal = named("internalVerificationCert"),
+            external = named("externalVerificationCert"),
             ca = BASE64_STANDARD.encode(&self.ca_certificate),
             ocsp = BASE64_STANDARD.encode(&self.ocsp_certificate),
             tsa = BASE64_STANDARD.encode(&self.tsa_certificate),

@@ -26,4 +26,5 @@ pub mod bench;
 pub mod kill;
 pub mod power;
 pub mod memory;
+pub mod change;
 pub mod suite;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use kontor_conformance::bench::{self, BenchPlan, bare, load, provider};
+use kontor_conformance::change::{self, ChangePlan};
 use kontor_conformance::kill::{self, KillPlan};
 use kontor_conformance::memory::{self, MemoryPlan};
 use kontor_conformance::power::{self, PowerPlan};
@@ -45,6 +46,11 @@ enum Command {
     PowerCut(PowerArguments),
     /// Measure what nodes hold while large bodies pass
     Memory(MemoryArguments),
+    /// Change a large global configuration under load: content, the key that signs it, a server's address
+    ///
+    /// Fails when an exchange is lost or refused, a swap takes a second or more, or a node holds more than the limit above what
+    /// it holds when it is idle.
+    Change(ChangeArguments),
     #[command(hide = true)]
     BenchLoad { settings: String },
     #[command(hide = true)]
@@ -116,6 +122,34 @@ struct PowerArguments {
     /// How many of these have their evidence verified
     #[arg(long, default_value_t = 4)]
     verified: usize,
+}
+
+#[derive(Args)]
+struct ChangeArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Members besides those of the nodes
+    #[arg(long, default_value_t = 10_000)]
+    members: usize,
+    /// Subsystems of each
+    #[arg(long, default_value_t = 3)]
+    subsystems: usize,
+    /// Security servers besides those of the nodes
+    #[arg(long, default_value_t = 2_000)]
+    servers: usize,
+    /// Exchanges a second meanwhile
+    #[arg(long, default_value_t = 300.0)]
+    rate: f64,
+    /// How long
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Memory during a swap, above an idle node, at which the command fails
+    #[arg(long, default_value_t = 150)]
+    limit_mib: u64,
 }
 
 #[derive(Args)]
@@ -192,6 +226,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(arguments) => runtime(true)?.block_on(bench(arguments)),
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
         Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
+        Command::Change(arguments) => runtime(true)?.block_on(change(arguments)),
         Command::Memory(arguments) => runtime(true)?.block_on(memory(arguments)),
         Command::BenchLoad { settings } => {
             end_with_parent();
@@ -304,6 +339,21 @@ async fn memory(arguments: MemoryArguments) -> Result<ExitCode> {
     let report = memory::run(&subject, plan).await?;
     write_json(arguments.json.as_deref(), &report)?;
     Ok(verdict(report.highest_kib() <= arguments.limit_mib << 10))
+}
+
+async fn change(arguments: ChangeArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = ChangePlan {
+        members: arguments.members,
+        subsystems: arguments.subsystems,
+        servers: arguments.servers,
+        rate: arguments.rate,
+        seconds: arguments.seconds,
+    };
+    let report = change::run(&subject, plan).await?;
+    say(&report);
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.is_good(arguments.limit_mib << 10)))
 }
 
 fn write_json(path: Option<&Path>, value: &impl Serialize) -> Result<()> {

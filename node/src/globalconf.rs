@@ -11,6 +11,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use kontor_pki::time::UnixTime;
@@ -64,6 +65,7 @@ pub struct GlobalConf {
     changed: watch::Sender<u64>,
     mode: Mode,
     failing: Mutex<Failing>,
+    swaps: Mutex<Swaps>,
 }
 
 /// How downloads of the own instance's configuration fail.
@@ -75,6 +77,14 @@ pub struct Failing {
     pub rounds: u64,
 }
 
+/// Sets that took the place of another one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Swaps {
+    count: u64,
+    /// Seconds from the documents of the last one, fetched, to its use.
+    seconds: f64,
+}
+
 impl GlobalConf {
     /// Nothing held yet.
     pub fn new(mode: Mode) -> Self {
@@ -83,6 +93,7 @@ impl GlobalConf {
             changed: watch::Sender::new(0),
             mode,
             failing: Mutex::default(),
+            swaps: Mutex::default(),
         }
     }
 
@@ -93,6 +104,12 @@ impl GlobalConf {
     /// How downloads fail: told from the first one on, long before what is held expires.
     pub fn failing(&self) -> Failing {
         self.failing_now().clone()
+    }
+
+    fn swapped(&self, took: Duration) {
+        let mut swaps = self.swaps.lock().unwrap_or_else(PoisonError::into_inner);
+        swaps.count += 1;
+        swaps.seconds = took.as_secs_f64();
     }
 
     fn note(&self, failed: Option<&str>, now: UnixTime) {
@@ -182,6 +199,21 @@ impl Collector for Figures {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }
+        let swaps = *self.0.swaps.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = ConstGauge::new(swaps.seconds);
+        seconds.encode(encoder.encode_descriptor(
+            "kontor_global_configuration_swap_seconds",
+            "Time from the documents of the last new configuration, fetched, to its use",
+            None,
+            seconds.metric_type(),
+        )?)?;
+        let count = ConstCounter::new(swaps.count);
+        count.encode(encoder.encode_descriptor(
+            "kontor_global_configuration_swaps",
+            "Times that a configuration with other content was put to use",
+            None,
+            count.metric_type(),
+        )?)?;
         let failures = ConstCounter::new(self.0.failing().rounds);
         failures.encode(encoder.encode_descriptor(
             "kontor_global_configuration_failures",

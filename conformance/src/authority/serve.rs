@@ -55,7 +55,7 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
     }
     Ok(match (path, head.uri.query()) {
         ("/internalconf" | "/externalconf", Some("version=3")) => {
-            whole("multipart/related", inner.state().directory(&inner))
+            whole("multipart/related", inner.state().directory())
         }
         (path, _) => match inner.state().offered.get(path) {
             Some(file) => whole("application/octet-stream", file.clone().into_bytes()),
@@ -91,7 +91,7 @@ fn timestamp(inner: &Inner, query: &[u8]) -> Answer {
 
 impl State {
     /// The signed directory of now.
-    fn directory(&mut self, inner: &Inner) -> Vec<u8> {
+    fn directory(&mut self) -> Vec<u8> {
         let now = clock::now();
         let fresh = |newest: &Newest| now.since(newest.made) < self.lifetime / 2;
         if let Some(newest) = self.newest.as_ref().filter(|newest| fresh(newest)) {
@@ -114,13 +114,13 @@ impl State {
             .insert(files.shared_path.clone(), files.shared.clone());
         self.offered
             .insert(files.private_path.clone(), files.private.clone());
-        let algorithm = inner.configuration_key.key_algorithm().message_algorithm();
+        let key = self.key.clone();
+        let algorithm = key.key_algorithm().message_algorithm();
         let forged = self.faults.configuration_forged;
         let signed = self
             .directory
             .signed(&files, now + self.lifetime, algorithm.uri(), |bytes| {
-                let mut signature = inner
-                    .configuration_key
+                let mut signature = key
                     .sign(algorithm, bytes)
                     .expect("a P-256 key signs with its own algorithm");
                 if forged {

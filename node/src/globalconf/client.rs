@@ -164,11 +164,16 @@ impl ConfigurationClient {
     /// One download of everything; whether a usable configuration is held afterwards.
     pub(super) async fn round(&mut self) -> bool {
         let now = self.clock.now();
+        let fetched = self.own.held.as_ref().and_then(|held| held.fetched);
         match self.own.download(now).await {
             Ok(()) => {
                 self.conf.note(None, now);
                 self.follow_anchors();
                 self.publish();
+                let new = self.own.held.as_ref().and_then(|held| held.fetched);
+                if let Some(new) = new.filter(|new| fetched != Some(*new)) {
+                    self.conf.swapped(new.elapsed());
+                }
                 let others: Vec<_> = self.federated.keys().map(String::as_str).collect();
                 if let Err(error) = store::settle(&self.dir, &self.own.anchor.instance, &others) {
                     tracing::warn!(%error, dir = %self.dir.display(), "the copy of global configuration could not be kept");

@@ -41,6 +41,8 @@ pub(super) struct Downloaded {
     /// What it consists of; nothing where it comes from the disk.
     parts: Vec<DirectoryPart>,
     version: u32,
+    /// When its documents were there, if they were read in this process.
+    pub(super) fetched: Option<Instant>,
 }
 
 impl Downloaded {
@@ -51,6 +53,7 @@ impl Downloaded {
             instance,
             expires,
             parts: Vec::new(),
+            fetched: None,
         }
     }
 
@@ -289,6 +292,7 @@ impl Source {
             };
             parts.push((part.clone(), bytes));
         }
+        let fetched = Some(Instant::now());
         on_a_thread(move || {
             let config = accepted(&directory, &parts)?;
             folder.write(&directory, &parts).map_err(|e| e.to_string())?;
@@ -298,6 +302,7 @@ impl Source {
                 expires: directory.expires(),
                 version: directory.version(),
                 parts: directory.parts().to_vec(),
+                fetched,
             })
         })
         .await
