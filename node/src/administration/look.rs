@@ -2,8 +2,9 @@
 //!
 //! Each look at entries is an entry of its own. Checkpoints and tiles hold hashes only and are asked for by the thousand, so
 //! these are one look per token and hour, recorded before the first of them. When the log takes nothing, hashes are shown all
-//! the same, because they are what convicts whoever changed it, and the answer says `Kontor-Look: not-recorded`; everything
-//! else is refused.
+//! the same as far as the log can make them (all with a full disk, checkpoints and keys of a log that contradicts what it
+//! signed), because they are what convicts whoever changed it, and the answer says `Kontor-Look: not-recorded`; everything else
+//! is refused.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -17,11 +18,24 @@ use prometheus_client::registry::Registry;
 
 use super::access::Visitor;
 use super::problem::Problem;
-use crate::messagelog::{Fact, FactKind, Grant, Looked, MessageLog, NumberSet};
+use crate::messagelog::{Fact, FactKind, Grant, LogError, Looked, MessageLog, NumberSet};
 
 /// Where an answer says that it could not be recorded.
 const NOT_RECORDED: HeaderName = HeaderName::from_static("kontor-look");
 const HOUR: i64 = 3600;
+
+/// What an auditor can go on with while the log takes no look.
+fn still_shown(error: &LogError) -> &'static str {
+    match error {
+        LogError::Full { .. } => {
+            "checkpoints, tiles and proofs of consistency are shown all the same, marked `Kontor-Look: not-recorded`"
+        }
+        error if error.is_end() => {
+            "/checkpoint, /checkpoint/cosigned and /keys show what was signed all the same; tiles and proofs are refused, for they could not fit it"
+        }
+        _ => "ask again once the operator has seen to it",
+    }
+}
 
 /// Records looks.
 pub(super) struct Looks {
@@ -107,7 +121,8 @@ impl Looks {
             Err(error) => {
                 tracing::warn!(%error, token = visitor.grant().id, "an auditor is refused because the look cannot be recorded");
                 let detail = format!(
-                    "a look at entries must be recorded and cannot be now, so nothing is shown; checkpoints and tiles still are. {error}"
+                    "a look at entries must be recorded and cannot be now, so no entry is shown; {}. {error}",
+                    still_shown(&error)
                 );
                 Err(Problem::new(
                     StatusCode::SERVICE_UNAVAILABLE,
@@ -124,7 +139,7 @@ impl Looks {
         grant: &Grant,
         what: String,
         numbers: NumberSet,
-    ) -> Result<(), crate::messagelog::LogError> {
+    ) -> Result<(), LogError> {
         let looked = Looked {
             who: grant.who(),
             what,

@@ -113,10 +113,14 @@ impl Asker {
         self.handles.signer.check(self.own.member()).is_ok()
     }
 
+    /// The code of the subsystem that serves ledgers, the same at every member.
+    pub fn code(&self) -> &str {
+        self.own.subsystem().unwrap_or_default()
+    }
+
     /// Where the nodes of a member can be asked.
     pub fn places(&self, member: &MemberId, trust: &TrustSet) -> Vec<Place> {
-        let code = self.own.subsystem().unwrap_or_default();
-        let Ok(ledger) = ClientId::subsystem_of(member.clone(), code) else {
+        let Ok(ledger) = ClientId::subsystem_of(member.clone(), self.code()) else {
             return Vec::new();
         };
         let servers = trust.servers_of(&ledger);
@@ -192,14 +196,28 @@ impl Asker {
         trust: &TrustSet,
     ) -> Result<Binding, AskError> {
         let answer = self.ask(place, Method::GET, "key", Vec::new()).await?;
-        let key = parse_bindings(&answer.body).into_iter().find(|binding| {
-            binding.statement.key().kind() == kind && *binding.statement.server() == place.server
-        });
-        let key = key.ok_or_else(|| AskError::Answer("it shows no such key".into()))?;
-        match key.verify(trust, None) {
-            Ok(_) => Ok(key),
-            Err(error) => Err(AskError::Answer(error.to_string())),
-        }
+        key_in(&answer, place, kind, trust)
+    }
+}
+
+/// The binding of the peer's key of this kind in its answer to `GET /key`, if its member answers for it.
+pub fn key_in(
+    answer: &Answer,
+    place: &Place,
+    kind: SignatureKind,
+    trust: &TrustSet,
+) -> Result<Binding, AskError> {
+    // A peer that was asked too often has not said that it has no key.
+    if answer.status != StatusCode::OK {
+        return Err(AskError::refused(answer));
+    }
+    let key = parse_bindings(&answer.body).into_iter().find(|binding| {
+        binding.statement.key().kind() == kind && *binding.statement.server() == place.server
+    });
+    let key = key.ok_or_else(|| AskError::Answer("it shows no such key".into()))?;
+    match key.verify(trust, None) {
+        Ok(_) => Ok(key),
+        Err(error) => Err(AskError::Answer(error.to_string())),
     }
 }
 

@@ -62,8 +62,15 @@ pub struct Reconciled {
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// The member has no node that serves a ledger.
-    #[error("no node of {0} serves a ledger: none of its servers has a subsystem of that code")]
-    NoPlace(MemberId),
+    #[error(
+        "no node of {member} can be asked: global configuration has none, other than this one, at which the subsystem `{code}` ([transparency] client) is registered"
+    )]
+    NoPlace {
+        /// The member.
+        member: MemberId,
+        /// The code of the subsystem in whose name nodes ask each other.
+        code: String,
+    },
     /// The configuration is not usable.
     #[error("{0}")]
     Trust(String),
@@ -143,7 +150,10 @@ pub async fn reconcile(
     let trust = trust.map_err(|fault| ReconcileError::Trust(fault.text().to_owned()))?;
     let places = asker.places(member, &trust);
     if places.is_empty() {
-        return Err(ReconcileError::NoPlace(member.clone()));
+        return Err(ReconcileError::NoPlace {
+            member: member.clone(),
+            code: asker.code().to_owned(),
+        });
     }
     // The own side first: what comes in meanwhile is not missed there.
     let here = own(&handles.log, member).await?;

@@ -231,6 +231,8 @@ async fn a_log_that_takes_nothing_shows_no_entry_because_the_look_cannot_be_reco
     for path in ["/entries", "/entries/0", "/entries/0/container?unstamped=true"] {
         let answer = bed.get(path, &token).await;
         assert_eq!(answer.refusal(), (503, "look_not_recorded".into()), "{path}");
+        let detail = answer.json()["detail"].to_string();
+        assert!(detail.contains("tiles and proofs are refused"), "{detail}");
     }
     assert_eq!(bed.log.stats().entries, entries);
     bed.end().await;

@@ -172,7 +172,12 @@ async fn a_log_that_takes_nothing_shows_its_checkpoint_and_no_entry() {
     let answer = bed.get("/checkpoint", &token).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("kontor-look"), Some("not-recorded"));
-    let answer = bed.get("/tile/entries/000.p/2", &token).await;
-    assert_eq!(answer.refusal(), (503, "log_behind".into()));
+    for path in ["/checkpoint/cosigned", "/keys"] {
+        assert_ne!(bed.get(path, &token).await.status, 503, "{path}");
+    }
+    for path in ["/tile/entries/000.p/2", "/tile/0/000.p/2", "/consistency?old=1"] {
+        let answer = bed.get(path, &token).await;
+        assert_eq!(answer.refusal(), (503, "log_behind".into()), "{path}");
+    }
     bed.end().await;
 }

@@ -19,7 +19,8 @@ Messages are archived in the order of their entries, and only when they have a t
 it was written; then an entry of the log records its name, digest and the entries in it.
 
 With drop_after_days in [archive] what has been archived leaves the log after that time, if its archive is still as it was \
-recorded; nothing of entries on hold does. Ids, digests and leaves stay, and `kontor log export` takes the container from \
+recorded; nothing of entries on hold does. The log is made of segments (the first of 4 MiB, the others of 64 MiB), and each is \
+rewritten once, when it is full and all in it is that old. Ids, digests and leaves stay, and `kontor log export` takes the container from \
 the archive.
 
 Check them with `kontor verify --trust DIR --first ARCHIVES`, where ARCHIVES is the directory.

@@ -40,7 +40,7 @@ Let somebody look, until an instant, and show the token. It is shown this once.
 
 --scope says how far the token reaches: `tree` shows checkpoints, hashes and proofs over them, from which it can be told \
 whether the log is whole; `entries` shows besides who exchanged with whom and when, and query ids; `content` shows besides \
-what was said, as evidence containers and packages. Each includes the ones before it.
+what was said, as evidence containers. Each includes the ones before it.
 
 A matter is named by --query-id or --numbers, a party by --member or --client, a time by --from and --to; everything given \
 must hold. Such a token shows single entries, and no bundles of leaves.";
@@ -92,7 +92,7 @@ enum Reach {
     Tree,
     /// Also leaves, search and single entries
     Entries,
-    /// Also evidence containers and packages
+    /// Also evidence containers
     Content,
 }
 

@@ -71,7 +71,20 @@ impl Witness {
 }
 
 fn entries(size: Option<u64>) -> String {
-    size.map_or_else(|| "nothing yet".into(), |size| format!("{size} entries"))
+    match size {
+        None => "nothing yet".into(),
+        Some(1) => "1 entry".into(),
+        Some(size) => format!("{size} entries"),
+    }
+}
+
+/// What others said, with everything escaped that could change the page; quotes cannot.
+fn one_line(text: &str) -> String {
+    let escaped = |character: char| match character {
+        '\'' | '"' => character.to_string(),
+        _ => character.escape_debug().to_string(),
+    };
+    text.chars().map(escaped).collect()
 }
 
 fn page(report: &Report) -> String {
@@ -100,7 +113,7 @@ fn page(report: &Report) -> String {
         };
         page += &format!("  {}: {stand}", peer.server);
         if let (Some(size), at) = (peer.size, &peer.cosigned) {
-            page += &format!("; co-signed {size} entries");
+            page += &format!("; co-signed {}", entries(Some(size)));
             page += &at.as_ref().map_or_else(String::new, |at| format!(" at {at}"));
         }
         if let Some(since) = &peer.failing_since {
@@ -108,7 +121,7 @@ fn page(report: &Report) -> String {
         }
         page += "\n";
         if let Some(reason) = &peer.reason {
-            page += &format!("    {}\n", reason.escape_debug());
+            page += &format!("    {}\n", one_line(reason));
         }
     }
     if !report.watched.is_empty() {
@@ -134,7 +147,7 @@ fn page(report: &Report) -> String {
             );
         }
         if let Some(settled) = &log.settled {
-            page += &format!("    settled: {}\n", settled.escape_debug());
+            page += &format!("    settled: {}\n", one_line(settled));
         }
     }
     page
@@ -157,7 +170,7 @@ mod tests {
                 size: Some(7),
                 cosigned: Some("2026-01-01T00:00:00.000Z".into()),
                 failing_since: Some("2026-01-02T00:00:00.000Z".into()),
-                reason: Some("no answer in time".into()),
+                reason: Some("the peer's answer: \u{1b}[2J".into()),
             }],
             watched: vec![WatchedLog {
                 server: "TEST/GOV/1/ss".into(),
@@ -178,7 +191,7 @@ mod tests {
             "This log (abababababababab…) was signed over 9 entries.\n\
              Its checkpoints are shown to:\n  \
                TEST/GOV/1/ss: cannot be asked; co-signed 7 entries at 2026-01-01T00:00:00.000Z; since 2026-01-02T00:00:00.000Z\n    \
-                 no answer in time\n\
+                 the peer's answer: \\u{1b}[2J\n\
              Logs watched here:\n  \
                TEST/GOV/1/ss (cdcdcdcdcdcdcdcd…): 5 entries\n    \
                  CONTRADICTION (other-root): it showed 5 entries and then 5; both are in data/witness/x.other-root.json\n    \

@@ -11,6 +11,8 @@ use kontor_protocol::limits;
 
 use super::{Address, Answer, LINE, Question};
 
+const GONE: &str = "the node ended before it had answered; its log says why";
+
 /// A connection to the node that owns a log.
 pub struct Control {
     pub(super) stream: Shared,
@@ -55,12 +57,19 @@ impl Control {
     ) -> anyhow::Result<()> {
         let mut question = serde_json::to_vec(question)?;
         question.push(b'\n');
-        self.lock().get_mut().write_all(&question)?;
+        // A node that ends closes the connection before it has read the question, or in the middle of its answer.
+        let gone = |error: io::Error| match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => anyhow::anyhow!(GONE),
+            _ => error.into(),
+        };
+        self.lock().get_mut().write_all(&question).map_err(gone)?;
         loop {
             let mut line = Vec::new();
-            Read::take(&mut *self.lock(), LINE).read_until(b'\n', &mut line)?;
+            Read::take(&mut *self.lock(), LINE)
+                .read_until(b'\n', &mut line)
+                .map_err(gone)?;
             if line.is_empty() {
-                anyhow::bail!("the node ended before it had answered; its log says why");
+                anyhow::bail!(GONE);
             }
             match serde_json::from_slice(&line)? {
                 Answer::Done {} => return Ok(()),

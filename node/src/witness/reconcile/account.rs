@@ -20,7 +20,7 @@ use kontor_protocol::trust::TrustSet;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use super::super::ask::{Answer, AskError, Asker, Place};
+use super::super::ask::{Answer, AskError, Asker, Place, key_in};
 use super::{Discrepancy, PAGE, Side};
 use crate::messagelog::{LogError, MessageLog};
 use crate::registry::OWN_SERVICE;
@@ -161,7 +161,8 @@ pub(super) async fn theirs(
     kept: &[(Binding, Option<SignedCheckpoint>)],
     progress: &watch::Sender<(u64, u64)>,
 ) -> Result<Theirs, AskError> {
-    let key = asker.key_of(place, SignatureKind::Ed25519, trust).await?;
+    let answer = patient(asker, place, "key").await?;
+    let key = key_in(&answer, place, SignatureKind::Ed25519, trust)?;
     let (mut side, mut found, mut first) = (Side::default(), Vec::new(), Some(0));
     let (mut signed, mut empty) = (BTreeMap::new(), 0);
     while let Some(from) = first {
