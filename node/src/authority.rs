@@ -7,12 +7,14 @@
 //!
 //! | Request | Answer |
 //! |---|---|
-//! | `GET /internalconf?version=3`, `GET /externalconf?version=3` | the signed directory (other versions: 404, as servers probe) |
-//! | `GET /V3/{publication}/{part}` | a part, until the publication that named it has expired |
+//! | `GET /internalconf?version=N` | the signed directory in version N, 2 to 6 (others: 404, as servers probe; none named: 2) |
+//! | `GET /externalconf?version=N` | the same for other instances: shared parameters only |
+//! | `GET /VN/{digest}/{part}` | a part, until the publications that name it have expired |
 //! | `POST /ocsp` | OCSP response (RFC 6960) |
 //! | `POST /tsa` | time-stamp response (RFC 3161) |
 //! | `GET /health` | 200 while the published configuration is valid |
 
+pub mod anchor;
 pub mod publication;
 pub mod registry;
 mod service;
@@ -27,9 +29,10 @@ use kontor_pki::authority::{AuthorityError as PkiError, OcspResponder, Timestamp
 use kontor_pki::certificate::Certificate;
 use kontor_pki::signing::{SigningError, SoftwareKey};
 use kontor_pki::time::UnixTime;
+use tokio::net::TcpListener;
 
-use self::publication::{Certificates, Publication};
-use self::registry::{KeyFiles, Registry, RegistryError};
+use self::publication::{Certificates, Publication, Signers, Verification};
+use self::registry::{KeyFiles, Kind, Registry, RegistryError};
 use crate::clock::SharedClock;
 use crate::config::{KeyPair, Unseal};
 use crate::keystore::{self, KeyError};
@@ -71,7 +74,8 @@ pub enum AuthorityError {
 struct Opened {
     registry: Registry,
     certificates: Certificates,
-    configuration_key: Arc<SoftwareKey>,
+    internal_key: Arc<SoftwareKey>,
+    external_key: Arc<SoftwareKey>,
     ocsp: OcspResponder,
     tsa: TimestampAuthority,
     /// Every certificate issued, by serial number; with the instant of its revocation.
@@ -85,6 +89,14 @@ struct Served {
     publications: Vec<Arc<Publication>>,
 }
 
+/// What the last look at the files saw.
+struct Sight {
+    /// When each watched file changed.
+    seen: Vec<Option<SystemTime>>,
+    /// When the registry could not be used, if it still cannot.
+    refused: Option<UnixTime>,
+}
+
 /// A running authority.
 pub struct Authority {
     path: PathBuf,
@@ -96,7 +108,7 @@ impl Authority {
     /// Reads the registry file and makes the first publication.
     pub fn open(path: &Path, clock: SharedClock) -> Result<Self, AuthorityError> {
         let opened = Arc::new(Opened::open(path)?);
-        let first = Arc::new(opened.publish(clock.now())?);
+        let first = Arc::new(opened.publish(None, clock.now())?);
         let served = ArcSwap::from_pointee(Served {
             opened,
             publications: vec![first],
@@ -110,52 +122,68 @@ impl Authority {
 
     /// Publishes until the stop: when the time has come or the file has changed.
     async fn keep_publishing(&self, shutdown: &Shutdown) {
-        let mut seen = self.changed_at();
+        let mut sight = Sight {
+            seen: self.changed_at(),
+            refused: None,
+        };
         loop {
             tokio::select! {
                 () = shutdown.soft() => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            let served = self.served.load_full();
-            let changed = self.changed_at();
-            let mut opened = Arc::clone(&served.opened);
-            if changed != seen {
-                seen = changed;
-                match Opened::open(&self.path) {
-                    Ok(anew) => {
-                        tracing::info!(file = %self.path.display(), "registry changed and was read again");
-                        opened = Arc::new(anew);
-                    }
-                    Err(error) => {
-                        tracing::error!(%error, "registry changed but cannot be used; the last good one stays");
-                    }
+            self.look(&mut sight);
+        }
+    }
+
+    /// Reads the registry again if it has changed, and publishes if it has or if the time has come.
+    fn look(&self, sight: &mut Sight) {
+        let served = self.served.load_full();
+        let changed = self.changed_at();
+        let mut opened = Arc::clone(&served.opened);
+        let now = self.clock.now();
+        // What made the last reading fail may be a file that is not watched: a certificate, a new anchor.
+        let again = sight
+            .refused
+            .is_some_and(|at| now.since(at) >= opened.registry.refresh);
+        if changed != sight.seen || again {
+            // A new registry may watch other files: then the next look reads it once more, and misses nothing.
+            sight.seen = changed;
+            sight.refused = None;
+            match Opened::open(&self.path) {
+                Ok(anew) => {
+                    tracing::info!(file = %self.path.display(), "registry changed and was read again");
+                    opened = Arc::new(anew);
+                }
+                Err(error) => {
+                    sight.refused = Some(now);
+                    tracing::error!(%error, "registry changed but cannot be used; the last good one stays");
                 }
             }
-            let now = self.clock.now();
-            let due = served
-                .publications
-                .first()
-                .is_none_or(|p| now.since(p.at) >= opened.registry.refresh);
-            if due || !Arc::ptr_eq(&opened, &served.opened) {
-                match opened.publish(now) {
-                    Ok(publication) => {
-                        let older = served.publications.iter().filter(|p| p.expires >= now).cloned();
-                        let publications = std::iter::once(Arc::new(publication)).chain(older).collect();
-                        self.served.store(Arc::new(Served { opened, publications }));
-                    }
-                    Err(error) => tracing::error!(%error, "the configuration could not be signed"),
+        }
+        let newest = served.publications.first();
+        let due = newest.is_none_or(|p| now.since(p.at) >= opened.registry.refresh);
+        if due || !Arc::ptr_eq(&opened, &served.opened) {
+            match opened.publish(newest.map(|p| &**p), now) {
+                Ok(publication) => {
+                    let older = served.publications.iter().filter(|p| p.expires >= now).cloned();
+                    let publications = std::iter::once(Arc::new(publication)).chain(older).collect();
+                    self.served.store(Arc::new(Served { opened, publications }));
                 }
+                Err(error) => tracing::error!(%error, "the configuration could not be signed"),
             }
         }
     }
 
-    /// When the registry file and the folder of issued certificates changed last.
-    fn changed_at(&self) -> [Option<SystemTime>; 2] {
+    /// When the registry file, the folder of issued certificates and the anchors of other instances changed last.
+    fn changed_at(&self) -> Vec<Option<SystemTime>> {
         let modified = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
-        [
-            modified(&self.path),
-            modified(&self.served.load().opened.registry.issued_dir),
-        ]
+        let registry = &self.served.load().opened.registry;
+        let anchors = registry.federations.iter().map(|f| f.path.as_path());
+        [self.path.as_path(), registry.issued_dir.as_path()]
+            .into_iter()
+            .chain(anchors)
+            .map(modified)
+            .collect()
     }
 }
 
@@ -171,7 +199,12 @@ impl Opened {
             };
             keystore::load(&pair, &master)
         };
-        let configuration = load(&registry.configuration)?;
+        let internal = load(registry.configuration.active(Kind::Internal))?;
+        let external = load(registry.configuration.active(Kind::External))?;
+        // A key that will sign one day is looked at now, when the one before still can; it is not held.
+        for waiting in registry.configuration.waiting() {
+            load(&waiting)?;
+        }
         let ocsp = load(&registry.ocsp)?;
         let tsa = load(&registry.tsa)?;
         let ca = keystore::certificates(&registry.ca_certificate)?.swap_remove(0);
@@ -191,7 +224,8 @@ impl Opened {
             issued.insert(revocation.serial.clone(), Some(revocation.at));
         }
         let certificates = Certificates {
-            configuration: configuration.leaf().clone(),
+            configuration: verification(&registry)?,
+            sources: sources(&registry)?,
             ca,
             ocsp: ocsp.leaf().clone(),
             tsa: tsa.leaf().clone(),
@@ -200,16 +234,20 @@ impl Opened {
         Ok(Self {
             ocsp: OcspResponder::new(ocsp.leaf().clone(), ocsp.key, registry.ocsp_freshness)?,
             tsa: TimestampAuthority::new(tsa.leaf().clone(), tsa.key)?,
-            configuration_key: configuration.key,
+            internal_key: internal.key,
+            external_key: external.key,
             certificates,
             issued,
             registry,
         })
     }
 
-    fn publish(&self, now: UnixTime) -> Result<Publication, SigningError> {
-        let publication =
-            Publication::make(&self.registry, &self.certificates, &*self.configuration_key, now)?;
+    fn publish(&self, previous: Option<&Publication>, now: UnixTime) -> Result<Publication, SigningError> {
+        let signers = Signers {
+            internal: &*self.internal_key,
+            external: &*self.external_key,
+        };
+        let publication = Publication::make(&self.registry, &self.certificates, signers, previous, now)?;
         if let Some(dir) = &self.registry.trust_dir {
             // For auditors on this machine; members never read it, so a full disk must not stop the federation.
             if let Err(error) = write_copy(dir, &publication.files(&self.registry.instance)) {
@@ -218,6 +256,38 @@ impl Opened {
         }
         Ok(publication)
     }
+}
+
+/// The certificates that verify what this authority publishes.
+fn verification(registry: &Registry) -> Result<Verification, KeyError> {
+    let of = |kind| leaves(registry.configuration.certificates(kind));
+    Ok(Verification {
+        internal: of(Kind::Internal)?,
+        external: of(Kind::External)?,
+    })
+}
+
+/// The certificates that verify what the other sources publish: ours where the registry names none.
+fn sources(registry: &Registry) -> Result<Vec<Verification>, KeyError> {
+    let own = verification(registry)?;
+    let or_own = |paths: &[PathBuf], own: &[Certificate]| {
+        if paths.is_empty() {
+            Ok(own.to_vec())
+        } else {
+            leaves(paths)
+        }
+    };
+    let sources = registry.sources.iter().map(|source| {
+        Ok(Verification {
+            internal: or_own(&source.internal_certificates, &own.internal)?,
+            external: or_own(&source.external_certificates, &own.external)?,
+        })
+    });
+    sources.collect()
+}
+
+fn leaves<'a>(paths: impl IntoIterator<Item = &'a PathBuf>) -> Result<Vec<Certificate>, KeyError> {
+    paths.into_iter().map(|path| leaf(path)).collect()
 }
 
 fn leaf(path: &Path) -> Result<Certificate, KeyError> {
@@ -273,12 +343,16 @@ pub async fn run(config: &Path, clock: SharedClock, shutdown: Shutdown) -> Resul
     let publishing = Arc::clone(&authority);
     let stop = shutdown.clone();
     shutdown.spawn(async move { publishing.keep_publishing(&stop).await });
+    serve(authority, listener, shutdown).await;
+    Ok(())
+}
+
+async fn serve(authority: Arc<Authority>, listener: TcpListener, shutdown: Shutdown) {
     listen::serve("authority", listener, None, shutdown, move |_, request| {
         let authority = Arc::clone(&authority);
         async move { authority.answer(request).await }
     })
     .await;
-    Ok(())
 }
 
 /// Whoever holds these three keys speaks for the services; they belong to one process only.
@@ -289,3 +363,6 @@ impl std::fmt::Debug for Authority {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! What the authority publishes at one instant: the documents of wire 7, signed, with the paths they are served at.
 //!
-//! Pure: registry, certificates, key and time in; bytes out. Parts get a path of their own per publication, so that
-//! a member that read the directory a moment ago still finds the parts it names (wire 7.9).
+//! Pure: registry, certificates, keys and time in; bytes out. All versions are published side by side, each with the
+//! documents that its schema allows. A part that changes gets a new path, so that a member that read the directory a
+//! moment ago still finds the parts it names (wire 7.9).
 
 use bytes::Bytes;
 use kontor_pki::certificate::Certificate;
@@ -13,20 +14,22 @@ use kontor_protocol::trust::directory::{DirectoryDraft, PartDraft};
 use kontor_protocol::trust::private::{ManagementService, PrivateParams};
 use kontor_protocol::trust::shared::{
     ApprovedCa, ApprovedTsa, CaInfo, ConfigurationSource, GlobalGroup, GlobalSettings, Member, MemberClass,
-    OcspInfo, SecurityServer, SharedParams, Subsystem,
+    NEWEST_VERSION, OcspInfo, SecurityServer, SharedParams, Subsystem,
 };
 use kontor_protocol::trust::{PRIVATE_PARAMETERS, PartMetadata, SHARED_PARAMETERS, known_file_name};
 
-use super::registry::Registry;
+use super::registry::{Kind, Registry};
 
-/// The version that is published: the highest that every Java server from 7.4 on reads.
-pub const VERSION: u32 = 3;
+/// The version of the copy for auditors: every verifier from X-Road 7.4 on reads it.
+const COPY_VERSION: u32 = 3;
 
 /// Certificates that are named in the configuration.
 #[derive(Clone, Debug)]
 pub struct Certificates {
-    /// Verifies the signature of the configuration.
-    pub configuration: Certificate,
+    /// Those that verify the configuration, of this authority.
+    pub configuration: Verification,
+    /// The same of each other source, in the order of the registry.
+    pub sources: Vec<Verification>,
     /// The certification authority.
     pub ca: Certificate,
     /// The OCSP responder.
@@ -37,77 +40,161 @@ pub struct Certificates {
     pub servers: Vec<Vec<Certificate>>,
 }
 
+/// The verification certificates of one source: that of the key that signs, then those before and after it.
+#[derive(Clone, Debug)]
+pub struct Verification {
+    /// Of `internalconf`.
+    pub internal: Vec<Certificate>,
+    /// Of `externalconf`.
+    pub external: Vec<Certificate>,
+}
+
+impl Verification {
+    /// Of directories of this kind.
+    pub fn of(&self, kind: Kind) -> &[Certificate] {
+        match kind {
+            Kind::External => &self.external,
+            Kind::Internal => &self.internal,
+        }
+    }
+}
+
+/// The keys that sign directories.
+#[derive(Clone, Copy)]
+pub struct Signers<'a> {
+    /// `internalconf`, by the first certificate of its kind.
+    pub internal: &'a dyn SigningKey,
+    /// `externalconf` likewise.
+    pub external: &'a dyn SigningKey,
+}
+
 /// A part and where it is served.
 #[derive(Clone, Debug)]
 pub struct Part {
+    /// Version of the configuration it belongs to.
+    pub version: u32,
     /// Content identifier.
     pub identifier: &'static str,
     /// Path on the authority's host.
     pub location: String,
+    /// SHA-512 of the document.
+    pub digest: [u8; 64],
     /// The document.
     pub bytes: Bytes,
 }
 
-/// One publication.
+/// The signed directories of one version.
+#[derive(Clone, Debug)]
+pub struct Directories {
+    /// 2 to 6.
+    pub version: u32,
+    /// Body of `/internalconf`.
+    pub internal: Bytes,
+    /// Body of `/externalconf`.
+    pub external: Bytes,
+}
+
+/// One publication, in all versions.
 #[derive(Clone, Debug)]
 pub struct Publication {
     /// When it was made.
     pub at: UnixTime,
     /// Until when members may use it.
     pub expires: UnixTime,
-    /// Body of `/internalconf`.
-    pub internal: Bytes,
-    /// Body of `/externalconf`.
-    pub external: Bytes,
-    /// The parts of both.
+    /// The directories, oldest version first.
+    pub directories: Vec<Directories>,
+    /// The parts that they name.
     pub parts: Vec<Part>,
 }
 
 impl Publication {
     /// Writes and signs the configuration as of `now`.
+    ///
+    /// A part that says what it said in `previous` is that part: an authority that publishes each minute then holds each
+    /// document once, however many publications have not expired.
     pub fn make(
         registry: &Registry,
         certificates: &Certificates,
-        key: &dyn SigningKey,
+        signers: Signers<'_>,
+        previous: Option<&Self>,
         now: UnixTime,
     ) -> Result<Self, SigningError> {
-        let folder = format!("/V{VERSION}/{}", now.millis());
-        let part = |identifier, bytes: Vec<u8>| Part {
-            identifier,
-            location: format!("{folder}/{}", known_file_name(identifier).unwrap_or_default()),
-            bytes: Bytes::from(bytes),
-        };
-        let shared = part(SHARED_PARAMETERS, shared_params(registry, certificates).to_xml());
-        let private = part(PRIVATE_PARAMETERS, private_params(registry).to_xml());
         let expires = now + registry.expire;
-        let sign = |parts: &[&Part]| {
-            let drafts = parts.iter().map(|part| PartDraft {
-                identifier: part.identifier.to_owned(),
-                location: part.location.clone(),
-                file_name: None,
-                digest: sha512(&part.bytes),
-            });
-            let draft = DirectoryDraft {
-                instance: registry.instance.clone(),
-                expires,
-                version: VERSION,
-                parts: drafts.collect(),
-            };
-            draft.sign(key, certificates.configuration.der()).map(Bytes::from)
-        };
-        Ok(Self {
+        let private = private_params(registry).to_xml();
+        let optional = registry.optional.to_xml();
+        let mut publication = Self {
             at: now,
             expires,
-            internal: sign(&[&private, &shared])?,
-            external: sign(&[&shared])?,
-            parts: vec![private, shared],
+            directories: Vec::new(),
+            parts: Vec::new(),
+        };
+        for version in registry.oldest_version..=NEWEST_VERSION {
+            let part = |identifier, bytes: Vec<u8>| {
+                let name = known_file_name(identifier).unwrap_or_default();
+                // Named by its content: a path never means two documents, and two hosts that publish from the same
+                // registry have the same paths.
+                let digest = sha512(&bytes);
+                let folder: String = digest[..16].iter().map(|octet| format!("{octet:02x}")).collect();
+                let location = format!("/V{version}/{folder}/{name}");
+                let earlier = previous
+                    .iter()
+                    .flat_map(|p| &p.parts)
+                    .find(|p| p.location == location);
+                Part {
+                    version,
+                    identifier,
+                    digest,
+                    bytes: earlier.map_or_else(|| Bytes::from(bytes), |p| p.bytes.clone()),
+                    location,
+                }
+            };
+            let shared = shared_params(registry, certificates, version)
+                .to_xml_in(version)
+                .expect("the registry publishes versions that can be written");
+            let mut parts = vec![
+                part(PRIVATE_PARAMETERS, private.clone()),
+                part(SHARED_PARAMETERS, shared),
+            ];
+            for (identifier, bytes) in &optional {
+                parts.push(part(identifier, bytes.clone()));
+            }
+            let draft = |parts: &[Part]| DirectoryDraft {
+                instance: registry.instance.clone(),
+                expires,
+                version,
+                parts: parts.iter().map(draft_of).collect(),
+            };
+            let sign = |draft: DirectoryDraft, key, kind| {
+                // The first is that of the key: whoever opened the registry put them in this order.
+                let certificate = certificates.configuration.of(kind).first().map(Certificate::der);
+                draft.sign(key, certificate.unwrap_or_default()).map(Bytes::from)
+            };
+            publication.directories.push(Directories {
+                version,
+                internal: sign(draft(&parts), signers.internal, Kind::Internal)?,
+                // Other instances get nothing but the second part (wire 7.1).
+                external: sign(draft(&parts[1..2]), signers.external, Kind::External)?,
+            });
+            publication.parts.append(&mut parts);
+        }
+        Ok(publication)
+    }
+
+    /// The body of a directory, if this version is published.
+    pub fn directory(&self, kind: Kind, version: u32) -> Option<&Bytes> {
+        let directories = self.directories.iter().find(|d| d.version == version)?;
+        Some(match kind {
+            Kind::External => &directories.external,
+            Kind::Internal => &directories.internal,
         })
     }
 
     /// The files of a directory in the layout of wire 7.8, by path.
     pub fn files(&self, instance: &str) -> Vec<(String, Vec<u8>)> {
         let mut files = vec![("instance-identifier".to_owned(), instance.as_bytes().to_vec())];
-        for part in &self.parts {
+        let oldest = self.directories.first().map_or(COPY_VERSION, |d| d.version);
+        let version = oldest.max(COPY_VERSION);
+        for part in self.parts.iter().filter(|part| part.version == version) {
             let path = format!(
                 "{instance}/{}",
                 known_file_name(part.identifier).unwrap_or_default()
@@ -118,7 +205,7 @@ impl Publication {
                 file_name: None,
                 location: Some(part.location.clone()),
                 expires: Some(self.expires),
-                version: VERSION,
+                version,
             };
             files.push((path.clone(), part.bytes.to_vec()));
             files.push((format!("{path}.metadata"), metadata.to_json()));
@@ -127,24 +214,44 @@ impl Publication {
     }
 }
 
+fn draft_of(part: &Part) -> PartDraft {
+    PartDraft {
+        identifier: part.identifier.to_owned(),
+        location: part.location.clone(),
+        file_name: None,
+        digest: part.digest,
+    }
+}
+
 /// `http://HOST[:PORT]/path` of the authority.
 fn url(registry: &Registry, path: &str) -> String {
     format!("http://{}/{path}", registry.public_address)
 }
 
-fn shared_params(registry: &Registry, certificates: &Certificates) -> SharedParams {
-    let configuration = certificates.configuration.der().to_vec();
+fn shared_params(registry: &Registry, certificates: &Certificates, version: u32) -> SharedParams {
     let ocsp = OcspInfo {
+        cost: registry.ocsp_cost,
         url: url(registry, "ocsp"),
         certificate: Some(certificates.ocsp.der().to_vec()),
     };
+    let der = |certificates: &[Certificate]| certificates.iter().map(|c| c.der().to_vec()).collect();
+    let source = |address: &str, verification: &Verification| ConfigurationSource {
+        address: address.to_owned(),
+        internal_certificates: der(&verification.internal),
+        external_certificates: der(&verification.external),
+    };
+    let own = source(&registry.public_address, &certificates.configuration);
+    let others = registry.sources.iter().zip(&certificates.sources);
+    let hash = |certificate: &Certificate| match version {
+        // Java looks servers up by the digest that the version implies (wire 7.6).
+        2 => certificate.sha1().to_vec(),
+        _ => certificate.sha256().to_vec(),
+    };
     SharedParams {
         instance: registry.instance.clone(),
-        sources: vec![ConfigurationSource {
-            address: registry.public_address.clone(),
-            internal_certificates: vec![configuration.clone()],
-            external_certificates: vec![configuration],
-        }],
+        sources: std::iter::once(own)
+            .chain(others.map(|(s, verification)| source(&s.address, verification)))
+            .collect(),
         authorities: vec![ApprovedCa {
             name: registry.ca_name.clone(),
             authentication_only: false,
@@ -154,8 +261,11 @@ fn shared_params(registry: &Registry, certificates: &Certificates) -> SharedPara
             },
             intermediates: Vec::new(),
             profile_class: registry.profile_class.clone(),
+            csr_format: registry.csr_format,
+            acme: registry.acme.clone(),
         }],
         tsas: vec![ApprovedTsa {
+            cost: registry.tsa_cost,
             name: registry.tsa_name.clone(),
             url: url(registry, "tsa"),
             certificate: certificates.tsa.der().to_vec(),
@@ -171,7 +281,7 @@ fn shared_params(registry: &Registry, certificates: &Certificates) -> SharedPara
                     .iter()
                     .map(|s| Subsystem {
                         code: s.clone(),
-                        name: None,
+                        name: m.subsystem_names.get(s).cloned(),
                     })
                     .collect(),
             })
@@ -183,9 +293,9 @@ fn shared_params(registry: &Registry, certificates: &Certificates) -> SharedPara
             .map(|(server, certificates)| SecurityServer {
                 id: server.id.clone(),
                 address: Some(server.address.clone()),
-                authentication_hashes: certificates.iter().map(|c| c.sha256().to_vec()).collect(),
+                authentication_hashes: certificates.iter().map(hash).collect(),
                 clients: clients(server.id.owner().clone().into(), &server.clients),
-                maintenance: None,
+                maintenance: server.maintenance.clone(),
             })
             .collect(),
         groups: registry
@@ -224,7 +334,7 @@ fn private_params(registry: &Registry) -> PrivateParams {
         .map_or(registry.public_address.as_str(), |(host, _)| host);
     PrivateParams {
         instance: registry.instance.clone(),
-        anchors: Vec::new(),
+        anchors: registry.federations.iter().map(|f| f.anchor.clone()).collect(),
         management: ManagementService {
             // The address that X-Road gives it by default (wire 7.10); the schema wants one.
             registration_address: format!("https://{host}:4001/managementservice/"),

@@ -4,8 +4,10 @@
 //! between members, servers and groups must hold. Paths are relative to the file. Secrets are files of their own.
 
 mod file;
+mod keys;
+mod trust;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,8 +16,12 @@ use std::time::Duration;
 use kontor_pki::profile::CertificateProfile;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::id::{ClientId, GroupId, MemberId, ServerId};
+use kontor_protocol::trust::optional::OptionalParts;
+use kontor_protocol::trust::shared::{AcmeServer, CostType, CsrFormat, NEWEST_VERSION};
 
-use self::file::{File, GroupTable, MemberTable, RevokedTable, ServerTable};
+use self::file::{File, GroupTable, MemberTable, OptionalTable, RevokedTable, ServerTable};
+pub use self::keys::{ConfigurationKeys, Kind};
+pub use self::trust::{Federation, Source};
 
 /// The file cannot be used; each line names one mistake.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +51,8 @@ pub struct Member {
     pub name: String,
     /// Codes of its subsystems.
     pub subsystems: Vec<String>,
+    /// Names of subsystems that have one, by code.
+    pub subsystem_names: BTreeMap<String, String>,
 }
 
 /// A security server of a member.
@@ -58,6 +66,8 @@ pub struct Server {
     pub authentication_certificates: Vec<PathBuf>,
     /// Members and subsystems registered at it.
     pub clients: Vec<ClientId>,
+    /// In maintenance, with a message for those who ask it (which may be empty).
+    pub maintenance: Option<String>,
 }
 
 /// A group that access rights may name.
@@ -91,8 +101,16 @@ pub struct Registry {
     pub public_address: String,
     /// What opens the sealed keys: 32 bytes.
     pub unseal_file: PathBuf,
-    /// Key that signs the configuration.
-    pub configuration: KeyFiles,
+    /// Keys that sign the configuration.
+    pub configuration: ConfigurationKeys,
+    /// The oldest version of the configuration that is published.
+    pub oldest_version: u32,
+    /// Other hosts that publish it.
+    pub sources: Vec<Source>,
+    /// Federated instances.
+    pub federations: Vec<Federation>,
+    /// Parts that only some instances have.
+    pub optional: OptionalParts,
     /// How often the configuration is signed anew.
     pub refresh: Duration,
     /// How long a signed configuration may be used.
@@ -105,12 +123,20 @@ pub struct Registry {
     pub ca_certificate: PathBuf,
     /// Java class name of the certificate profile.
     pub profile_class: String,
+    /// In which form members make certificate requests unless they choose.
+    pub csr_format: Option<CsrFormat>,
+    /// Where members may order certificates.
+    pub acme: Option<AcmeServer>,
     /// Key of the OCSP responder.
     pub ocsp: KeyFiles,
+    /// Whether the OCSP responder has a price.
+    pub ocsp_cost: Option<CostType>,
     /// How old an OCSP response may be.
     pub ocsp_freshness: Duration,
     /// Name of the time-stamp authority.
     pub tsa_name: String,
+    /// Whether the time-stamp authority has a price.
+    pub tsa_cost: Option<CostType>,
     /// Key of the time-stamp authority.
     pub tsa: KeyFiles,
     /// How long a message may stay without a time-stamp.
@@ -173,7 +199,7 @@ struct Reading {
 }
 
 impl Reading {
-    fn registry(&mut self, file: File) -> Option<Registry> {
+    fn registry(&mut self, mut file: File) -> Option<Registry> {
         if file.format != 1 {
             self.mistakes.push(format!(
                 "format = {}: this version of kontor reads format = 1",
@@ -185,6 +211,13 @@ impl Reading {
                 "configuration.expire_seconds must be at least twice refresh_seconds, or members stop at each delay"
                     .into(),
             );
+        }
+        let versions = 2..=NEWEST_VERSION;
+        if !versions.contains(&file.configuration.oldest_version) {
+            self.mistakes.push(format!(
+                "configuration.oldest_version = {} is none of 2 to {NEWEST_VERSION}",
+                file.configuration.oldest_version
+            ));
         }
         if CertificateProfile::from_class_name(&file.ca.profile).is_none() {
             self.mistakes.push(format!(
@@ -204,6 +237,20 @@ impl Reading {
             &file.management.provider,
             "INSTANCE/CLASS/CODE/SUBSYSTEM",
         );
+        let public_address = file.listen.public.unwrap_or(file.listen.http);
+        let configuration = self.configuration_keys(&mut file.configuration, file.configuration_key);
+        let sources = self.sources(&public_address, file.source);
+        let federations = self.federations(&instance, file.federation);
+        let optional = self.optional(file.optional, &known);
+        let csr_format = self.named(
+            "ca.csr_format",
+            file.ca.csr_format,
+            CsrFormat::from_name,
+            "PEM, DER",
+        );
+        let costs = "FREE, PAID, UNDEFINED";
+        let ocsp_cost = self.named("ocsp.cost", file.ocsp.cost, CostType::from_name, costs);
+        let tsa_cost = self.named("tsa.cost", file.tsa.cost, CostType::from_name, costs);
         let listen = listen?;
         let files = |base: &Path, key: PathBuf, certificate: PathBuf| KeyFiles {
             key: base.join(key),
@@ -213,18 +260,31 @@ impl Reading {
         Some(Registry {
             instance,
             listen,
-            public_address: file.listen.public.unwrap_or(file.listen.http),
+            public_address,
             unseal_file: base.join(file.keys.unseal_file),
-            configuration: files(base, file.configuration.key, file.configuration.certificate),
+            configuration: configuration?,
+            oldest_version: file.configuration.oldest_version,
+            sources,
+            federations,
+            optional,
             refresh: Duration::from_secs(file.configuration.refresh_seconds.clamp(1, 86_400)),
             expire: Duration::from_secs(file.configuration.expire_seconds.clamp(2, 30 * 86_400)),
             trust_dir: file.configuration.trust_dir.map(|d| base.join(d)),
             ca_name: file.ca.name,
             ca_certificate: base.join(file.ca.certificate),
             profile_class: file.ca.profile,
+            csr_format,
+            acme: file.ca.acme.map(|acme| AcmeServer {
+                directory_url: acme.directory_url,
+                ip_address: acme.ip_address,
+                authentication_profile: acme.authentication_profile,
+                signing_profile: acme.signing_profile,
+            }),
             ocsp: files(base, file.ocsp.key, file.ocsp.certificate),
+            ocsp_cost,
             ocsp_freshness: Duration::from_secs(file.ocsp.freshness_seconds.clamp(60, 86_400)),
             tsa_name: file.tsa.name,
+            tsa_cost,
             tsa: files(base, file.tsa.key, file.tsa.certificate),
             time_stamping_interval: Duration::from_secs(file.tsa.interval_seconds.clamp(1, 86_400)),
             issued_dir: base.join(file.ca.issued_dir),
@@ -261,10 +321,18 @@ impl Reading {
                         .push(format!("{id}: {subsystem:?} is no code of a subsystem"));
                 }
             }
+            for code in table.subsystem_names.keys() {
+                if !table.subsystems.contains(code) {
+                    self.mistakes.push(format!(
+                        "{id}: subsystem_names names {code:?}, which is none of its subsystems"
+                    ));
+                }
+            }
             members.push(Member {
                 id,
                 name: table.name,
                 subsystems: table.subsystems,
+                subsystem_names: table.subsystem_names,
             });
         }
         members
@@ -300,6 +368,7 @@ impl Reading {
                 address: table.address,
                 authentication_certificates: certificates,
                 clients,
+                maintenance: table.maintenance,
             });
         }
         servers
@@ -356,6 +425,42 @@ impl Reading {
             }
         }
         revoked
+    }
+
+    fn optional(&mut self, table: OptionalTable, known: &BTreeSet<ClientId>) -> OptionalParts {
+        let clients = self.clients(
+            "optional.monitoring_client",
+            known,
+            table.monitoring_client.into_iter().collect(),
+        );
+        if let Some(seconds) = table
+            .ocsp_fetch_interval_seconds
+            .filter(|s| !(60..=86_400).contains(s))
+        {
+            self.mistakes.push(format!(
+                "optional.ocsp_fetch_interval_seconds = {seconds} is not between a minute and a day (60 to 86400)"
+            ));
+        }
+        OptionalParts {
+            ocsp_fetch_interval_seconds: table.ocsp_fetch_interval_seconds,
+            monitoring_client: clients.into_iter().next(),
+            verify_next_update: table.verify_next_update,
+        }
+    }
+
+    fn named<T>(
+        &mut self,
+        key: &str,
+        name: Option<String>,
+        from_name: fn(&str) -> Option<T>,
+        names: &str,
+    ) -> Option<T> {
+        let name = name?;
+        let value = from_name(&name);
+        if value.is_none() {
+            self.mistakes.push(format!("{key} = {name:?} is none of {names}"));
+        }
+        value
     }
 
     fn parsed<T: FromStr>(&mut self, key: &str, text: &str, form: &str) -> Option<T> {

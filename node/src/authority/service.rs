@@ -8,7 +8,7 @@ use hyper::body::Body;
 use kontor_pki::crypto::DigestAlgorithm;
 use kontor_pki::ocsp::{CertId, CertStatus};
 
-use super::publication::VERSION;
+use super::registry::Kind;
 use super::{Authority, Opened};
 use crate::body::OutBody;
 
@@ -25,7 +25,8 @@ impl Authority {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         match (&head.method, path) {
-            (&Method::GET, "/internalconf" | "/externalconf") => self.directory(path, head.uri.query()),
+            (&Method::GET, "/internalconf") => self.directory(Kind::Internal, head.uri.query()),
+            (&Method::GET, "/externalconf") => self.directory(Kind::External, head.uri.query()),
             (&Method::GET, "/health") => self.health(),
             (&Method::GET, _) => self.part(path),
             (&Method::POST, "/ocsp" | "/tsa") => match Limited::new(body, QUERY).collect().await {
@@ -40,26 +41,30 @@ impl Authority {
         }
     }
 
-    /// Servers probe from the newest version down and take the first that is no 404 (wire 7.2).
-    fn directory(&self, path: &str, query: Option<&str>) -> Response<OutBody> {
+    /// Servers probe from the newest version down and take the first that is no 404; those that do not name a version
+    /// mean 2 (wire 7.2).
+    fn directory(&self, kind: Kind, query: Option<&str>) -> Response<OutBody> {
         let wanted = query
             .unwrap_or_default()
             .split('&')
-            .find_map(|q| q.strip_prefix("version="));
-        if wanted != Some(&VERSION.to_string()) {
-            return text(
-                StatusCode::NOT_FOUND,
-                "this authority publishes version 3: add ?version=3",
-            );
-        }
+            .find_map(|q| q.strip_prefix("version="))
+            .unwrap_or("2");
         let served = self.served.load();
         let Some(newest) = served.publications.first() else {
             return text(StatusCode::SERVICE_UNAVAILABLE, "nothing is published yet");
         };
-        let body = if path == "/internalconf" {
-            &newest.internal
-        } else {
-            &newest.external
+        let body = wanted
+            .parse()
+            .ok()
+            .and_then(|version| newest.directory(kind, version));
+        let Some(body) = body else {
+            let published: Vec<_> = newest.directories.iter().map(|d| d.version.to_string()).collect();
+            let sentence = format!(
+                "this authority publishes the versions {}: GET /{}?version=N",
+                published.join(", "),
+                kind.path()
+            );
+            return text(StatusCode::NOT_FOUND, &sentence);
         };
         // The boundary stands in the body's own headers (wire 7.3); this one is for people with a browser.
         answer(StatusCode::OK, "text/plain; charset=utf-8", body.clone())

@@ -1,13 +1,19 @@
 //! `kontor authority …`
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
+use kontor_pki::crypto::DigestAlgorithm;
+use kontor_protocol::trust::anchor::ConfigurationAnchor;
+use serde_json::json;
 
+use crate::authority::anchor::fingerprint;
+use crate::authority::registry::Kind;
 use crate::clock::SystemClock;
 use crate::{authority, telemetry};
 
@@ -17,6 +23,19 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Commands on an authority.
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Make the anchor that others start from, and show its digests
+    #[command(long_about = "\
+Make the anchor that others start from, and show its digests.
+
+An anchor says where the configuration of this instance is published and which keys sign it; whoever holds it trusts \
+what they sign. Hand out the internal anchor to the instance's own members and the external one to operators of other \
+instances, and tell them a digest by another way, for example by telephone: central servers and security servers of \
+X-Road show SHA-224.
+
+The anchor follows from the registry file: as long as addresses and keys in it stay, it is the same to the last octet. \
+Without --out it goes to standard output and the digests to standard error. No key is opened, so this can run anywhere \
+the registry file and the certificates are.")]
+    Anchor(Anchor),
     /// Serve until SIGTERM or Ctrl-C
     #[command(long_about = "\
 Serve until SIGTERM or Ctrl-C.
@@ -29,6 +48,27 @@ at once, and a mistake in it is reported while the last good state stays publish
 `kontor up` writes such a file for its own federation; copy it to begin one of your own. The key of the certification \
 authority is not needed to run this and should not be on this machine.")]
     Run(Run),
+}
+
+/// Arguments of `kontor authority anchor`.
+#[derive(Args)]
+#[command(group(ArgGroup::new("kind").required(true)))]
+pub(super) struct Anchor {
+    /// Registry file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// For the instance's own members: everything
+    #[arg(long, group = "kind")]
+    internal: bool,
+    /// For other instances: shared parameters only
+    #[arg(long, group = "kind")]
+    external: bool,
+    /// Write the anchor here
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Print sources and digests as JSON
+    #[arg(long, requires = "out")]
+    json: bool,
 }
 
 /// Arguments of `kontor authority run`.
@@ -47,7 +87,10 @@ pub(super) struct Run {
 
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let Self::Run(run) = self;
+        let run = match self {
+            Self::Anchor(anchor) => return anchor.run(),
+            Self::Run(run) => run,
+        };
         telemetry::start_logging(run.log_json);
         super::block_on(async move {
             let stopping = super::until_stopped(run.stop_on_eof);
@@ -59,4 +102,51 @@ impl Command {
         })?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+impl Anchor {
+    fn run(&self) -> anyhow::Result<ExitCode> {
+        let kind = if self.internal {
+            Kind::Internal
+        } else {
+            Kind::External
+        };
+        let anchor = authority::anchor::anchor(&self.config, kind).context("no anchor was made")?;
+        let xml = anchor.to_xml();
+        let sha256 = fingerprint(DigestAlgorithm::Sha256, &xml)?;
+        // What X-Road shows; a build with ring cannot make it and must not fail for it.
+        let sha224 = fingerprint(DigestAlgorithm::Sha224, &xml);
+        if let Some(path) = &self.out {
+            std::fs::write(path, &xml).with_context(|| format!("{} cannot be written", path.display()))?;
+        }
+        if self.json {
+            let told = json!({
+                "file": self.out,
+                "generated_at": anchor.generated_at.map(|at| at.to_rfc3339()),
+                "instance": anchor.instance,
+                "kind": kind.path(),
+                "sha224": sha224.ok(),
+                "sha256": sha256,
+                "sources": sources(&anchor),
+            });
+            return super::print(&format!("{told}\n"));
+        }
+        let mut told = format!("Anchor of {} ({})\n", anchor.instance, kind.path());
+        for source in sources(&anchor) {
+            told += &format!("  {source}\n");
+        }
+        let sha224 = sha224.unwrap_or_else(|e| e.to_string());
+        told += &format!("SHA-224: {sha224}\nSHA-256: {sha256}\n");
+        match &self.out {
+            Some(path) => super::print(&format!("{told}Written to {}\n", path.display())),
+            None => {
+                let _ = std::io::stderr().write_all(told.as_bytes());
+                super::print(std::str::from_utf8(&xml)?)
+            }
+        }
+    }
+}
+
+fn sources(anchor: &ConfigurationAnchor) -> Vec<&str> {
+    anchor.sources.iter().map(|s| s.download_url.as_str()).collect()
 }

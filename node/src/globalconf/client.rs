@@ -162,7 +162,7 @@ impl ConfigurationClient {
     }
 
     /// One download of everything; whether a usable configuration is held afterwards.
-    pub(super) async fn round(&mut self) -> bool {
+    pub(crate) async fn round(&mut self) -> bool {
         let now = self.clock.now();
         let fetched = self.own.held.as_ref().and_then(|held| held.fetched);
         match self.own.download(now).await {

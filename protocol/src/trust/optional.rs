@@ -1,8 +1,8 @@
 //! The three optional parts that an operator of the central server may add (wire 7.5).
 //!
-//! Owns their content. A part that is there but says nothing leaves the default.
+//! Owns their content, read and written. A part that is there but says nothing leaves the default.
 
-use super::document::{Children, DocumentError, boolean, client_id, scan, seconds, tree};
+use super::document::{Children, DocumentError, Writer, boolean, client_id, scan, seconds, tree};
 use crate::id::ClientId;
 use crate::limits;
 
@@ -33,6 +33,32 @@ impl OptionalParts {
             _ => {}
         }
         Ok(())
+    }
+
+    /// The parts that say something, each with its content identifier.
+    #[must_use]
+    pub fn to_xml(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let single = |name: &str, value: String| {
+            let mut w = Writer::new("conf");
+            w.text(name, &value);
+            w.finish("conf")
+        };
+        let mut parts = Vec::new();
+        if let Some(client) = &self.monitoring_client {
+            let mut w = Writer::new("conf");
+            w.open("monitoringClient");
+            w.client_id("monitoringClientId", client);
+            w.close("monitoringClient");
+            parts.push((super::MONITORING, w.finish("conf")));
+        }
+        if let Some(interval) = self.ocsp_fetch_interval_seconds {
+            let part = single("ocspFetchInterval", interval.to_string());
+            parts.push((super::FETCH_INTERVAL, part));
+        }
+        if let Some(verify) = self.verify_next_update {
+            parts.push((super::NEXT_UPDATE, single("verifyNextUpdate", verify.to_string())));
+        }
+        parts
     }
 }
 

@@ -1,6 +1,6 @@
 //! `private-params.xml`: what only the own instance's servers are told (wire 7.7).
 //!
-//! Owns reading in versions 2 to 6 and writing in version 3. The anchors in it are the only way to trust in another
+//! Owns reading and writing in versions 2 to 6: what is written is the same in all of them. The anchors in it are the only way to trust in another
 //! instance; whether this node follows one is the operator's filter, not ours.
 
 use super::anchor::ConfigurationAnchor;
@@ -66,7 +66,7 @@ impl PrivateParams {
         })
     }
 
-    /// The document in version 3.
+    /// The document, the same in versions 2 to 6: what later schemas add is room for extensions.
     #[must_use]
     pub fn to_xml(&self) -> Vec<u8> {
         let mut w = Writer::new("conf");

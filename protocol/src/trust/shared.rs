@@ -1,7 +1,6 @@
 //! `shared-params.xml`: who takes part, by which servers, under which authorities (wire 7.6).
 //!
-//! Owns the document as plain data, read in versions 2 to 6 and written in version 3, which every Java server from 7.4
-//! on reads. Certificates are raw DER here: whether one can be used is judged by the trust set, so that one odd
+//! Owns the document as plain data, read and written in versions 2 to 6. Certificates are raw DER here: whether one can be used is judged by the trust set, so that one odd
 //! certificate of one authority does not take the configuration down.
 //!
 //! Refuses what the XML schema of the stated version refuses. Entries whose identifiers cannot be written as a short
@@ -66,6 +65,82 @@ pub struct ApprovedCa {
     pub intermediates: Vec<CaInfo>,
     /// Java class name of the certificate profile (wire 8.1).
     pub profile_class: String,
+    /// In which form its certificate requests are made unless somebody chooses (from version 6).
+    pub csr_format: Option<CsrFormat>,
+    /// Where servers may order certificates by themselves (from version 3).
+    pub acme: Option<AcmeServer>,
+}
+
+/// The form of a certificate request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CsrFormat {
+    /// Text.
+    Pem,
+    /// Octets.
+    Der,
+}
+
+impl CsrFormat {
+    const ALL: [Self; 2] = [Self::Pem, Self::Der];
+
+    /// As it stands in the document.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pem => "PEM",
+            Self::Der => "DER",
+        }
+    }
+
+    /// The format of exactly this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
+
+/// Whether a service has a price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CostType {
+    /// It costs nothing.
+    Free,
+    /// It costs something.
+    Paid,
+    /// Nobody said.
+    Undefined,
+}
+
+impl CostType {
+    const ALL: [Self; 3] = [Self::Free, Self::Paid, Self::Undefined];
+
+    /// As it stands in the document.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Free => "FREE",
+            Self::Paid => "PAID",
+            Self::Undefined => "UNDEFINED",
+        }
+    }
+
+    /// The type of exactly this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|cost| cost.name() == name)
+    }
+}
+
+/// A server of RFC 8555.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcmeServer {
+    /// Where it begins.
+    pub directory_url: String,
+    /// Addresses it comes from, with commas between them: for firewalls.
+    pub ip_address: Option<String>,
+    /// Name of the profile for authentication certificates (from version 4).
+    pub authentication_profile: Option<String>,
+    /// Name of the profile for signing certificates (from version 4).
+    pub signing_profile: Option<String>,
 }
 
 /// One certificate of an authority and its OCSP responders.
@@ -84,6 +159,8 @@ pub struct OcspInfo {
     pub url: String,
     /// Certificate (DER) whose answers count, if it is neither the authority itself nor certified by it.
     pub certificate: Option<Vec<u8>>,
+    /// Whether it has a price (from version 6).
+    pub cost: Option<CostType>,
 }
 
 /// A time-stamp authority.
@@ -95,6 +172,8 @@ pub struct ApprovedTsa {
     pub url: String,
     /// DER.
     pub certificate: Vec<u8>,
+    /// Whether it has a price (from version 6).
+    pub cost: Option<CostType>,
 }
 
 /// An organisation that takes part.
@@ -196,11 +275,26 @@ impl SharedParams {
         }
     }
 
-    /// The document in version 3.
+    /// The document in version 3, the highest that every Java server from 7.4 on reads.
     ///
-    /// Fields that came with later versions (names of subsystems, maintenance) are not in it.
+    /// Fields that came with later versions (names of subsystems, maintenance, prices) are not in it.
     #[must_use]
     pub fn to_xml(&self) -> Vec<u8> {
-        write::write(self)
+        write::write(self, 3)
+    }
+
+    /// The document in the given version, with exactly the fields that its schema has.
+    ///
+    /// What the version decides beyond that is the caller's: digests of authentication certificates are written as they
+    /// are (SHA-1 in version 2, SHA-256 from 3 on), and from 3 on the schema wants at least one source.
+    ///
+    /// # Errors
+    /// Versions other than 2 to 6.
+    pub fn to_xml_in(&self, version: u32) -> Result<Vec<u8>, DocumentError> {
+        if (2..=NEWEST_VERSION).contains(&version) {
+            Ok(write::write(self, version))
+        } else {
+            Err(DocumentError::Version(version))
+        }
     }
 }

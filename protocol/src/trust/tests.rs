@@ -78,6 +78,7 @@ fn an_unreadable_certificate_costs_its_entry_only() {
         "DE",
         vec![config("DE", |shared| {
             shared.tsas.push(shared::ApprovedTsa {
+                cost: None,
                 name: "odd".to_owned(),
                 url: "http://tsa".to_owned(),
                 certificate: b"no certificate".to_vec(),
@@ -154,6 +155,23 @@ proptest! {
     }
 
     #[test]
+    fn optional_parts_survive_a_round_trip(
+        interval in prop::option::of(any::<u32>()), verify in prop::option::of(any::<bool>()), client in 0usize..3,
+    ) {
+        let client = [None, Some("DE/GOV/1"), Some("DE/GOV/1/MON")][client];
+        let parts = OptionalParts {
+            ocsp_fetch_interval_seconds: interval,
+            monitoring_client: client.map(|c| c.parse().unwrap()),
+            verify_next_update: verify,
+        };
+        let mut read = OptionalParts::default();
+        for (identifier, xml) in parts.to_xml() {
+            read.take(identifier, &xml).unwrap();
+        }
+        prop_assert_eq!(read, parts);
+    }
+
+    #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let _ = ConfigurationAnchor::read(&bytes);
         let _ = PrivateParams::read(&bytes, 3);
@@ -205,6 +223,8 @@ fn of_two_authorities_with_one_name_the_right_one_is_found() {
         },
         intermediates: vec![],
         profile_class: kontor_pki::profile::CertificateProfile::Ejbca.class_name(),
+        csr_format: None,
+        acme: None,
     };
     let set = TrustSet::new(
         "DE",

@@ -155,6 +155,8 @@ fn trust(root: &Ca, intermediate: &Ca, tls_only: &Ca, foreign: &Ca, registered: 
         top: top.info(),
         intermediates: below,
         profile_class: CertificateProfile::Ejbca.class_name(),
+        csr_format: None,
+        acme: None,
     };
     let server = |member: &str, code: &str, hashes: Vec<Vec<u8>>| SecurityServer {
         id: ServerId::new(member.parse().unwrap(), code).unwrap(),

@@ -106,8 +106,11 @@ impl World {
                 },
                 intermediates: vec![],
                 profile_class: CertificateProfile::Ejbca.class_name(),
+                csr_format: None,
+                acme: None,
             }],
             tsas: vec![ApprovedTsa {
+                cost: None,
                 name: "Test TSA".to_owned(),
                 url: "http://tsa".to_owned(),
                 certificate: self.tsa.certificate().der().to_vec(),

@@ -1,5 +1,6 @@
 //! The tables of the registry file as they are written.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -12,6 +13,14 @@ pub(super) struct File {
     pub(super) listen: ListenTable,
     pub(super) keys: KeysTable,
     pub(super) configuration: ConfigurationTable,
+    #[serde(default)]
+    pub(super) configuration_key: Vec<ConfigurationKeyTable>,
+    #[serde(default)]
+    pub(super) source: Vec<SourceTable>,
+    #[serde(default)]
+    pub(super) federation: Vec<FederationTable>,
+    #[serde(default)]
+    pub(super) optional: OptionalTable,
     pub(super) ca: CaTable,
     pub(super) ocsp: OcspTable,
     pub(super) tsa: TsaTable,
@@ -44,8 +53,10 @@ pub(super) struct KeysTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ConfigurationTable {
-    pub(super) key: PathBuf,
-    pub(super) certificate: PathBuf,
+    pub(super) key: Option<PathBuf>,
+    pub(super) certificate: Option<PathBuf>,
+    #[serde(default = "two")]
+    pub(super) oldest_version: u32,
     #[serde(default = "sixty")]
     pub(super) refresh_seconds: u64,
     #[serde(default = "six_hundred")]
@@ -55,11 +66,67 @@ pub(super) struct ConfigurationTable {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct ConfigurationKeyTable {
+    pub(super) name: String,
+    pub(super) certificate: PathBuf,
+    pub(super) key: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) signs: Signs,
+    #[serde(default)]
+    pub(super) active: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Signs {
+    #[default]
+    Both,
+    External,
+    Internal,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SourceTable {
+    pub(super) address: String,
+    #[serde(default)]
+    pub(super) internal_certificates: Vec<PathBuf>,
+    #[serde(default)]
+    pub(super) external_certificates: Vec<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FederationTable {
+    pub(super) anchor: PathBuf,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OptionalTable {
+    pub(super) monitoring_client: Option<String>,
+    pub(super) ocsp_fetch_interval_seconds: Option<u32>,
+    pub(super) verify_next_update: Option<bool>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CaTable {
     pub(super) name: String,
     pub(super) certificate: PathBuf,
     pub(super) profile: String,
     pub(super) issued_dir: PathBuf,
+    pub(super) csr_format: Option<String>,
+    pub(super) acme: Option<AcmeTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AcmeTable {
+    pub(super) directory_url: String,
+    pub(super) ip_address: Option<String>,
+    pub(super) authentication_profile: Option<String>,
+    pub(super) signing_profile: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +136,7 @@ pub(super) struct OcspTable {
     pub(super) certificate: PathBuf,
     #[serde(default = "hour")]
     pub(super) freshness_seconds: u64,
+    pub(super) cost: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -79,6 +147,7 @@ pub(super) struct TsaTable {
     pub(super) certificate: PathBuf,
     #[serde(default = "sixty")]
     pub(super) interval_seconds: u64,
+    pub(super) cost: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +170,8 @@ pub(super) struct MemberTable {
     pub(super) name: String,
     #[serde(default)]
     pub(super) subsystems: Vec<String>,
+    #[serde(default)]
+    pub(super) subsystem_names: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +184,7 @@ pub(super) struct ServerTable {
     pub(super) authentication_certificates: Vec<PathBuf>,
     #[serde(default)]
     pub(super) clients: Vec<String>,
+    pub(super) maintenance: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -129,6 +201,10 @@ pub(super) struct GroupTable {
 pub(super) struct RevokedTable {
     pub(super) serial: String,
     pub(super) at: String,
+}
+
+fn two() -> u32 {
+    2
 }
 
 fn sixty() -> u64 {

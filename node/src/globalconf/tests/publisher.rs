@@ -107,6 +107,8 @@ impl Publisher {
                 },
                 intermediates: vec![],
                 profile_class: CertificateProfile::Ejbca.class_name(),
+                csr_format: None,
+                acme: None,
             }],
             members: vec![Member {
                 id: member.parse().unwrap(),

@@ -118,15 +118,19 @@ impl World {
                 top: info,
                 intermediates: vec![],
                 profile_class: CertificateProfile::Ejbca.class_name(),
+                csr_format: None,
+                acme: None,
             }],
             tsas: vec![
                 // The first in the file does not answer; the next one is asked.
                 ApprovedTsa {
+                    cost: None,
                     name: "gone".into(),
                     url: "http://127.0.0.1:1/".into(),
                     certificate: tsa.der().to_vec(),
                 },
                 ApprovedTsa {
+                    cost: None,
                     name: "TSA".into(),
                     url,
                     certificate: tsa.der().to_vec(),

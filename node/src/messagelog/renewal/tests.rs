@@ -107,6 +107,7 @@ impl Eras {
             Arc::clone(&self.serial),
         ));
         self.tsas.push(ApprovedTsa {
+            cost: None,
             name: format!("until {until}"),
             url: url.clone(),
             certificate: certificate.der().to_vec(),

@@ -116,7 +116,7 @@ async fn time_stamps_verify_and_servers_find_the_version_by_probing() {
     assert_eq!(token.gen_time(), now());
 
     assert_eq!(
-        ask(&authority, "GET", "/internalconf?version=6", Vec::new())
+        ask(&authority, "GET", "/internalconf?version=7", Vec::new())
             .await
             .0,
         404

@@ -46,6 +46,8 @@ impl World {
             },
             intermediates: Vec::new(),
             profile_class: CertificateProfile::Ejbca.class_name(),
+            csr_format: None,
+            acme: None,
         };
         let server = SecurityServer {
             id: server(),

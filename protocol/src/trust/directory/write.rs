@@ -18,7 +18,7 @@ pub struct DirectoryDraft {
     pub instance: String,
     /// Until when it may be used.
     pub expires: UnixTime,
-    /// Version of the configuration: 3 for what [`super::SharedParams::to_xml`] writes.
+    /// Version of the configuration, 2 to 6: the one that shared parameters were written in.
     pub version: u32,
     /// The parts, in order.
     pub parts: Vec<PartDraft>,

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use roxmltree::Node;
 
 use super::{
-    ApprovedCa, ApprovedTsa, CaInfo, ConfigurationSource, GlobalGroup, GlobalSettings, Member, MemberClass,
-    NEWEST_VERSION, OcspInfo, SecurityServer, SharedParams, Subsystem,
+    AcmeServer, ApprovedCa, ApprovedTsa, CaInfo, ConfigurationSource, CostType, CsrFormat, GlobalGroup,
+    GlobalSettings, Member, MemberClass, NEWEST_VERSION, OcspInfo, SecurityServer, SharedParams, Subsystem,
 };
 use crate::id::{ClientId, GroupId, MemberId, ServerId};
 use crate::limits;
@@ -130,18 +130,23 @@ impl Reader {
         let top = self.ca_info(children.one("topCA")?)?;
         let intermediates = each(children.many("intermediateCA"), |n| self.ca_info(n))?;
         let profile_class = text(children.one("certificateProfileInfo")?)?.trim().to_owned();
-        if self.version >= 6 {
+        let csr_format = if self.version >= 6 {
+            let names = "PEM, DER";
             children
                 .optional("defaultCsrFormat")
-                .map(|n| one_of(n, &["PEM", "DER"]))
-                .transpose()?;
-        }
-        if self.version >= 3 {
+                .map(|n| one_of(n, CsrFormat::from_name, names))
+                .transpose()?
+        } else {
+            None
+        };
+        let acme = if self.version >= 3 {
             children
                 .optional("acmeServer")
                 .map(|n| self.acme_server(n))
-                .transpose()?;
-        }
+                .transpose()?
+        } else {
+            None
+        };
         children.end()?;
         let authentication_only = authentication_only.unwrap_or(false);
         Ok(ApprovedCa {
@@ -150,25 +155,32 @@ impl Reader {
             top,
             intermediates,
             profile_class,
+            csr_format,
+            acme,
         })
     }
 
-    /// Where members may order certificates: judged, not kept.
-    fn acme_server(&self, node: Node<'_, '_>) -> Result<(), DocumentError> {
+    /// Where members may order certificates.
+    fn acme_server(&self, node: Node<'_, '_>) -> Result<AcmeServer, DocumentError> {
         let mut children = Children::of(node, &[])?;
-        text(children.one("directoryURL")?)?;
-        children.optional("ipAddress").map(text).transpose()?;
-        if self.version >= 4 {
-            children
-                .optional("authenticationCertificateProfileId")
-                .map(text)
-                .transpose()?;
-            children
-                .optional("signingCertificateProfileId")
-                .map(text)
-                .transpose()?;
-        }
-        children.end()
+        let directory_url = text(children.one("directoryURL")?)?.trim().to_owned();
+        let mut optional = |name, since| {
+            if self.version >= since {
+                children.optional(name).map(text).transpose()
+            } else {
+                Ok(None)
+            }
+        };
+        let ip_address = optional("ipAddress", 3)?;
+        let authentication_profile = optional("authenticationCertificateProfileId", 4)?;
+        let signing_profile = optional("signingCertificateProfileId", 4)?;
+        children.end()?;
+        Ok(AcmeServer {
+            directory_url,
+            ip_address,
+            authentication_profile,
+            signing_profile,
+        })
     }
 
     fn ca_info(&self, node: Node<'_, '_>) -> Result<CaInfo, DocumentError> {
@@ -183,9 +195,13 @@ impl Reader {
         let mut children = Children::of(node, &[])?;
         let url = text(children.one("url")?)?.trim().to_owned();
         let certificate = children.optional("cert").map(certificate).transpose()?;
-        self.cost_type(&mut children)?;
+        let cost = self.cost_type(&mut children)?;
         children.end()?;
-        Ok(OcspInfo { url, certificate })
+        Ok(OcspInfo {
+            url,
+            certificate,
+            cost,
+        })
     }
 
     fn approved_tsa(&self, node: Node<'_, '_>) -> Result<ApprovedTsa, DocumentError> {
@@ -193,24 +209,24 @@ impl Reader {
         let name = text(children.one("name")?)?;
         let url = text(children.one("url")?)?.trim().to_owned();
         let certificate = certificate(children.one("cert")?)?;
-        self.cost_type(&mut children)?;
+        let cost = self.cost_type(&mut children)?;
         children.end()?;
         Ok(ApprovedTsa {
             name,
             url,
             certificate,
+            cost,
         })
     }
 
-    fn cost_type(&self, children: &mut Children<'_, '_>) -> Result<(), DocumentError> {
-        if self.version >= 6 {
-            let costs = ["FREE", "PAID", "UNDEFINED"];
-            children
-                .optional("costType")
-                .map(|n| one_of(n, &costs))
-                .transpose()?;
+    fn cost_type(&self, children: &mut Children<'_, '_>) -> Result<Option<CostType>, DocumentError> {
+        if self.version < 6 {
+            return Ok(None);
         }
-        Ok(())
+        children
+            .optional("costType")
+            .map(|n| one_of(n, CostType::from_name, "FREE, PAID, UNDEFINED"))
+            .transpose()
     }
 
     fn member(&mut self, node: Node<'_, '_>, instance: &str) -> Result<Option<Member>, DocumentError> {
@@ -372,11 +388,6 @@ fn maintenance_message(node: Node<'_, '_>) -> Result<String, DocumentError> {
     Ok(message.unwrap_or_default())
 }
 
-fn one_of(node: Node<'_, '_>, values: &[&str]) -> Result<(), DocumentError> {
-    let value = text(node)?;
-    if values.contains(&value.as_str()) {
-        Ok(())
-    } else {
-        Err(wrong(node, format!("it is none of {}", values.join(", "))))
-    }
+fn one_of<T>(node: Node<'_, '_>, from_name: fn(&str) -> Option<T>, names: &str) -> Result<T, DocumentError> {
+    from_name(&text(node)?).ok_or_else(|| wrong(node, format!("it is none of {names}")))
 }

@@ -113,12 +113,26 @@ fn word() -> impl Strategy<Value = String> {
     "[^\\p{C}/]{1,12}"
 }
 
+fn cost() -> impl Strategy<Value = Option<CostType>> {
+    prop::option::of(prop::sample::select(CostType::ALL.to_vec()))
+}
+
+prop_compose! {
+    fn acme()(
+        directory_url in "[!-~]{1,20}",
+        optional in prop::array::uniform3(prop::option::of("\\PC{0,12}")),
+    ) -> AcmeServer {
+        let [ip_address, authentication_profile, signing_profile] = optional;
+        AcmeServer { directory_url, ip_address, authentication_profile, signing_profile }
+    }
+}
+
 prop_compose! {
     fn ca_info()(
         certificate in certificate(),
-        ocsp in prop::collection::vec(("[!-~]{0,20}", prop::option::of(certificate())), 0..3),
+        ocsp in prop::collection::vec(("[!-~]{0,20}", prop::option::of(certificate()), cost()), 0..3),
     ) -> CaInfo {
-        let ocsp = ocsp.into_iter().map(|(url, certificate)| OcspInfo { url, certificate }).collect();
+        let ocsp = ocsp.into_iter().map(|(url, certificate, cost)| OcspInfo { url, certificate, cost }).collect();
         CaInfo { certificate, ocsp }
     }
 }
@@ -130,8 +144,10 @@ prop_compose! {
         top in ca_info(),
         intermediates in prop::collection::vec(ca_info(), 0..2),
         profile_class in "[a-zA-Z.]{0,30}",
+        csr_format in prop::option::of(prop::sample::select(CsrFormat::ALL.to_vec())),
+        acme in prop::option::of(acme()),
     ) -> ApprovedCa {
-        ApprovedCa { name, authentication_only, top, intermediates, profile_class }
+        ApprovedCa { name, authentication_only, top, intermediates, profile_class, csr_format, acme }
     }
 }
 
@@ -140,28 +156,29 @@ prop_compose! {
         instance in word(),
         sources in prop::collection::vec(("\\PC{1,20}", certificate(), certificate()), 1..3),
         authorities in prop::collection::vec(authority(), 0..3),
-        tsas in prop::collection::vec(("\\PC{0,9}", "[!-~]{0,20}", certificate()), 0..2),
+        tsas in prop::collection::vec(("\\PC{0,9}", "[!-~]{0,20}", certificate(), cost()), 0..2),
         people in prop::collection::btree_map((word(), word()),
-            ("\\PC{0,20}", prop::collection::btree_set(word(), 0..3)), 1..4),
-        servers in prop::collection::vec((word(), any::<prop::sample::Index>(), certificate()), 0..3),
+            ("\\PC{0,20}", prop::collection::btree_map(word(), prop::option::of("\\PC{0,12}"), 0..3)), 1..4),
+        servers in prop::collection::vec(
+            (word(), any::<prop::sample::Index>(), certificate(), prop::option::of("\\PC{0,12}")), 0..3),
         seconds in any::<u32>(),
         class in word(),
     ) -> SharedParams {
         let members: Vec<Member> = people.into_iter().map(|((class, code), (name, subsystems))| Member {
             id: MemberId::new(&instance, &class, &code).unwrap(),
             name,
-            subsystems: subsystems.into_iter().map(|code| Subsystem { code, name: None }).collect(),
+            subsystems: subsystems.into_iter().map(|(code, name)| Subsystem { code, name }).collect(),
         }).collect();
         let clients: Vec<ClientId> = members.iter().flat_map(|m| {
             let subsystems = m.subsystems.iter().map(|s| ClientId::subsystem_of(m.id.clone(), &s.code).unwrap());
             std::iter::once(ClientId::from(m.id.clone())).chain(subsystems)
         }).collect();
-        let servers = servers.into_iter().map(|(code, owner, hash)| SecurityServer {
+        let servers = servers.into_iter().map(|(code, owner, hash, maintenance)| SecurityServer {
             id: ServerId::new(owner.get(&members).id.clone(), &code).unwrap(),
             address: Some("127.0.0.1".to_owned()),
             authentication_hashes: vec![hash],
             clients: clients.clone(),
-            maintenance: None,
+            maintenance,
         }).collect();
         let groups = vec![GlobalGroup {
             id: GroupId::new(&instance, "all").unwrap(),
@@ -173,7 +190,9 @@ prop_compose! {
                 address, internal_certificates: vec![internal], external_certificates: vec![external],
             }).collect(),
             authorities,
-            tsas: tsas.into_iter().map(|(name, url, certificate)| ApprovedTsa { name, url, certificate }).collect(),
+            tsas: tsas.into_iter().map(|(name, url, certificate, cost)| {
+                ApprovedTsa { name, url, certificate, cost }
+            }).collect(),
             members,
             servers,
             groups,
@@ -187,14 +206,64 @@ prop_compose! {
     }
 }
 
+/// What of a document a version has room for (wire 7.6).
+fn known_in(version: u32, mut params: SharedParams) -> SharedParams {
+    let SharedParams {
+        sources,
+        authorities,
+        tsas,
+        members,
+        servers,
+        ..
+    } = &mut params;
+    if version < 3 {
+        sources.clear();
+    }
+    for ca in authorities {
+        ca.csr_format = ca.csr_format.filter(|_| version >= 6);
+        ca.acme = ca.acme.take().filter(|_| version >= 3);
+        if let Some(acme) = ca.acme.as_mut().filter(|_| version < 4) {
+            acme.authentication_profile = None;
+            acme.signing_profile = None;
+        }
+        for ocsp in ca
+            .intermediates
+            .iter_mut()
+            .chain([&mut ca.top])
+            .flat_map(|i| &mut i.ocsp)
+        {
+            ocsp.cost = ocsp.cost.filter(|_| version >= 6);
+        }
+    }
+    for tsa in tsas {
+        tsa.cost = tsa.cost.filter(|_| version >= 6);
+    }
+    for subsystem in members.iter_mut().flat_map(|m| &mut m.subsystems) {
+        subsystem.name = subsystem.name.take().filter(|_| version >= 5);
+    }
+    for server in servers {
+        server.maintenance = server.maintenance.take().filter(|_| version >= 5);
+    }
+    params
+}
+
 proptest! {
     #[test]
-    fn what_is_written_is_read_again(params in params()) {
-        let xml = params.to_xml();
-        for version in 3..=NEWEST_VERSION {
-            prop_assert_eq!(&SharedParams::read(&xml, version).unwrap(), &params);
+    fn each_version_says_what_its_schema_has_and_nothing_else(params in params()) {
+        for version in 2..=NEWEST_VERSION {
+            let xml = params.to_xml_in(version).unwrap();
+            prop_assert_eq!(SharedParams::read(&xml, version).unwrap(), known_in(version, params.clone()));
+            // What an older reader is given it must not have to skip.
+            if version > 2 {
+                prop_assert!(SharedParams::read(&xml, 2).is_err());
+            }
         }
-        prop_assert_eq!(SharedParams::read_unversioned(&xml).unwrap().1, NEWEST_VERSION);
+        let newest = params.to_xml_in(NEWEST_VERSION).unwrap();
+        prop_assert_eq!(SharedParams::read_unversioned(&newest).unwrap(), (params.clone(), NEWEST_VERSION));
+        prop_assert_eq!(SharedParams::read_unversioned(&params.to_xml_in(2).unwrap()).unwrap().1, 2);
+        prop_assert_eq!(params.to_xml(), params.to_xml_in(3).unwrap());
+        prop_assert_eq!(params.to_xml_in(1), Err(DocumentError::Version(1)));
+        prop_assert_eq!(params.to_xml_in(7), Err(DocumentError::Version(7)));
     }
 
     #[test]
