@@ -15,6 +15,7 @@
 //! | `GET /health` | 200 while the published configuration is valid |
 
 pub mod anchor;
+pub mod keys;
 pub mod publication;
 pub mod registry;
 mod service;

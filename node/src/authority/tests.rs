@@ -395,3 +395,33 @@ async fn an_older_publication_is_served_until_it_expires() {
         .unwrap();
     assert_eq!(bed.get(private.location()).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_new_key_is_sealed_and_announced_and_never_replaces_one() {
+    let mut bed = Bed::serving(FILE).await;
+    let config = bed.dir.path().join("authority.toml");
+    let make = |name: &str| keys::make(&config, name, KeyAlgorithm::EcdsaP256, now());
+    let files = make("2027").unwrap();
+    let mode = std::fs::metadata(&files.key).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let kept = std::fs::read(&files.key).unwrap();
+    assert!(matches!(make("2027"), Err(keys::NewKeyError::Taken(_))));
+    std::fs::remove_file(&files.certificate).unwrap();
+    assert!(matches!(make("2027"), Err(keys::NewKeyError::Taken(_))));
+    assert_eq!(std::fs::read(&files.key).unwrap(), kept);
+    for name in ["", "../x", ".x", "a b", "a/b"] {
+        assert!(matches!(make(name), Err(keys::NewKeyError::Name(_))), "{name}");
+    }
+
+    make("2028").unwrap();
+    let present =
+        "[[configuration_key]]\nname = \"c\"\nkey = \"c.key\"\ncertificate = \"c.pem\"\nactive = true\n";
+    let new = present.replace("\"c", "\"2028").replace("active = true\n", "");
+    let text = FILE.replace("key = \"c.key\"\ncertificate = \"c.pem\"\n", "");
+    bed.change(&text.replacen("[ca]", &format!("{present}{new}[ca]"), 1));
+    let mut node = Node::of(&bed, &bed.anchor(Kind::Internal), Federations::None);
+    assert!(node.client.round().await);
+    let sources = &node.held().instance("TEST").unwrap().shared.sources.clone();
+    assert_eq!(sources[0].internal_certificates.len(), 2);
+    assert_eq!(sources[0].external_certificates.len(), 2);
+}

@@ -9,12 +9,13 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{ArgGroup, Args, Subcommand};
 use kontor_pki::crypto::DigestAlgorithm;
+use kontor_pki::signing::KeyAlgorithm;
 use kontor_protocol::trust::anchor::ConfigurationAnchor;
 use serde_json::json;
 
 use crate::authority::anchor::fingerprint;
 use crate::authority::registry::Kind;
-use crate::clock::SystemClock;
+use crate::clock::{Clock as _, SystemClock};
 use crate::{authority, telemetry};
 
 /// How long running answers may take at the end.
@@ -36,6 +37,14 @@ The anchor follows from the registry file: as long as addresses and keys in it s
 Without --out it goes to standard output and the digests to standard error. No key is opened, so this can run anywhere \
 the registry file and the certificates are.")]
     Anchor(Anchor),
+    /// Make a new key for the configuration and show how to list it
+    #[command(long_about = "\
+Make a new key for the configuration and show how to list it.
+
+The key is sealed with the authority's secret and stands beside the one that signs now; nothing else changes. List it in \
+the registry file as the answer shows, so that members learn of it while the present key still signs, and let it sign \
+when all have: README, \"A new configuration key\".")]
+    Key(Key),
     /// Serve until SIGTERM or Ctrl-C
     #[command(long_about = "\
 Serve until SIGTERM or Ctrl-C.
@@ -71,6 +80,23 @@ pub(super) struct Anchor {
     json: bool,
 }
 
+/// Arguments of `kontor authority key`.
+#[derive(Args)]
+pub(super) struct Key {
+    /// Registry file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Name of the key and of its files, such as a year
+    #[arg(long)]
+    name: String,
+    /// RSA with 3072 bits instead of ECDSA P-256
+    #[arg(long)]
+    rsa: bool,
+    /// Print the files as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Arguments of `kontor authority run`.
 #[derive(Args)]
 pub(super) struct Run {
@@ -89,6 +115,7 @@ impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let run = match self {
             Self::Anchor(anchor) => return anchor.run(),
+            Self::Key(key) => return key.run(),
             Self::Run(run) => run,
         };
         telemetry::start_logging(run.log_json);
@@ -144,6 +171,32 @@ impl Anchor {
                 super::print(std::str::from_utf8(&xml)?)
             }
         }
+    }
+}
+
+impl Key {
+    fn run(&self) -> anyhow::Result<ExitCode> {
+        let algorithm = if self.rsa {
+            KeyAlgorithm::Rsa { bits: 3072 }
+        } else {
+            KeyAlgorithm::EcdsaP256
+        };
+        let files = authority::keys::make(&self.config, &self.name, algorithm, SystemClock.now())
+            .context("no key was made")?;
+        let name = &self.name;
+        if self.json {
+            let told = json!({ "certificate": files.certificate, "key": files.key, "name": name });
+            return super::print(&format!("{told}\n"));
+        }
+        super::print(&format!(
+            "A new key is in {key}.\n\nList it in {config}; it signs nothing yet:\n\n\
+             [[configuration_key]]\nname = {name:?}\nkey = {key:?}\ncertificate = {certificate:?}\n\n\
+             Where [configuration] itself names `key` and `certificate`, move these two lines into a\n\
+             [[configuration_key]] of their own, with a name and with active = true.\n",
+            key = files.key.display().to_string(),
+            certificate = files.certificate.display().to_string(),
+            config = self.config.display(),
+        ))
     }
 }
 
