@@ -109,7 +109,7 @@ impl Authority {
     /// Reads the registry file and makes the first publication.
     pub fn open(path: &Path, clock: SharedClock) -> Result<Self, AuthorityError> {
         let opened = Arc::new(Opened::open(path)?);
-        let first = Arc::new(opened.publish(None, clock.now())?);
+        let first = Arc::new(opened.publish(None, false, clock.now())?);
         let served = ArcSwap::from_pointee(Served {
             opened,
             publications: vec![first],
@@ -122,7 +122,7 @@ impl Authority {
     }
 
     /// Publishes until the stop: when the time has come or the file has changed.
-    async fn keep_publishing(&self, shutdown: &Shutdown) {
+    async fn keep_publishing(self: Arc<Self>, shutdown: Shutdown) {
         let mut sight = Sight {
             seen: self.changed_at(),
             refused: None,
@@ -132,7 +132,15 @@ impl Authority {
                 () = shutdown.soft() => return,
                 () = tokio::time::sleep(LOOK) => {}
             }
-            self.look(&mut sight);
+            let authority = Arc::clone(&self);
+            // A large registry takes long to read and to write; OCSP requests do not wait for it.
+            let looked = tokio::task::spawn_blocking(move || {
+                authority.look(&mut sight);
+                sight
+            });
+            sight = looked
+                .await
+                .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
         }
     }
 
@@ -164,7 +172,9 @@ impl Authority {
         let newest = served.publications.first();
         let due = newest.is_none_or(|p| now.since(p.at) >= opened.registry.refresh);
         if due || !Arc::ptr_eq(&opened, &served.opened) {
-            match opened.publish(newest.map(|p| &**p), now) {
+            let unchanged = Arc::ptr_eq(&opened, &served.opened);
+            let previous = newest.map(|p| &**p);
+            match opened.publish(previous, unchanged, now) {
                 Ok(publication) => {
                     let older = served.publications.iter().filter(|p| p.expires >= now).cloned();
                     let publications = std::iter::once(Arc::new(publication)).chain(older).collect();
@@ -243,12 +253,21 @@ impl Opened {
         })
     }
 
-    fn publish(&self, previous: Option<&Publication>, now: UnixTime) -> Result<Publication, SigningError> {
+    /// Publishes anew; `unchanged` if `previous` was made of this very registry.
+    fn publish(
+        &self,
+        previous: Option<&Publication>,
+        unchanged: bool,
+        now: UnixTime,
+    ) -> Result<Publication, SigningError> {
         let signers = Signers {
             internal: &*self.internal_key,
             external: &*self.external_key,
         };
-        let publication = Publication::make(&self.registry, &self.certificates, signers, previous, now)?;
+        let publication = match previous.filter(|_| unchanged) {
+            Some(previous) => previous.renewed(&self.registry, &self.certificates, signers, now)?,
+            None => Publication::make(&self.registry, &self.certificates, signers, previous, now)?,
+        };
         if let Some(dir) = &self.registry.trust_dir {
             // For auditors on this machine; members never read it, so a full disk must not stop the federation.
             if let Err(error) = write_copy(dir, &publication.files(&self.registry.instance)) {
@@ -341,9 +360,7 @@ pub async fn run(config: &Path, clock: SharedClock, shutdown: Shutdown) -> Resul
     };
     let listener = listen::bind("http", address).await?;
     tracing::info!(%address, instance, "authority is ready");
-    let publishing = Arc::clone(&authority);
-    let stop = shutdown.clone();
-    shutdown.spawn(async move { publishing.keep_publishing(&stop).await });
+    shutdown.spawn(Arc::clone(&authority).keep_publishing(shutdown.clone()));
     serve(authority, listener, shutdown).await;
     Ok(())
 }

@@ -119,65 +119,57 @@ impl Publication {
         previous: Option<&Self>,
         now: UnixTime,
     ) -> Result<Self, SigningError> {
+        let parts = written(registry, certificates, previous);
+        Self::sign(registry, certificates, signers, parts, now)
+    }
+
+    /// The same parts, signed anew: for a registry that has not changed since.
+    pub fn renewed(
+        &self,
+        registry: &Registry,
+        certificates: &Certificates,
+        signers: Signers<'_>,
+        now: UnixTime,
+    ) -> Result<Self, SigningError> {
+        Self::sign(registry, certificates, signers, self.parts.clone(), now)
+    }
+
+    fn sign(
+        registry: &Registry,
+        certificates: &Certificates,
+        signers: Signers<'_>,
+        parts: Vec<Part>,
+        now: UnixTime,
+    ) -> Result<Self, SigningError> {
         let expires = now + registry.expire;
-        let private = private_params(registry).to_xml();
-        let optional = registry.optional.to_xml();
-        let mut publication = Self {
-            at: now,
-            expires,
-            directories: Vec::new(),
-            parts: Vec::new(),
-        };
-        for version in registry.oldest_version..=NEWEST_VERSION {
-            let part = |identifier, bytes: Vec<u8>| {
-                let name = known_file_name(identifier).unwrap_or_default();
-                // Named by its content: a path never means two documents, and two hosts that publish from the same
-                // registry have the same paths.
-                let digest = sha512(&bytes);
-                let folder: String = digest[..16].iter().map(|octet| format!("{octet:02x}")).collect();
-                let location = format!("/V{version}/{folder}/{name}");
-                let earlier = previous
-                    .iter()
-                    .flat_map(|p| &p.parts)
-                    .find(|p| p.location == location);
-                Part {
-                    version,
-                    identifier,
-                    digest,
-                    bytes: earlier.map_or_else(|| Bytes::from(bytes), |p| p.bytes.clone()),
-                    location,
-                }
+        let sign = |version, key, kind: Kind| {
+            // Other instances get nothing but the shared parameters (wire 7.1).
+            let named = |part: &&Part| {
+                part.version == version && (kind == Kind::Internal || part.identifier == SHARED_PARAMETERS)
             };
-            let shared = shared_params(registry, certificates, version)
-                .to_xml_in(version)
-                .expect("the registry publishes versions that can be written");
-            let mut parts = vec![
-                part(PRIVATE_PARAMETERS, private.clone()),
-                part(SHARED_PARAMETERS, shared),
-            ];
-            for (identifier, bytes) in &optional {
-                parts.push(part(identifier, bytes.clone()));
-            }
-            let draft = |parts: &[Part]| DirectoryDraft {
+            let draft = DirectoryDraft {
                 instance: registry.instance.clone(),
                 expires,
                 version,
-                parts: parts.iter().map(draft_of).collect(),
+                parts: parts.iter().filter(named).map(draft_of).collect(),
             };
-            let sign = |draft: DirectoryDraft, key, kind| {
-                // The first is that of the key: whoever opened the registry put them in this order.
-                let certificate = certificates.configuration.of(kind).first().map(Certificate::der);
-                draft.sign(key, certificate.unwrap_or_default()).map(Bytes::from)
-            };
-            publication.directories.push(Directories {
+            // The first is that of the key: whoever opened the registry put them in this order.
+            let certificate = certificates.configuration.of(kind).first().map(Certificate::der);
+            draft.sign(key, certificate.unwrap_or_default()).map(Bytes::from)
+        };
+        let directories = versions(registry).map(|version| {
+            Ok(Directories {
                 version,
-                internal: sign(draft(&parts), signers.internal, Kind::Internal)?,
-                // Other instances get nothing but the second part (wire 7.1).
-                external: sign(draft(&parts[1..2]), signers.external, Kind::External)?,
-            });
-            publication.parts.append(&mut parts);
-        }
-        Ok(publication)
+                internal: sign(version, signers.internal, Kind::Internal)?,
+                external: sign(version, signers.external, Kind::External)?,
+            })
+        });
+        Ok(Self {
+            at: now,
+            expires,
+            directories: directories.collect::<Result<_, SigningError>>()?,
+            parts,
+        })
     }
 
     /// The body of a directory, if this version is published.
@@ -211,6 +203,48 @@ impl Publication {
             files.push((format!("{path}.metadata"), metadata.to_json()));
         }
         files
+    }
+}
+
+fn versions(registry: &Registry) -> std::ops::RangeInclusive<u32> {
+    registry.oldest_version..=NEWEST_VERSION
+}
+
+/// Every part in every version.
+fn written(registry: &Registry, certificates: &Certificates, previous: Option<&Publication>) -> Vec<Part> {
+    let private = private_params(registry).to_xml();
+    let optional = registry.optional.to_xml();
+    let mut parts = Vec::new();
+    for version in versions(registry) {
+        let shared = shared_params(registry, certificates, version)
+            .to_xml_in(version)
+            .expect("the registry publishes versions that can be written");
+        let mut add = |identifier, bytes| parts.push(part(version, identifier, bytes, previous));
+        add(PRIVATE_PARAMETERS, private.clone());
+        add(SHARED_PARAMETERS, shared);
+        for (identifier, bytes) in &optional {
+            add(identifier, bytes.clone());
+        }
+    }
+    parts
+}
+
+/// A part, named by its content: a path never means two documents, and two hosts that publish from the same registry have
+/// the same paths.
+fn part(version: u32, identifier: &'static str, bytes: Vec<u8>, previous: Option<&Publication>) -> Part {
+    let name = known_file_name(identifier).unwrap_or_default();
+    let digest = sha512(&bytes);
+    let folder: String = digest[..16].iter().map(|octet| format!("{octet:02x}")).collect();
+    let location = format!("/V{version}/{folder}/{name}");
+    let mut earlier = previous.iter().flat_map(|p| &p.parts);
+    Part {
+        version,
+        identifier,
+        digest,
+        bytes: earlier
+            .find(|p| p.location == location)
+            .map_or_else(|| Bytes::from(bytes), |p| p.bytes.clone()),
+        location,
     }
 }
 

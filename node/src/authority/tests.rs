@@ -35,6 +35,15 @@ struct Bed {
 }
 
 impl Bed {
+    /// Another process of the same files, on another socket.
+    fn second_host(&self, listener: TcpListener) -> Shutdown {
+        let path = self.dir.path().join("authority.toml");
+        let authority = Arc::new(Authority::open(&path, self.clock.clone()).unwrap());
+        let shutdown = Shutdown::default();
+        shutdown.spawn(serve(authority, listener, shutdown.clone()));
+        shutdown
+    }
+
     /// Serves the registry `text`, in which `127.0.0.1:4080` is replaced by the address it gets.
     async fn serving(text: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -424,4 +433,29 @@ async fn a_new_key_is_sealed_and_announced_and_never_replaces_one() {
     let sources = &node.held().instance("TEST").unwrap().shared.sources.clone();
     assert_eq!(sources[0].internal_certificates.len(), 2);
     assert_eq!(sources[0].external_certificates.len(), 2);
+}
+
+#[tokio::test]
+async fn a_second_host_of_the_same_files_answers_when_the_first_is_gone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let bed = Bed::serving(&format!("{FILE}[[source]]\naddress = \"{address}\"\n")).await;
+    let second = bed.second_host(listener);
+    let anchor = bed.anchor(Kind::Internal);
+    let urls: Vec<_> = anchor.sources.iter().map(|s| s.download_url.as_str()).collect();
+    assert_eq!(urls[1], format!("http://{address}/internalconf"));
+    let mut node = Node::of(&bed, &anchor, Federations::None);
+    assert!(node.client.round().await);
+
+    bed.clock.advance(MINUTE);
+    assert!(bed.shutdown.finish(MINUTE).await);
+    assert!(tokio::net::TcpStream::connect(bed.address).await.is_err());
+    assert!(node.client.round().await);
+    assert_eq!(node.conf.failing().rounds, 0);
+    let mut begins = Node::of(&bed, &anchor, Federations::None);
+    assert!(begins.client.round().await, "also a node that begins now");
+
+    assert!(second.finish(MINUTE).await);
+    node.client.round().await;
+    assert_eq!(node.conf.failing().rounds, 1);
 }

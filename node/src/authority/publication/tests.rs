@@ -193,6 +193,22 @@ fn what_has_not_changed_stays_where_it_was() {
     assert_eq!(first.parts[0].bytes.as_ptr(), second.parts[0].bytes.as_ptr());
     assert!(second.expires > first.expires);
 
+    let signers = Signers {
+        internal: &world.internal,
+        external: &world.external,
+    };
+    let later = now() + Duration::from_secs(120);
+    let renewed = second
+        .renewed(&world.registry, &world.certificates, signers, later)
+        .unwrap();
+    assert_eq!(places(&renewed), places(&second));
+    for version in 2..=6 {
+        assert_eq!(
+            world.read(&renewed, version).shared,
+            world.read(&first, version).shared
+        );
+    }
+
     world.registry.servers[0].maintenance = None;
     let third = world.publish(Some(&second), now() + Duration::from_secs(61));
     for (before, after) in second.parts.iter().zip(&third.parts) {
@@ -307,4 +323,46 @@ fn x_roads_own_schemas_accept_every_part_of_every_version() {
             }
         }
     }
+}
+
+/// Prints what a publication costs; `cargo test --release -p kontor-node --lib large_registry -- --ignored --nocapture`.
+#[test]
+#[ignore = "prints figures and judges none"]
+fn what_a_large_registry_costs() {
+    let mut world = World::of(FILE);
+    let template = world.registry.servers[0].clone();
+    for index in 0..10_000 {
+        let id: kontor_protocol::id::MemberId = format!("TEST/GOV/{index}").parse().unwrap();
+        let subsystems: Vec<String> = (0..3).map(|n| format!("s{n}")).collect();
+        if index < 2000 {
+            let mut server = template.clone();
+            server.id = format!("{id}/ss").parse().unwrap();
+            server.clients = vec![format!("{id}/s0").parse().unwrap()];
+            world.registry.servers.push(server);
+            world
+                .certificates
+                .servers
+                .push(world.certificates.servers[0].clone());
+        }
+        world.registry.members.push(crate::authority::registry::Member {
+            id,
+            name: format!("Fictional member {index}"),
+            subsystems,
+            subsystem_names: Default::default(),
+        });
+    }
+    let started = std::time::Instant::now();
+    let first = world.publish(None, now());
+    println!("made of a registry: {:?}", started.elapsed());
+    let bytes: usize = first.parts.iter().map(|p| p.bytes.len()).sum();
+    println!("{bytes} bytes in all versions");
+    let signers = Signers {
+        internal: &world.internal,
+        external: &world.external,
+    };
+    let started = std::time::Instant::now();
+    first
+        .renewed(&world.registry, &world.certificates, signers, now())
+        .unwrap();
+    println!("signed anew: {:?}", started.elapsed());
 }
