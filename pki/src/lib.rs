@@ -22,6 +22,8 @@ pub mod timestamp;
 pub mod evidence_record;
 pub mod sealed;
 pub mod request;
+#[cfg(feature = "legacy-cbc")]
+pub mod legacy_cbc;
 pub mod authority;
 
 #[cfg(test)]
