@@ -332,7 +332,17 @@ impl Authority {
 
     /// A key with an authentication certificate, ready for TLS.
     pub fn authentication(&self, server: &str, validity: Validity) -> Result<(Certificate, Identity)> {
-        let key = new_key()?;
+        self.authentication_by(KeyAlgorithm::EcdsaP256, server, validity)
+    }
+
+    /// The same with a key of another kind.
+    pub fn authentication_by(
+        &self,
+        algorithm: KeyAlgorithm,
+        server: &str,
+        validity: Validity,
+    ) -> Result<(Certificate, Identity)> {
+        let key = SoftwareKey::generate(algorithm)?;
         let certificate = self.issue_authentication(&key, server, validity)?;
         let identity = Identity {
             chain: vec![certificate.der().to_vec()],
@@ -490,13 +500,22 @@ pub fn throwaway_identity() -> Result<Identity> {
 
 /// PEM of a certificate.
 pub fn pem(der: &[u8]) -> String {
+    labelled("CERTIFICATE", der)
+}
+
+/// A key in PKCS#8 as PEM.
+pub fn pem_key(pkcs8: &[u8]) -> String {
+    labelled("PRIVATE KEY", pkcs8)
+}
+
+fn labelled(label: &str, der: &[u8]) -> String {
     let text = BASE64_STANDARD.encode(der);
-    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    let mut pem = format!("-----BEGIN {label}-----\n");
     for line in text.as_bytes().chunks(64) {
         pem.push_str(std::str::from_utf8(line).expect("base64 is ASCII"));
         pem.push('\n');
     }
-    pem + "-----END CERTIFICATE-----\n"
+    pem + &format!("-----END {label}-----\n")
 }
 
 impl Directory {

@@ -67,7 +67,7 @@ impl Peer {
     /// Makes the keys of a peer and lists it in the configuration.
     pub fn register(plan: PeerPlan, host: Ipv4Addr, authority: &Authority) -> Result<Self> {
         let server = format!("ss-{}", plan.name);
-        let (auth, identity) = authority.authentication(&server, plan.validity)?;
+        let (auth, identity) = authority.authentication_by(plan.authentication, &server, plan.validity)?;
         let mut clients: Vec<_> = plan
             .subsystems
             .iter()

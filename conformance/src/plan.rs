@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use kontor_pki::signing::KeyAlgorithm;
+
 use crate::authority::Validity;
 
 /// Instance of every federation of the suite; its name marks it as a test (architecture 1.9).
@@ -20,7 +22,14 @@ pub struct NodePlan {
     pub(crate) ledger_seconds: Option<u32>,
     /// Lines of the section `[timestamping]`.
     pub(crate) timestamping: String,
+    /// Lines of the section `[federation]`.
+    pub(crate) federation: String,
+    /// What its authentication key is.
+    pub(crate) authentication: KeyAlgorithm,
 }
+
+/// As most Java security servers have it.
+const RSA: KeyAlgorithm = KeyAlgorithm::Rsa { bits: 2048 };
 
 /// A subsystem at a node.
 #[derive(Clone, Debug)]
@@ -60,6 +69,7 @@ pub struct PeerPlan {
     /// Further members that are clients of the same server, as member and subsystem code.
     pub(crate) guests: Vec<(String, String)>,
     pub(crate) validity: Validity,
+    pub(crate) authentication: KeyAlgorithm,
 }
 
 impl NodePlan {
@@ -74,6 +84,8 @@ impl NodePlan {
             file_limit_kib: None,
             ledger_seconds: None,
             timestamping: String::new(),
+            federation: String::new(),
+            authentication: KeyAlgorithm::EcdsaP256,
         }
     }
 
@@ -81,6 +93,20 @@ impl NodePlan {
     #[must_use]
     pub fn ledger(mut self, seconds: u32) -> Self {
         self.ledger_seconds = Some(seconds);
+        self
+    }
+
+    /// With these lines in its section `[federation]`.
+    #[must_use]
+    pub fn federation(mut self, lines: &str) -> Self {
+        self.federation = lines.into();
+        self
+    }
+
+    /// With an RSA key towards other nodes.
+    #[must_use]
+    pub fn rsa(mut self) -> Self {
+        self.authentication = RSA;
         self
     }
 
@@ -204,7 +230,15 @@ impl PeerPlan {
             subsystems: vec![subsystem.into()],
             guests: Vec::new(),
             validity: Validity::Now,
+            authentication: KeyAlgorithm::EcdsaP256,
         }
+    }
+
+    /// With an RSA key towards other nodes.
+    #[must_use]
+    pub fn rsa(mut self) -> Self {
+        self.authentication = RSA;
+        self
     }
 
     /// Serving another member's subsystem too.

@@ -65,6 +65,11 @@ requirements! {
     SEVERAL_NAMED = "several.named", "wire 3.2", "a consumer that names one of several servers gets that one or a fault";
     SEVERAL_SENT_ONCE = "several.sent-once", "wire 3.2", "a request that was sent to a server is never sent to another one";
 
+    LEGACY_CONSUMER = "legacy.consumer", "wire 3.1", "a consumer that speaks X-Road's CBC suites only, by openssl, is served";
+    LEGACY_PROVIDER = "legacy.provider", "wire 3.1", "a provider that speaks X-Road's CBC suites only, by openssl, is called";
+    LEGACY_PREFERENCE = "legacy.preference", "architecture 1.3", "AES-GCM is taken where a peer offers both";
+    LEGACY_NOT_NAMED = "legacy.not-named", "architecture 1.3", "a peer that is not named for the CBC suites is refused before its request, and not called by them";
+
     RELOAD_WITHDRAWN = "reload.withdrawn", "wire 2.10", "a right that is withdrawn is gone within a second, also on a kept connection";
     RELOAD_WHILE_RECEIVED = "reload.while-received", "wire 2.10", "a right that is withdrawn while a long body comes in is judged again, and the refusal says so";
     RELOAD_MISTAKE = "reload.mistake", "operation", "a configuration file with a mistake changes nothing, and health says why";

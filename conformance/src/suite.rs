@@ -8,6 +8,7 @@ pub mod client;
 pub mod crash;
 pub mod download;
 pub mod ledger;
+pub mod legacy;
 pub mod log;
 pub mod message;
 pub mod reconcile;
@@ -79,6 +80,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         access::CASES,
         reload::CASES,
         transport::CASES,
+        legacy::CASES,
         signature::CASES,
         trust::CASES,
         response::CASES,

@@ -19,10 +19,16 @@ use crate::shutdown::{self, Shutdown};
 /// Wrong usage (sysexits `EX_USAGE`).
 const USAGE: u8 = 64;
 
-#[cfg(feature = "aws-lc")]
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (cryptography: aws-lc-rs)");
-#[cfg(not(feature = "aws-lc"))]
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (cryptography: ring)");
+/// With what is built in and not everywhere.
+const VERSION: &str = match (cfg!(feature = "aws-lc"), cfg!(feature = "legacy-cbc")) {
+    (true, false) => concat!(env!("CARGO_PKG_VERSION"), " (cryptography: aws-lc-rs)"),
+    (true, true) => concat!(
+        env!("CARGO_PKG_VERSION"),
+        " (cryptography: aws-lc-rs, legacy-cbc)"
+    ),
+    (false, false) => concat!(env!("CARGO_PKG_VERSION"), " (cryptography: ring)"),
+    (false, true) => concat!(env!("CARGO_PKG_VERSION"), " (cryptography: ring, legacy-cbc)"),
+};
 
 const ABOUT: &str = "Signed, logged exchange between public bodies, compatible with X-Road 7";
 

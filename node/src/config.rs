@@ -51,13 +51,36 @@ pub enum Mode {
     Test,
 }
 
-/// TLS 1.2 on the federation port (architecture decision 3).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+/// TLS 1.2 between nodes (architecture decision 3); each takes what the ones before it take.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Tls12 {
     /// TLS 1.3 only.
     Off,
     /// TLS 1.2 with AES-GCM suites beside TLS 1.3.
     Gcm,
+    /// X-Road's own CBC suites besides, where nothing better is offered.
+    LegacyCbc,
+}
+
+/// What is spoken with which security server, in both directions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Tls12Policy {
+    /// With those that are not named.
+    pub others: Tls12,
+    /// With these.
+    pub peers: BTreeMap<ServerId, Tls12>,
+}
+
+impl Tls12Policy {
+    /// What is spoken with a server.
+    pub fn with(&self, server: &ServerId) -> Tls12 {
+        self.peers.get(server).copied().unwrap_or(self.others)
+    }
+
+    /// The most that is spoken with anybody.
+    pub fn most(&self) -> Tls12 {
+        self.peers.values().copied().fold(self.others, Tls12::max)
+    }
 }
 
 /// How an information system must prove itself (wire 2.2).
@@ -171,7 +194,7 @@ pub struct NodeConfig {
     /// Key and certificate towards information systems and services.
     pub internal_tls: Option<KeyPair>,
     /// TLS 1.2 towards other nodes.
-    pub tls12: Tls12,
+    pub tls12: Tls12Policy,
     /// Configuration of which other instances is taken.
     pub federations: Federations,
     /// The way to the authorities of the federation.
@@ -268,6 +291,30 @@ mod tests {
             .replace("tls12 = \"gcm\"", "tls12 = \"cbc\"");
         let error = NodeConfig::parse(&text, Path::new("node.toml")).unwrap_err();
         assert_eq!(error.mistakes.len(), 3, "{error}");
+    }
+
+    #[test]
+    fn a_peer_may_speak_what_others_may_not_if_it_is_built_in() {
+        let named = "tls12 = \"off\"\n[[federation.peer]]\nserver = \"TEST/GOV/1002/ss1\"\ntls12 = ";
+        let parse = |level: &str| {
+            let text = SAMPLE.replace("tls12 = \"gcm\"", &format!("{named}{level:?}"));
+            NodeConfig::parse(&text, Path::new("node.toml"))
+        };
+        let policy = parse("gcm").unwrap().tls12;
+        let (peer, other) = (
+            "TEST/GOV/1002/ss1".parse().unwrap(),
+            "TEST/GOV/1003/ss1".parse().unwrap(),
+        );
+        assert_eq!(
+            (policy.with(&peer), policy.with(&other)),
+            (Tls12::Gcm, Tls12::Off)
+        );
+        assert_eq!(policy.most(), Tls12::Gcm);
+        match parse("legacy-cbc") {
+            Ok(config) => assert!(cfg!(feature = "legacy-cbc") && config.tls12.most() == Tls12::LegacyCbc),
+            Err(error) => assert!(error.to_string().contains("--features legacy-cbc"), "{error}"),
+        }
+        assert!(parse("cbc").is_err());
     }
 
     #[test]

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use kontor_pki::certificate::Certificate;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::fault::{Fault, FaultCode, ForeignFault, Spelling};
 use kontor_protocol::hash_chain::PartDigest;
 use kontor_protocol::id::{ClientId, MemberId, ServerId, ServiceId};
+use kontor_protocol::trust::TrustSet;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -15,6 +17,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::clock::SharedClock;
+use crate::config::{Tls12, Tls12Policy};
 use crate::gate::Gate;
 use crate::globalconf::GlobalConf;
 use crate::keystore::Identity;
@@ -51,6 +54,8 @@ pub struct Handles {
     pub peers: Peers,
     /// Verdicts about signature documents.
     pub verdicts: Verdicts,
+    /// What of TLS 1.2 is spoken with whom.
+    pub tls12: Tls12Policy,
     /// Key and certificates towards other nodes.
     pub authentication: Arc<Identity>,
     /// Exchanges in flight.
@@ -252,6 +257,30 @@ impl Handles {
     /// Clients and services as they are now.
     pub fn registry(&self) -> Arc<ClientRegistry> {
         self.clients.load_full()
+    }
+
+    /// Refuses a peer with which less is spoken than what was negotiated needs.
+    pub fn may_speak(
+        &self,
+        trust: &TrustSet,
+        leaf: Option<&Certificate>,
+        needed: Tls12,
+    ) -> Result<(), Fault> {
+        let server = leaf.and_then(|leaf| trust.server_by_auth_cert(leaf));
+        let spoken = server
+            .as_ref()
+            .map_or(self.tls12.others, |server| self.tls12.with(server));
+        if needed <= spoken {
+            return Ok(());
+        }
+        let who = server.map_or_else(|| "this server".to_owned(), |server| server.to_string());
+        Err(Fault::new(
+            FaultCode::SslAuthenticationFailed,
+            format!(
+                "{who} has to speak TLS 1.3 or TLS 1.2 with AES-GCM as this security server does; or this one's operator has to \
+                 name it under [[federation.peer]]"
+            ),
+        ))
     }
 
     /// Signs a message of ours and records it.

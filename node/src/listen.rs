@@ -20,8 +20,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
+use crate::config::Tls12;
 use crate::head::{Tap, Tapped};
 use crate::shutdown::Shutdown;
+use crate::suites;
 
 /// Connections one listener serves at a time; later ones wait in the kernel's queue.
 const CONNECTIONS: usize = 4096;
@@ -46,6 +48,8 @@ pub struct Connection {
     pub is_tls: bool,
     /// Certificates it presented, leaf first; those that do not parse end the connection.
     pub certificates: Vec<Certificate>,
+    /// The least that must be spoken with it for what was negotiated.
+    pub tls12: Tls12,
     /// Whether the node itself is at the other end, within the process.
     pub is_own: bool,
     /// Bytes of the head that is being read.
@@ -145,6 +149,7 @@ where
                 peer,
                 is_tls: false,
                 certificates: Vec::new(),
+                tls12: Tls12::Off,
                 is_own: false,
                 tap: tap.clone(),
             };
@@ -155,7 +160,10 @@ where
                 .await
                 .map_err(|_| "TLS handshake took too long".to_owned())?
                 .map_err(|e| format!("TLS handshake refused: {e}"))?;
-            let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
+            let spoken = stream.get_ref().1;
+            let suite = spoken.negotiated_cipher_suite().map(|suite| suite.suite());
+            let tls12 = suites::needed(spoken.protocol_version(), suite);
+            let presented = spoken.peer_certificates().unwrap_or_default();
             let certificates = presented
                 .iter()
                 .map(|der| Certificate::parse(der))
@@ -167,6 +175,7 @@ where
                     peer,
                     is_tls: true,
                     certificates,
+                    tls12,
                     is_own: false,
                     tap,
                 },
@@ -192,6 +201,7 @@ where
         peer: ([127, 0, 0, 1], 0).into(),
         is_tls: false,
         certificates: Vec::new(),
+        tls12: Tls12::Off,
         is_own: true,
         tap: Tap::default(),
     };

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::connect::Connector;
+pub use self::connect::Dialects;
 use crate::body::OutBody;
 use crate::drain::drain;
 use crate::evidence::Evidence;
@@ -34,7 +35,7 @@ pub struct Outbound {
 
 impl Outbound {
     /// Wires the side up.
-    pub fn new(handles: Arc<Handles>, evidence: Evidence, tls: rustls::ClientConfig) -> Arc<Self> {
+    pub fn new(handles: Arc<Handles>, evidence: Evidence, tls: Dialects) -> Arc<Self> {
         let connector = Connector::new(tls, handles.shutdown.clone());
         Arc::new(Self {
             handles,

@@ -280,6 +280,7 @@ mod tests {
             peer: ([127, 0, 0, 1], 4000).into(),
             is_tls,
             certificates: Vec::new(),
+            tls12: crate::config::Tls12::Off,
             is_own: false,
             tap: crate::head::Tap::default(),
         }

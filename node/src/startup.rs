@@ -15,7 +15,7 @@ use crate::administration::{self, Administration, IdentityError, Opening};
 use crate::archiver;
 use crate::chronicle::{self, Chronicle};
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{Mode, NodeConfig};
+use crate::config::{Mode, NodeConfig, Tls12};
 use crate::disk::SystemDisk;
 use crate::evidence::Evidence;
 use crate::fetch::Fetcher;
@@ -31,7 +31,7 @@ use crate::keystore::{self, Identity, KeyError};
 use crate::listen::{self, ListenError};
 use crate::messagelog::{LogError, LogSettings, MessageLog, OpenLog};
 use crate::ocsp::OwnOcsp;
-use crate::outbound::Outbound;
+use crate::outbound::{Dialects, Outbound};
 use crate::partners::Partners;
 use crate::peers::Peers;
 use crate::purger;
@@ -181,8 +181,15 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         }
     };
     let services = Services::new(witness.clone(), shutdown.clone());
-    let outbound_tls = tls::federation_client(&provider, &keys.authentication, config.tls12, &trust)?;
-    let federation_tls = tls::federation_server(&provider, &keys.authentication, config.tls12, &trust)?;
+    let outbound_tls =
+        |tls12| tls::federation_client(&provider, &keys.authentication, tls12, &trust).map(Arc::new);
+    let outbound_tls = Dialects {
+        off: outbound_tls(Tls12::Off)?,
+        gcm: outbound_tls(Tls12::Gcm)?,
+        legacy_cbc: outbound_tls(Tls12::LegacyCbc)?,
+    };
+    let most = config.tls12.most();
+    let federation_tls = tls::federation_server(&provider, &keys.authentication, most, &trust)?;
     let is_tls = internal
         .as_deref()
         .map(|identity| tls::is_server(&provider, identity))
@@ -197,6 +204,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         log: log.clone(),
         inline_body: config.inline_body,
         peers: Peers::default(),
+        tls12: config.tls12.clone(),
         verdicts: Verdicts::default(),
         authentication: Arc::new(keys.authentication),
         in_flight,

@@ -21,13 +21,14 @@ use rustls::{
 use crate::config::Tls12;
 use crate::globalconf::GlobalConf;
 use crate::keystore::Identity;
+use crate::suites::{self, End};
 
 static BOTH: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 static NEWEST: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
 
 fn versions(tls12: Tls12) -> &'static [&'static SupportedProtocolVersion] {
     match tls12 {
-        Tls12::Gcm => &BOTH,
+        Tls12::Gcm | Tls12::LegacyCbc => &BOTH,
         Tls12::Off => &NEWEST,
     }
 }
@@ -51,6 +52,7 @@ pub fn federation_server(
     tls12: Tls12,
     trust: &Arc<GlobalConf>,
 ) -> Result<ServerConfig, Error> {
+    let provider = &suites::between_nodes(provider, tls12, End::Server);
     let verifier = RegisteredPeer {
         trust: trust.clone(),
         provider: provider.clone(),
@@ -59,6 +61,8 @@ pub fn federation_server(
         .with_protocol_versions(versions(tls12))?
         .with_client_cert_verifier(Arc::new(verifier))
         .with_single_cert(chain(identity), key(identity))?;
+    // Java peers name their suites in any order.
+    config.ignore_client_order = true;
     forget_sessions(&mut config);
     Ok(config)
 }
@@ -100,6 +104,7 @@ pub fn federation_client(
     tls12: Tls12,
     trust: &Arc<GlobalConf>,
 ) -> Result<ClientConfig, Error> {
+    let provider = &suites::between_nodes(provider, tls12, End::Client);
     let verifier = RegisteredPeer {
         trust: trust.clone(),
         provider: provider.clone(),
@@ -293,7 +298,7 @@ mod tests {
 
     #[test]
     fn tls_1_2_is_ecdhe_with_gcm_and_nothing_else() {
-        let suites = crate::suites::provider().cipher_suites.clone();
+        let suites = suites::provider().cipher_suites.clone();
         let names: Vec<_> = suites
             .iter()
             .map(|suite| format!("{:?}", suite.suite()))

@@ -51,7 +51,11 @@ pub(super) fn write_node(
     write_private(&dir.join("unseal.key"), &master_bytes)?;
 
     let key = |name: &str| -> Result<SoftwareKey> {
-        let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256)?;
+        let algorithm = match name {
+            "auth" => plan.authentication,
+            _ => KeyAlgorithm::EcdsaP256,
+        };
+        let key = SoftwareKey::generate(algorithm)?;
         write_private(&keys.join(format!("{name}.key")), &seal_key(&key, &master))?;
         Ok(key)
     };
@@ -148,6 +152,9 @@ sign_certificate = "keys/sign.pem"
         text.push_str(&format!(
             "[transparency]\nclient = \"{member}/ledger\"\ncheckpoint_seconds = {seconds}\n"
         ));
+    }
+    if !plan.federation.is_empty() {
+        text.push_str(&format!("[federation]\n{}\n", plan.federation));
     }
     if !plan.timestamping.is_empty() {
         text.push_str(&format!("[timestamping]\n{}\n", plan.timestamping));

@@ -12,6 +12,7 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use rustls::SupportedProtocolVersion;
 use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -172,7 +173,15 @@ impl Link {
         identity: Option<&Identity>,
         versions: &[&'static SupportedProtocolVersion],
     ) -> Result<Self> {
-        let (sender, connection) = handshake(TokioIo::new(connect(node, identity, versions).await?)).await?;
+        Self::over(connect(node, identity, versions).await?).await
+    }
+
+    /// Speaks on a stream, behind which somebody else speaks TLS with the node.
+    pub async fn over<S>(stream: S) -> Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self { sender })
     }

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
@@ -76,7 +77,7 @@ pub struct Listening {
     script: Arc<Mutex<Option<Script>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
     ocsp: Arc<Mutex<Vec<u8>>>,
-    tasks: [JoinHandle<()>; 2],
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Listening {
@@ -94,13 +95,38 @@ impl Listening {
         let hand_out = TcpListener::bind(peer.address(5577))
             .await
             .context("binding port 5577 of a peer")?;
-        let tasks = [
+        let tasks = vec![
             tokio::spawn(serve_federation(
                 federation,
                 TlsAcceptor::from(config),
                 script.clone(),
                 seen.clone(),
             )),
+            tokio::spawn(serve_ocsp(hand_out, ocsp.clone())),
+        ];
+        Ok(Self {
+            script,
+            seen,
+            ocsp,
+            tasks,
+        })
+    }
+
+    /// Hands out on port 5577 of `peer`, and answers what comes on `stream`, behind which somebody else speaks TLS in its name.
+    pub async fn behind<S>(peer: &Peer, authority: &Authority, stream: S) -> Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let script: Arc<Mutex<Option<Script>>> = Arc::default();
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let ocsp = Arc::new(Mutex::new(
+            authority.ocsp_of(&peer.auth_certificate, OcspSays::Good)?,
+        ));
+        let hand_out = TcpListener::bind(peer.address(5577))
+            .await
+            .context("binding port 5577 of a peer")?;
+        let tasks = vec![
+            tokio::spawn(serve_stream(stream, Vec::new(), script.clone(), seen.clone())),
             tokio::spawn(serve_ocsp(hand_out, ocsp.clone())),
         ];
         Ok(Self {
@@ -223,13 +249,23 @@ async fn serve_federation(
                 .iter()
                 .map(|der| der.to_vec())
                 .collect();
-            let service =
-                service_fn(|request| answer(request, presented.clone(), script.clone(), seen.clone()));
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            serve_stream(stream, presented, script, seen).await;
         });
     }
+}
+
+async fn serve_stream<S>(
+    stream: S,
+    presented: Vec<Vec<u8>>,
+    script: Arc<Mutex<Option<Script>>>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = service_fn(|request| answer(request, presented.clone(), script.clone(), seen.clone()));
+    let _ = hyper::server::conn::http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }
 
 async fn answer(

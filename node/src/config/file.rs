@@ -18,7 +18,9 @@ use super::archive::ArchiveTable;
 use super::egress::EgressTable;
 use super::federations::FederationsText;
 use super::stamping::TimestampingTable;
-use super::{Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Tls12, Unseal};
+use super::{
+    Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Tls12, Tls12Policy, Unseal,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,12 +97,29 @@ struct KeyPairTable {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FederationTable {
+    #[serde(default = "gcm")]
     tls12: String,
+    #[serde(default)]
+    peer: Vec<PeerTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PeerTable {
+    server: String,
+    tls12: String,
+}
+
+fn gcm() -> String {
+    "gcm".into()
 }
 
 impl Default for FederationTable {
     fn default() -> Self {
-        Self { tls12: "gcm".into() }
+        Self {
+            tls12: gcm(),
+            peer: Vec::new(),
+        }
     }
 }
 
@@ -247,11 +266,7 @@ impl Reading {
             &file.mode,
             &[("production", Mode::Production), ("test", Mode::Test)],
         );
-        let tls12 = self.choice(
-            "federation.tls12",
-            &file.federation.tls12,
-            &[("gcm", Tls12::Gcm), ("off", Tls12::Off)],
-        );
+        let tls12 = self.tls12(&file.federation);
         let owner: Option<MemberId> = self.id("server.owner", &file.server.owner, "INSTANCE/CLASS/CODE");
         let code = self.code("server.code", file.server.code);
         if let (Some(owner), Some(mode)) = (&owner, mode) {
@@ -456,6 +471,43 @@ impl Reading {
             return None;
         }
         Some(text)
+    }
+
+    fn tls12(&mut self, table: &FederationTable) -> Option<Tls12Policy> {
+        let others = self.level("federation.tls12", &table.tls12);
+        let mut peers = BTreeMap::new();
+        for peer in &table.peer {
+            let level = self.level("federation.peer.tls12", &peer.tls12);
+            let form = "INSTANCE/CLASS/CODE/SERVER";
+            let server = self.id::<ServerId>("federation.peer.server", &peer.server, form);
+            if let (Some(server), Some(level)) = (server, level)
+                && peers.insert(server, level).is_some()
+            {
+                self.mistakes
+                    .push(format!("federation.peer.server = {} stands twice", peer.server));
+            }
+        }
+        Some(Tls12Policy {
+            others: others?,
+            peers,
+        })
+    }
+
+    fn level(&mut self, key: &str, text: &str) -> Option<Tls12> {
+        let levels = [
+            ("gcm", Tls12::Gcm),
+            ("off", Tls12::Off),
+            ("legacy-cbc", Tls12::LegacyCbc),
+        ];
+        let level = self.choice(key, text, &levels)?;
+        if level == Tls12::LegacyCbc && !cfg!(feature = "legacy-cbc") {
+            self.mistakes.push(format!(
+                "{key} = \"legacy-cbc\" is not built into this kontor; build it with --features legacy-cbc, or have the other \
+                 side speak AES-GCM"
+            ));
+            return None;
+        }
+        Some(level)
     }
 
     fn choice<T: Copy>(&mut self, key: &str, text: &str, choices: &[(&str, T)]) -> Option<T> {

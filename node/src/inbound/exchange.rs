@@ -193,6 +193,7 @@ async fn received(
     known: &mut Known,
 ) -> Result<Received, Failure> {
     let trust = handles.trust.current(handles.now())?;
+    handles.may_speak(&trust, connection.certificates.first(), connection.tls12)?;
     let (ocsp, event) = opening(receiver).await?;
     let Event::Message(message) = event else {
         return Err(Fault::new(FaultCode::MissingRest, "the message has no message part").into());

@@ -1,5 +1,6 @@
 //! Links to provider nodes: kept ones first, then fresh ones, each judged before a byte of a request is written.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +18,11 @@ use tokio_rustls::TlsConnector;
 
 use super::balance::{Balance, UnderWay};
 use super::resolve::{self, Candidate};
+use crate::config::Tls12;
 use crate::handles::Handles;
 use crate::link::{Link, Links};
 use crate::shutdown::Shutdown;
+use crate::suites;
 
 /// Time to connect to the only address there is (wire 3.2).
 const CONNECT: Duration = Duration::from_secs(30);
@@ -36,6 +39,8 @@ pub(super) struct ProviderNode {
     pub(super) address: SocketAddr,
     /// What it presented, leaf first.
     pub(super) certificates: Vec<Certificate>,
+    /// The least that must be spoken with it for what was negotiated.
+    tls12: Tls12,
 }
 
 /// A judged link and the use that is made of it.
@@ -44,20 +49,41 @@ pub(super) struct Way {
     pub(super) under_way: UnderWay,
 }
 
+/// TLS towards nodes, by what of TLS 1.2 is spoken with them.
+pub struct Dialects {
+    /// TLS 1.3 only.
+    pub off: Arc<rustls::ClientConfig>,
+    /// TLS 1.2 with AES-GCM besides.
+    pub gcm: Arc<rustls::ClientConfig>,
+    /// X-Road's own suites besides, where they are built in.
+    pub legacy_cbc: Arc<rustls::ClientConfig>,
+}
+
+impl Dialects {
+    fn connector(&self, tls12: Tls12) -> TlsConnector {
+        let config = match tls12 {
+            Tls12::Off => &self.off,
+            Tls12::Gcm => &self.gcm,
+            Tls12::LegacyCbc => &self.legacy_cbc,
+        };
+        TlsConnector::from(config.clone())
+    }
+}
+
 /// Opens and keeps links.
 pub(super) struct Connector {
     links: Links<SocketAddr, ProviderNode>,
     balance: Balance,
-    tls: TlsConnector,
+    tls: Dialects,
     shutdown: Shutdown,
 }
 
 impl Connector {
-    pub(super) fn new(tls: rustls::ClientConfig, shutdown: Shutdown) -> Self {
+    pub(super) fn new(tls: Dialects, shutdown: Shutdown) -> Self {
         Self {
             links: Links::default(),
             balance: Balance::default(),
-            tls: TlsConnector::from(Arc::new(tls)),
+            tls,
             shutdown,
         }
     }
@@ -78,15 +104,21 @@ impl Connector {
                 .iter()
                 .map(|candidate| resolve::addresses(&candidate.host)),
         );
-        let mut addresses = Vec::new();
-        for found in found.await {
+        // What is spoken with a server behind an address; the most, where several say that they are there.
+        let mut spoken = BTreeMap::new();
+        for (candidate, found) in candidates.iter().zip(found.await) {
             match found {
-                Ok(found) => addresses.extend(found),
+                Ok(found) => {
+                    let tls12 = handles.tls12.with(&candidate.server);
+                    for address in found {
+                        let known = spoken.entry(address).or_insert(tls12);
+                        *known = tls12.max(*known);
+                    }
+                }
                 Err(fault) => last = Some(fault),
             }
         }
-        addresses.sort_unstable();
-        addresses.dedup();
+        let addresses: Vec<_> = spoken.keys().copied().collect();
         let limit = if addresses.len() == 1 {
             CONNECT
         } else {
@@ -99,7 +131,7 @@ impl Connector {
             let kept = if fresh { None } else { self.links.take(&address) };
             let opened = match kept {
                 Some(link) => Ok(link),
-                None => self.open(address, limit).await,
+                None => self.open(address, limit, spoken[&address]).await,
             };
             (under_way, self.judged(handles, trust, opened, provider).await)
         };
@@ -134,6 +166,7 @@ impl Connector {
     ) -> Result<Link<ProviderNode>, Fault> {
         let link = opened?;
         let node = link.peer.clone();
+        handles.may_speak(trust, node.certificates.first(), node.tls12)?;
         handles
             .peers
             .judge_provider(
@@ -147,7 +180,12 @@ impl Connector {
         Ok(link)
     }
 
-    async fn open(&self, address: SocketAddr, limit: Duration) -> Result<Link<ProviderNode>, Fault> {
+    async fn open(
+        &self,
+        address: SocketAddr,
+        limit: Duration,
+        tls12: Tls12,
+    ) -> Result<Link<ProviderNode>, Fault> {
         let network = |reason: String| {
             Fault::new(
                 FaultCode::NetworkError,
@@ -168,12 +206,16 @@ impl Connector {
         let stream = tokio::time::timeout(
             HANDSHAKE,
             self.tls
+                .connector(tls12)
                 .connect(ServerName::IpAddress(address.ip().into()), stream),
         )
         .await
         .map_err(|_| tls_failed("the handshake took too long".into()))?
         .map_err(|e| tls_failed(e.to_string()))?;
-        let presented = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        let negotiated = stream.get_ref().1;
+        let suite = negotiated.negotiated_cipher_suite().map(|suite| suite.suite());
+        let tls12 = suites::needed(negotiated.protocol_version(), suite);
+        let presented = negotiated.peer_certificates().unwrap_or_default();
         let certificates = presented
             .iter()
             .map(|der| Certificate::parse(der))
@@ -184,6 +226,7 @@ impl Connector {
             ProviderNode {
                 address,
                 certificates,
+                tls12,
             },
             &self.shutdown,
         )

@@ -1,0 +1,322 @@
+//! Peers that speak X-Road's own CBC suites and nothing else, as Java security servers do by default (wire 3.1): openssl speaks
+//! TLS in their name, and the scripted peer X-Road on top of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use http_body_util::Full;
+use tokio::io::{Join, join};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+
+use super::{Skip, World, cases, fresh, is_refused, is_served};
+use crate::address::Net;
+use crate::authority::{OcspSays, pem, pem_key};
+use crate::federation::{Federation, Node};
+use crate::peer::Peer;
+use crate::peer::consumer::{Answered, Ask, Link};
+use crate::peer::provider::{Listening, Reaction, Reply};
+use crate::plan::{INSTANCE, NodePlan, PeerPlan, ServicePlan};
+use crate::service::Service;
+use crate::wire::http;
+
+cases! {
+    quick LEGACY_CONSUMER => consumer;
+    quick LEGACY_PROVIDER => provider;
+    quick LEGACY_PREFERENCE => preference;
+    quick LEGACY_NOT_NAMED => not_named;
+}
+
+/// What an unchanged Java security server offers, of what we speak.
+const CBC: &str = "ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA384";
+const BOTH: &str = "ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384";
+
+/// Two nodes, one with a key of each kind, and three peers: two that are named for these suites, and one that is not.
+struct Legacy {
+    federation: Federation,
+    service: Service,
+}
+
+/// One case at a time: they share the ports of the peers.
+static ONE: Mutex<()> = Mutex::const_new(());
+
+impl Legacy {
+    async fn start(world: &World) -> Result<Self> {
+        let subject = world.federation.subject();
+        let version = subject.run(["--version"]).await?.out;
+        if !version.contains("legacy-cbc") {
+            return Err(Skip("the subject is built without legacy-cbc".into()).into());
+        }
+        let known = std::process::Command::new("openssl")
+            .args(["ciphers", "-tls1_2", "-s", CBC])
+            .output();
+        let known = known
+            .is_ok_and(|said| String::from_utf8_lossy(&said.stdout).contains("ECDHE-ECDSA-AES256-SHA384"));
+        if !known {
+            return Err(Skip("openssl is not installed, or does not speak these suites".into()).into());
+        }
+        let net = Net::claim().await?;
+        let service = Service::start(net.address(20, 8090)).await?;
+        let named: Vec<_> = [("gamma", "1003"), ("rho", "1004")]
+            .iter()
+            .map(|(name, member)| {
+                format!("[[federation.peer]]\nserver = \"{INSTANCE}/GOV/{member}/ss-{name}\"\ntls12 = \"legacy-cbc\"\n")
+            })
+            .collect();
+        let named = named.concat();
+        let intake = ["1003", "1004", "1005"].iter().fold(
+            ServicePlan::new("intake", service.address(), "/"),
+            |plan, member| plan.right(&format!("{INSTANCE}/GOV/{member}/portal")),
+        );
+        let federation = Federation::builder(&net)
+            .node(
+                NodePlan::new("alpha", "1001")
+                    .federation(&named)
+                    .client("antrag")
+                    .service(intake.clone()),
+            )
+            .node(
+                NodePlan::new("beta", "1002")
+                    .rsa()
+                    .federation(&named)
+                    .client("antrag")
+                    .service(intake),
+            )
+            .peer(PeerPlan::new("gamma", "1003", "portal"))
+            .peer(PeerPlan::new("rho", "1004", "portal").rsa())
+            .peer(PeerPlan::new("sigma", "1005", "portal"))
+            .start(subject)
+            .await?;
+        Ok(Self { federation, service })
+    }
+
+    fn nodes(&self) -> [&Node; 2] {
+        [self.federation.node("alpha"), self.federation.node("beta")]
+    }
+
+    /// Key and certificate of a peer, for openssl.
+    fn files(&self, peer: &Peer) -> Result<[PathBuf; 2]> {
+        let dir = self.federation.dir();
+        let [key, certificate] = ["key", "pem"].map(|kind| dir.join(format!("{}.{kind}", peer.name())));
+        std::fs::write(&key, pem_key(&peer.identity.pkcs8))?;
+        std::fs::write(&certificate, pem(&peer.identity.chain[0]))?;
+        Ok([key, certificate])
+    }
+
+    /// A signed request of a peer for a node, sent over openssl's client.
+    async fn ask(&self, peer: &Peer, node: &Node, id: &str) -> Result<Answered> {
+        let target = format!("/r1/{}/intake/x", node.client_id("antrag"));
+        let ask = Ask::new(peer, "POST", &target, id).body(vec![b'x'; 100_000]);
+        let outgoing = ask.sign(peer, &peer.signer, self.federation.authority())?;
+        let openssl = Openssl::client(node.federation(), &self.files(peer)?)?;
+        Link::over(openssl.stream).await?.send(&outgoing).await
+    }
+}
+
+/// An openssl process whose input and output are a stream.
+struct Openssl {
+    stream: Join<ChildStdout, ChildStdin>,
+    _process: Child,
+}
+
+impl Openssl {
+    fn client(node: SocketAddr, files: &[PathBuf; 2]) -> Result<Self> {
+        Self::start(&["s_client", "-connect", &node.to_string()], files, CBC)
+    }
+
+    /// A server for one connection, which wants a certificate of whoever comes.
+    async fn server(at: SocketAddr, files: &[PathBuf; 2]) -> Result<Self> {
+        let started = Self::start(
+            &[
+                "s_server",
+                "-naccept",
+                "1",
+                "-Verify",
+                "1",
+                "-accept",
+                &at.to_string(),
+            ],
+            files,
+            CBC,
+        )?;
+        // It says nothing, and a connection to find out would be its only one.
+        let begun = std::time::Instant::now();
+        while !listens(at)? {
+            ensure!(
+                begun.elapsed() < Duration::from_secs(10),
+                "openssl does not listen on {at}"
+            );
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(started)
+    }
+
+    fn start(command: &[&str], [key, certificate]: &[PathBuf; 2], suites: &str) -> Result<Self> {
+        let mut process = Command::new("openssl")
+            .args(command)
+            .args(["-quiet", "-tls1_2", "-cipher", suites, "-key"])
+            .arg(key)
+            .arg("-cert")
+            .arg(certificate)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting openssl")?;
+        let stream = process
+            .stdout
+            .take()
+            .zip(process.stdin.take())
+            .context("openssl has no pipes")?;
+        Ok(Self {
+            stream: join(stream.0, stream.1),
+            _process: process,
+        })
+    }
+}
+
+/// Whether a socket of this machine listens there, as `/proc/net/tcp` writes it.
+fn listens(at: SocketAddr) -> Result<bool> {
+    let SocketAddr::V4(at) = at else { return Ok(false) };
+    let place = format!("{:08X}:{:04X}", u32::from_le_bytes(at.ip().octets()), at.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").context("reading /proc/net/tcp")?;
+    Ok(table.lines().any(|line| {
+        let fields: Vec<_> = line.split_ascii_whitespace().take(4).collect();
+        matches!(fields[..], [_, local, _, "0A"] if local == place)
+    }))
+}
+
+async fn consumer(world: &World) -> Result<()> {
+    let _one = ONE.lock().await;
+    let legacy = Legacy::start(world).await?;
+    for node in legacy.nodes() {
+        for name in ["gamma", "rho"] {
+            let id = fresh("legacy");
+            let answered = legacy.ask(legacy.federation.peer(name), node, &id).await;
+            let answered = answered.with_context(|| format!("{name} to {}", node.name()))?;
+            answered.message()?;
+            ensure!(
+                legacy.service.calls(&id).len() == 1,
+                "the call of {name} did not arrive once"
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn provider(world: &World) -> Result<()> {
+    let _one = ONE.lock().await;
+    let legacy = Legacy::start(world).await?;
+    let authority = legacy.federation.authority();
+    for node in legacy.nodes() {
+        for name in ["gamma", "rho"] {
+            let peer = legacy.federation.peer(name);
+            let openssl = Openssl::server(peer.address(5500), &legacy.files(peer)?).await?;
+            let listening = listening(peer, &legacy, openssl.stream).await?;
+            let signer = peer.signer.clone();
+            let ocsp = authority.ocsp_of(&signer.certificate, OcspSays::Good)?;
+            listening.react(move |seen| {
+                let reply = Reply::to(seen, &[b'y'; 100_000])?;
+                Ok(Reaction::PartsThenClose(
+                    reply.sign(&signer, std::slice::from_ref(&ocsp)),
+                ))
+            });
+            let id = fresh("legacy");
+            let path = format!("/r1/{}/auskunft/x", peer.client_id());
+            let request = node
+                .request("POST", &path, "antrag", &id)
+                .body(Full::from(vec![b'x'; 100_000]))?;
+            let answer = node
+                .call(request)
+                .await
+                .with_context(|| format!("{} to {name}", node.name()))?;
+            is_served(&answer).with_context(|| format!("{} to {name}", node.name()))?;
+            ensure!(answer.body.len() == 100_000, "the body of {name} came cut");
+            ensure!(
+                listening.seen(&id).len() == 1,
+                "{name} got {} requests",
+                listening.seen(&id).len()
+            );
+            ensure!(
+                listening.seen(&id)[0].body().map(<[u8]>::len) == Some(100_000),
+                "{name} got a cut body"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The peer behind openssl; the ports of one that stopped listening are free a moment later.
+async fn listening(peer: &Peer, legacy: &Legacy, stream: Join<ChildStdout, ChildStdin>) -> Result<Listening> {
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < Duration::from_secs(5) {
+        match tokio::net::TcpListener::bind(peer.address(5577)).await {
+            Ok(_) => break,
+            Err(_) => sleep(Duration::from_millis(5)).await,
+        }
+    }
+    Listening::behind(peer, legacy.federation.authority(), stream).await
+}
+
+async fn preference(world: &World) -> Result<()> {
+    let _one = ONE.lock().await;
+    let legacy = Legacy::start(world).await?;
+    let [key, certificate] = legacy.files(legacy.federation.peer("gamma"))?;
+    for node in legacy.nodes() {
+        for (suites, expected) in [(BOTH, "GCM"), (CBC, "AES256-SHA384")] {
+            let said = Command::new("openssl")
+                .args(["s_client", "-brief", "-tls1_2", "-cipher", suites, "-connect"])
+                .arg(node.federation().to_string())
+                .arg("-key")
+                .arg(&key)
+                .arg("-cert")
+                .arg(&certificate)
+                .stdin(Stdio::null())
+                .output();
+            let said = timeout(http::PATIENCE, said)
+                .await
+                .context("openssl does not end")??;
+            let text =
+                String::from_utf8_lossy(&said.stderr).into_owned() + &String::from_utf8_lossy(&said.stdout);
+            let suite = text.lines().find_map(|line| line.strip_prefix("Ciphersuite: "));
+            ensure!(
+                suite.is_some_and(|suite| suite.contains(expected)),
+                "{suite:?} of {suites}: {text}"
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn not_named(world: &World) -> Result<()> {
+    let _one = ONE.lock().await;
+    let legacy = Legacy::start(world).await?;
+    let sigma = legacy.federation.peer("sigma");
+    for node in legacy.nodes() {
+        let id = fresh("legacy");
+        let answered = legacy.ask(sigma, node, &id).await?;
+        let fault = answered.fault()?;
+        ensure!(fault.is_one_of(&["ssl_authentication_failed"]), "{fault}");
+        ensure!(
+            fault.text.contains("federation.peer"),
+            "the fault does not say what to do: {fault}"
+        );
+        ensure!(legacy.service.calls(&id).is_empty(), "the call arrived");
+
+        let _openssl = Openssl::server(sigma.address(5500), &legacy.files(sigma)?).await?;
+        let path = format!("/r1/{}/auskunft/x", sigma.client_id());
+        let request = node
+            .request("GET", &path, "antrag", &fresh("legacy"))
+            .body(Full::default())?;
+        is_refused(
+            &node.call(request).await?,
+            &["ssl_authentication_failed", "network_error"],
+        )?;
+    }
+    Ok(())
+}
