@@ -115,12 +115,21 @@ http = "{address}"
 unseal_file = "unseal.key"
 
 [configuration]
+# Signs for members and for other instances. To change it, or to have one of each, there is [[configuration_key]]:
+# kontor authority key --help
 key = "keys/configuration.key"
 certificate = "keys/configuration.pem"
+# All versions from this one to 6 are published. With 3 nobody is known by a SHA-1 digest any more, but members that read
+# only version 2 stop.
+oldest_version = 2
 refresh_seconds = 60
 expire_seconds = 600
 # A copy of what is published, for `kontor verify --trust`.
 trust_dir = "../trust"
+
+# Members of another instance may exchange with ours when its external anchor stands here and nodes admit it:
+# [[federation]]
+# anchor = "other-instance.xml"
 
 [ca]
 name = "Kontor Test CA (fiktiv)"
@@ -164,6 +173,7 @@ description = "Chambers and associations"
             member.name
         );
     }
+    text += "\n# maintenance = \"Back at noon\" in a [[server]] tells everybody that it is not available.\n";
     for (index, member) in MEMBERS.iter().enumerate() {
         let _ = write!(
             text,

@@ -301,6 +301,12 @@ fn x_roads_own_schemas_accept_every_part_of_every_version() {
         let said = String::from_utf8_lossy(&judged.stderr).into_owned();
         judged.status.success().then_some(()).ok_or(said)
     };
+    let anchor = other_instance().anchor.to_xml();
+    assert_eq!(
+        judge(&anchor, "globalconf/v2/private-parameters.xsd"),
+        Ok(()),
+        "anchor"
+    );
     for text in [FILE.to_owned(), rich()] {
         let mut world = World::of(&text);
         world.registry.federations.push(other_instance());
