@@ -27,4 +27,5 @@ pub mod kill;
 pub mod power;
 pub mod memory;
 pub mod change;
+pub mod hostile;
 pub mod suite;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use kontor_conformance::bench::{self, BenchPlan, bare, load, provider};
 use kontor_conformance::change::{self, ChangePlan};
+use kontor_conformance::hostile::{self, HostilePlan};
 use kontor_conformance::kill::{self, KillPlan};
 use kontor_conformance::memory::{self, MemoryPlan};
 use kontor_conformance::power::{self, PowerPlan};
@@ -51,6 +52,8 @@ enum Command {
     /// Fails when an exchange is lost or refused, a swap takes a second or more, or a node holds more than the limit above what
     /// it holds when it is idle.
     Change(ChangeArguments),
+    /// Measure a healthy peer's traffic beside a crowd of connections that say nothing, or next to nothing
+    Hostile(HostileArguments),
     #[command(hide = true)]
     BenchLoad { settings: String },
     #[command(hide = true)]
@@ -153,6 +156,31 @@ struct ChangeArguments {
 }
 
 #[derive(Args)]
+struct HostileArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Connections that say nothing
+    #[arg(long, default_value_t = 2_000)]
+    idle: usize,
+    /// Connections that send a byte of a request's body now and then
+    #[arg(long, default_value_t = 500)]
+    slow: usize,
+    /// Length of each window
+    #[arg(long, default_value_t = 8)]
+    seconds: u64,
+    /// Pairs of windows
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Ratio of the throughputs below which the command fails
+    #[arg(long, default_value_t = 0.8)]
+    ratio: f64,
+}
+
+#[derive(Args)]
 struct MemoryArguments {
     /// The binary under test; default: `kontor` beside this program
     #[arg(long)]
@@ -227,6 +255,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
         Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
         Command::Change(arguments) => runtime(true)?.block_on(change(arguments)),
+        Command::Hostile(arguments) => runtime(true)?.block_on(hostile(arguments)),
         Command::Memory(arguments) => runtime(true)?.block_on(memory(arguments)),
         Command::BenchLoad { settings } => {
             end_with_parent();
@@ -339,6 +368,20 @@ async fn memory(arguments: MemoryArguments) -> Result<ExitCode> {
     let report = memory::run(&subject, plan).await?;
     write_json(arguments.json.as_deref(), &report)?;
     Ok(verdict(report.highest_kib() <= arguments.limit_mib << 10))
+}
+
+async fn hostile(arguments: HostileArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = HostilePlan {
+        idle: arguments.idle,
+        slow: arguments.slow,
+        seconds: arguments.seconds,
+        rounds: arguments.rounds,
+    };
+    let report = hostile::run(&subject, plan).await?;
+    say(&report);
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.errors == 0 && report.ratio() >= arguments.ratio))
 }
 
 async fn change(arguments: ChangeArguments) -> Result<ExitCode> {

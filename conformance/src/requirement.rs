@@ -48,6 +48,7 @@ requirements! {
     CLIENT_SOAP = "client.soap", "architecture 1.1", "a SOAP message gets a clear fault";
     CLIENT_CLOSES_EARLY = "client.closes-early", "wire 10.2", "an information system that closes in mid-request leaves no call and a living node";
     CLIENT_STALLS = "client.stalls", "architecture 6", "an information system that stalls is given up on";
+    CLIENT_BUSY = "client.busy", "operation", "a client with too many exchanges under way is told to come again, and the others are served";
     CLIENT_ERROR_XML = "client.error-xml", "wire 2.8", "an error is XML for an information system that asks for XML";
     ROUTE_UNKNOWN_PROVIDER = "route.unknown-provider", "wire 3.2", "a provider that nobody serves is refused";
     ROUTE_UNREACHABLE = "route.unreachable", "wire 3.2, 10.2", "a provider whose server cannot be reached gives a network fault";

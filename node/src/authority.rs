@@ -36,6 +36,7 @@ use self::publication::{Certificates, Publication, Signers, Verification};
 use self::registry::{KeyFiles, Kind, Registry, RegistryError};
 use crate::clock::SharedClock;
 use crate::config::{KeyPair, Unseal};
+use crate::crowd::Crowd;
 use crate::keystore::{self, KeyError};
 use crate::listen::{self, ListenError};
 use crate::shutdown::Shutdown;
@@ -366,10 +367,17 @@ pub async fn run(config: &Path, clock: SharedClock, shutdown: Shutdown) -> Resul
 }
 
 async fn serve(authority: Arc<Authority>, listener: TcpListener, shutdown: Shutdown) {
-    listen::serve("authority", listener, None, shutdown, move |_, request| {
-        let authority = Arc::clone(&authority);
-        async move { authority.answer(request).await }
-    })
+    listen::serve(
+        "authority",
+        listener,
+        None,
+        Some(Crowd::default()),
+        shutdown,
+        move |_, request| {
+            let authority = Arc::clone(&authority);
+            async move { authority.answer(request).await }
+        },
+    )
     .await;
 }
 

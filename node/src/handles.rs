@@ -16,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::admission::Admission;
 use crate::clock::SharedClock;
 use crate::config::{Tls12, Tls12Policy};
 use crate::gate::Gate;
@@ -50,6 +51,10 @@ pub struct Handles {
     pub log: MessageLog,
     /// Bodies up to this size stay in memory.
     pub inline_body: usize,
+    /// Places for exchanges that clients begin.
+    pub clients_at_once: Admission<ClientId>,
+    /// Places for exchanges that peers begin, by the SHA-256 of what they present.
+    pub peers_at_once: Admission<[u8; 32]>,
     /// Verdicts about peers.
     pub peers: Peers,
     /// Verdicts about signature documents.
@@ -79,6 +84,8 @@ pub enum Failure {
     Own(Fault),
     /// Told by the peer; handed on unchanged.
     Peer(ForeignFault),
+    /// Noticed here: there is no place for it now, and soon there may be.
+    Busy(Fault),
 }
 
 impl From<Fault> for Failure {
@@ -91,7 +98,7 @@ impl Failure {
     /// The code as a failure closure names it.
     pub fn code(&self) -> String {
         match self {
-            Self::Own(fault) => fault.code_string(Spelling::Snake),
+            Self::Own(fault) | Self::Busy(fault) => fault.code_string(Spelling::Snake),
             Self::Peer(fault) => fault.code.clone(),
         }
     }
@@ -99,7 +106,7 @@ impl Failure {
     /// The fault as it goes out: our own in X-Road's newest spelling and with an id of its own, a peer's as it came.
     pub fn spelled(self) -> ForeignFault {
         match self {
-            Self::Own(fault) => fault
+            Self::Own(fault) | Self::Busy(fault) => fault
                 .with_detail(uuid::Uuid::new_v4().to_string())
                 .spelled(Spelling::Snake),
             Self::Peer(fault) => fault,

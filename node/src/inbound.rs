@@ -65,7 +65,9 @@ impl Inbound {
             Ok(()) => Outcome::Ok,
             Err((failure, known)) => {
                 let fault = match failure {
-                    Failure::Own(fault) => Failure::Own(fault.within(FaultCode::ServerProxy)).spelled(),
+                    Failure::Own(fault) | Failure::Busy(fault) => {
+                        Failure::Own(fault.within(FaultCode::ServerProxy)).spelled()
+                    }
                     peer @ Failure::Peer(_) => peer.spelled(),
                 };
                 tracing::warn!(

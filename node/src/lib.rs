@@ -29,6 +29,8 @@ pub mod chronicle;
 pub mod purger;
 pub mod keystore;
 pub mod ocsp;
+pub mod admission;
+pub mod crowd;
 pub mod listen;
 pub mod tls;
 pub mod sight;

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Tls12;
+use crate::crowd::Crowd;
 use crate::head::{Tap, Tapped};
 use crate::shutdown::Shutdown;
 use crate::suites;
@@ -76,11 +77,12 @@ pub async fn bind(name: &'static str, address: SocketAddr) -> Result<TcpListener
     })
 }
 
-/// Serves a port until the stop.
+/// Serves a port until the stop; with a crowd, no address more than that lets it.
 pub async fn serve<H, F, B>(
     name: &'static str,
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
+    crowd: Option<Crowd>,
     shutdown: Shutdown,
     handler: H,
 ) where
@@ -105,9 +107,25 @@ pub async fn serve<H, F, B>(
                 continue;
             }
         };
+        let visit = crowd.as_ref().map(|crowd| crowd.enter(peer.ip()));
+        if let Some(None) = visit {
+            tracing::warn!(listener = name, client.addr = %peer, "an address with too many connections was hung up on");
+            continue;
+        }
+        let visit = visit.flatten();
         let (acceptor, handler, down) = (acceptor.clone(), handler.clone(), shutdown.clone());
         shutdown.spawn(async move {
             let _permit = permit;
+            if let Some(wait) = visit
+                .as_ref()
+                .map(|visit| visit.wait)
+                .filter(|wait| !wait.is_zero())
+            {
+                if wait > HANDSHAKE {
+                    return;
+                }
+                tokio::time::sleep(wait).await;
+            }
             if let Err(error) = connection(stream, peer, acceptor, &down, handler).await {
                 tracing::info!(listener = name, client.addr = %peer, error, "a connection was given up");
             }

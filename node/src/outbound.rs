@@ -9,7 +9,7 @@ mod send;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use kontor_protocol::fault::rest::{self, ErrorFormat};
@@ -88,11 +88,14 @@ impl Outbound {
             Ok(response) => (Outcome::Ok, response),
             Err(ended) => {
                 let outcome = match &ended.failure {
-                    Failure::Own(_) => Outcome::Failed,
+                    Failure::Own(_) | Failure::Busy(_) => Outcome::Failed,
                     Failure::Peer(_) => Outcome::PeerFault,
                 };
+                let busy = matches!(ended.failure, Failure::Busy(_));
                 let fault = match ended.failure {
-                    Failure::Own(fault) => Failure::Own(fault.within(FaultCode::ClientProxy)).spelled(),
+                    Failure::Own(fault) | Failure::Busy(fault) => {
+                        Failure::Own(fault.within(FaultCode::ClientProxy)).spelled()
+                    }
                     peer @ Failure::Peer(_) => peer.spelled(),
                 };
                 tracing::warn!(
@@ -104,7 +107,14 @@ impl Outbound {
                     "request of an information system failed: {}",
                     fault.text
                 );
-                (outcome, rescue(&fault, head.last("accept")))
+                let mut response = rescue(&fault, head.last("accept"));
+                if busy {
+                    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+                    response
+                        .headers_mut()
+                        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                }
+                (outcome, response)
             }
         };
         self.handles

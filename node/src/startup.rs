@@ -9,13 +9,16 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
+use rustix::process::{Resource, Rlimit};
 use tokio::sync::watch;
 
 use crate::administration::{self, Administration, IdentityError, Opening};
+use crate::admission::Admission;
 use crate::archiver;
 use crate::chronicle::{self, Chronicle};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Mode, NodeConfig, Tls12};
+use crate::crowd::Crowd;
 use crate::disk::SystemDisk;
 use crate::evidence::Evidence;
 use crate::fetch::Fetcher;
@@ -49,6 +52,9 @@ use crate::tls;
 use crate::transparency;
 use crate::verdicts::Verdicts;
 use crate::witness::{self, Witness, ask::Asker, reconcile::reconciler, show::Shower};
+
+/// Exchanges under way at once, in each direction; a quarter of them for each client and each peer.
+const EXCHANGES: usize = 1024;
 
 /// Why a node does not start, or ended on its own.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +108,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let shutdown = Shutdown::default();
     let mut registry = Registry::default();
     let keys = Keys::load(&config)?;
+    raise_open_files();
     std::fs::create_dir_all(&config.data_dir)?;
     let provider = suites::provider();
     let administration = Administered::open(&config, &keys.master, &provider, clock.now())?;
@@ -203,6 +210,8 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         signer,
         log: log.clone(),
         inline_body: config.inline_body,
+        clients_at_once: Admission::new(EXCHANGES, EXCHANGES / 4),
+        peers_at_once: Admission::new(EXCHANGES, EXCHANGES / 4),
         peers: Peers::default(),
         tls12: config.tls12.clone(),
         verdicts: Verdicts::default(),
@@ -294,7 +303,14 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     if let Some(listener) = is_http {
         let side = outbound.clone();
         let answer = move |connection, request| side.clone().answer(connection, request);
-        shutdown.spawn(listen::serve("is_http", listener, None, shutdown.clone(), answer));
+        shutdown.spawn(listen::serve(
+            "is_http",
+            listener,
+            None,
+            None,
+            shutdown.clone(),
+            answer,
+        ));
     }
     if let Some((listener, tls)) = is_https.zip(is_tls) {
         let answer = move |connection, request| outbound.clone().answer(connection, request);
@@ -302,6 +318,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
             "is_https",
             listener,
             Some(Arc::new(tls)),
+            None,
             shutdown.clone(),
             answer,
         ));
@@ -312,17 +329,32 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
             "federation",
             listener,
             Some(Arc::new(federation_tls)),
+            Some(Crowd::default()),
             shutdown.clone(),
             answer,
         ));
     }
     if let Some(listener) = hand_outs {
         let answer = move |_, request| hand_out::answer(ocsp.clone(), request);
-        shutdown.spawn(listen::serve("ocsp", listener, None, shutdown.clone(), answer));
+        shutdown.spawn(listen::serve(
+            "ocsp",
+            listener,
+            None,
+            Some(Crowd::default()),
+            shutdown.clone(),
+            answer,
+        ));
     }
     if let Some(listener) = healths {
         let answer = move |_, request| health.clone().answer(request);
-        shutdown.spawn(listen::serve("health", listener, None, shutdown.clone(), answer));
+        shutdown.spawn(listen::serve(
+            "health",
+            listener,
+            None,
+            None,
+            shutdown.clone(),
+            answer,
+        ));
     }
     if let Some((listener, administered)) = administrations.zip(administration) {
         let answer = move |connection, request| auditors.clone().answer(connection, request);
@@ -330,6 +362,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
             "administration",
             listener,
             administered.tls,
+            Some(Crowd::default()),
             shutdown.clone(),
             answer,
         ));
@@ -394,6 +427,30 @@ async fn bound(
         None => Ok(None),
     }
 }
+
+/// A connection is a file, and so is each body on its way: as many as the system allows.
+fn raise_open_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+    let now = rustix::process::getrlimit(Resource::Nofile).current;
+    let files = now.map_or_else(|| "unlimited".to_owned(), |files| files.to_string());
+    tracing::info!(files, "open files that the node may have");
+    if now.is_some_and(|files| files < ENOUGH) {
+        tracing::warn!(
+            files,
+            "few for a node with many peers: set LimitNOFILE of the service to {ENOUGH} or more"
+        );
+    }
+}
+
+/// Open files that a node with every listener at its limit needs.
+const ENOUGH: u64 = 16_384;
 
 /// Hands new OCSP responses to the signer, whose documents embed them.
 async fn refresh_signer(

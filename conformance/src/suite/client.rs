@@ -25,6 +25,7 @@ cases! {
     quick CLIENT_SOAP => soap;
     quick CLIENT_CLOSES_EARLY => closes_early;
     slow CLIENT_STALLS => stalls;
+    quick CLIENT_BUSY => busy;
     quick CLIENT_ERROR_XML => error_xml;
 }
 
@@ -312,4 +313,58 @@ async fn soap(world: &World) -> Result<()> {
             .send("GET", &world.at_beta("intake", "/x"), &fresh("after-soap"))
             .await?,
     )
+}
+
+/// Exchanges that one client has at once.
+const AT_ONCE: usize = 256;
+
+async fn busy(world: &World) -> Result<()> {
+    let client = world.alpha().client_id("other");
+    let head = format!(
+        "POST {} HTTP/1.1\r\nhost: slow\r\nx-road-client: {client}\r\ncontent-length: 100\r\n\r\nx",
+        world.at_beta("intake", "/x"),
+    );
+    let mut waiting = Vec::new();
+    for _ in 0..AT_ONCE {
+        let mut stream = TcpStream::connect(world.alpha().is_http()).await?;
+        stream.write_all(head.as_bytes()).await?;
+        waiting.push(stream);
+    }
+    let as_other = async || {
+        let request = world
+            .alpha()
+            .request("GET", &world.at_beta("intake", "/x"), "other", &fresh("busy"));
+        world.alpha().call(request.body(Full::default())?).await
+    };
+    // Whose request is taken first, the node decides.
+    let mut refused = as_other().await?;
+    for _ in 0..20 {
+        if refused.status.as_u16() == 503 {
+            break;
+        }
+        refused = as_other().await?;
+    }
+    ensure!(
+        refused.status.as_u16() == 503,
+        "status {} instead of 503",
+        refused.status
+    );
+    ensure!(
+        refused.header("retry-after") == Some("1"),
+        "no Retry-After: {:?}",
+        refused.header("retry-after")
+    );
+    let said = String::from_utf8_lossy(&refused.body).into_owned();
+    ensure!(
+        said.contains("send it again"),
+        "it does not say what to do: {said}"
+    );
+    let id = fresh("not-busy");
+    is_served(&world.send("GET", &world.at_beta("intake", "/x"), &id).await?)?;
+    drop(waiting);
+    let begun = std::time::Instant::now();
+    while as_other().await?.status.as_u16() == 503 {
+        ensure!(begun.elapsed() < PATIENCE, "the places are not given back");
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use kontor_pki::certificate::Certificate;
 use kontor_pki::crypto::sha512;
 use kontor_protocol::fault::{Fault, FaultCode};
 use kontor_protocol::id::MemberId;
@@ -61,6 +62,15 @@ pub(super) async fn run(
     })
 }
 
+/// How long a peer is kept waiting for a place. Java servers let it wait for ever (wire 3.11).
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn busy() -> Fault {
+    let text =
+        "as many exchanges of this security server as may be are under way, or of all; send it again later";
+    Fault::new(FaultCode::InternalError, text)
+}
+
 async fn course(
     side: &Inbound,
     connection: &Connection,
@@ -70,6 +80,18 @@ async fn course(
 ) -> Result<(), Failure> {
     let handles = &*side.handles;
     let (transport, mut receiver) = begun(connection, request, known)?;
+    let peer = connection.certificates.first().map(Certificate::sha256);
+    let _place = match peer {
+        // Only the node itself shows none.
+        None => None,
+        Some(peer) => match handles.peers_at_once.enter(&peer, PATIENCE).await {
+            Some(place) => Some(place),
+            None => {
+                known.unread = Some(receiver.into_body());
+                return Err(Failure::Busy(busy()));
+            }
+        },
+    };
     let received = match received(handles, connection, &mut receiver, known).await {
         Ok(received) => received,
         Err(failure) => {

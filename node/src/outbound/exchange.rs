@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use kontor_pki::crypto::{random, sha512};
 use kontor_protocol::fault::{Fault, FaultCode};
 use kontor_protocol::hash_chain::PartDigest;
+use kontor_protocol::id::ClientId;
 use kontor_protocol::rest::{RestRequest, RestResponse, Verb, to_wire};
 use kontor_protocol::transport::{Direction, Event, MessageKind, MessageReader, TransportHead};
 use kontor_protocol::trust::TrustSet;
@@ -78,6 +79,16 @@ pub(super) async fn run(
         })
 }
 
+/// How long an information system is kept waiting for a place.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+fn busy(client: &ClientId) -> Failure {
+    let text = format!(
+        "as many exchanges of {client} as may be are under way, or of all clients; send it again in a second"
+    );
+    Failure::Busy(Fault::new(FaultCode::InternalError, text))
+}
+
 async fn course(
     side: &Outbound,
     connection: &Connection,
@@ -90,6 +101,12 @@ async fn course(
     let trust = handles.trust.current(handles.now())?;
     handles.registry().authenticate(request.client(), connection)?;
     handles.signer.check(request.client().member())?;
+    let _place = if connection.is_own {
+        None
+    } else {
+        let place = handles.clients_at_once.enter(request.client(), PATIENCE).await;
+        Some(place.ok_or_else(|| busy(request.client()))?)
+    };
     if !connection.is_own {
         handles.gate.opened().await;
     }

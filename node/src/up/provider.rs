@@ -136,7 +136,7 @@ pub async fn run(settings: Settings, clock: SharedClock, shutdown: Shutdown) -> 
     let listener = listen::bind("provider", settings.listen).await?;
     tracing::info!(address = %settings.listen, dir = %settings.dir.display(), "sample provider is ready");
     let stop = shutdown.clone();
-    listen::serve("provider", listener, None, shutdown, move |_, request| {
+    listen::serve("provider", listener, None, None, shutdown, move |_, request| {
         let (provider, clock, stop) = (Arc::clone(&provider), Arc::clone(&clock), stop.clone());
         async move { provider.answer(request, &clock, &stop).await }
     })

@@ -9,7 +9,8 @@ use kontor_pki::crypto::sha256;
 use kontor_pki::profile::CertificateProfile;
 
 use super::InstanceConfig;
-use super::shared::{CaInfo, SecurityServer};
+use super::private::PrivateParams;
+use super::shared::{CaInfo, NEWEST_VERSION, SecurityServer};
 use crate::id::{ClientId, GroupId, MemberId, ServerId};
 
 /// A certificate of an approved authority, with what comes with it.
@@ -220,9 +221,17 @@ impl IndexedInstance {
     }
 }
 
-/// Digests what verdicts depend on: the document as we would write it, its version, and how OCSP is judged.
+/// Digests what anybody decides by: the documents as we would write them in the newest version, which has all that any version
+/// can say, their own version, and how OCSP is judged.
 fn digest(config: &InstanceConfig) -> [u8; 32] {
-    let document = sha256(&config.shared.to_xml());
+    // What cannot be written in the newest version could not be read from an older one.
+    let shared = config.shared.to_xml_in(NEWEST_VERSION);
+    let private = config.private.as_ref().map(PrivateParams::to_xml);
+    let documents = [
+        shared.unwrap_or_else(|_| config.shared.to_xml()),
+        private.unwrap_or_default(),
+    ];
+    let document = sha256(&documents.map(|document| sha256(&document)).concat());
     let verify_next_update = config.optional.verify_next_update.unwrap_or(true);
     let mut content = (config.instance.len() as u64).to_be_bytes().to_vec();
     content.extend_from_slice(config.instance.as_bytes());

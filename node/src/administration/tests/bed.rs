@@ -113,6 +113,7 @@ impl Bed {
             "administration",
             listener,
             Some(Arc::new(server_tls)),
+            None,
             shutdown.clone(),
             answer,
         ));

@@ -1,0 +1,137 @@
+//! Who may hold how many connections to a port, and begin how many TLS handshakes: by address, before anything is computed for
+//! it. Whoever has more is hung up on; whoever begins too fast waits.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Connections of one address at a time.
+const CONNECTIONS: usize = 1024;
+/// Handshakes that an address may begin at once, and each second in the long run. A Java security server opens a connection for
+/// every exchange.
+const BURST: f64 = 1000.0;
+const PER_SECOND: f64 = 500.0;
+
+/// See the module. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Crowd(Arc<Mutex<HashMap<IpAddr, Visitor>>>);
+
+#[derive(Debug)]
+struct Visitor {
+    connections: usize,
+    /// Handshakes that it may begin now; below zero it owes them to time.
+    handshakes: f64,
+    at: Instant,
+}
+
+/// A connection of an address; it counts until this is dropped.
+#[derive(Debug)]
+pub struct Visit {
+    crowd: Crowd,
+    address: IpAddr,
+    /// How long its handshake has to wait.
+    pub wait: Duration,
+}
+
+impl Crowd {
+    fn visitors(&self) -> MutexGuard<'_, HashMap<IpAddr, Visitor>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets an address in; none if it has as many connections as it may.
+    pub fn enter(&self, address: IpAddr) -> Option<Visit> {
+        self.enter_at(address, Instant::now())
+    }
+
+    fn enter_at(&self, address: IpAddr, now: Instant) -> Option<Visit> {
+        // One host has many addresses of version 6.
+        let address = match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(six) => IpAddr::from(u128::from(six).checked_shr(64).unwrap_or(0).to_be_bytes()),
+        };
+        let mut visitors = self.visitors();
+        let visitor = visitors.entry(address).or_insert_with(|| Visitor {
+            connections: 0,
+            handshakes: BURST,
+            at: now,
+        });
+        if visitor.connections >= CONNECTIONS {
+            return None;
+        }
+        visitor.connections += 1;
+        let passed = now.saturating_duration_since(visitor.at).as_secs_f64();
+        visitor.handshakes = (visitor.handshakes + passed * PER_SECOND).min(BURST) - 1.0;
+        visitor.at = now;
+        let wait = Duration::from_secs_f64((-visitor.handshakes / PER_SECOND).max(0.0));
+        Some(Visit {
+            crowd: self.clone(),
+            address,
+            wait,
+        })
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let mut visitors = self.crowd.visitors();
+        let Some(visitor) = visitors.get_mut(&self.address) else {
+            return;
+        };
+        visitor.connections -= 1;
+        // Who has nothing here is remembered only while there is something to remember: as long as the table is small.
+        if visitor.connections == 0 && visitors.len() > 4096 {
+            visitors.remove(&self.address);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        [127, 0, 0, last].into()
+    }
+
+    #[test]
+    fn an_address_has_so_many_connections_and_others_have_theirs() {
+        let crowd = Crowd::default();
+        let visits: Vec<_> = (0..CONNECTIONS).map_while(|_| crowd.enter(address(1))).collect();
+        assert_eq!(visits.len(), CONNECTIONS);
+        assert!(crowd.enter(address(1)).is_none());
+        assert!(crowd.enter(address(2)).is_some());
+        drop(visits);
+        assert!(crowd.enter(address(1)).is_some());
+    }
+
+    #[test]
+    fn addresses_of_one_network_of_version_6_are_one() {
+        let crowd = Crowd::default();
+        let six = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, last]);
+        let visits: Vec<_> = (0..2000).map_while(|last| crowd.enter(six(last))).collect();
+        assert_eq!(visits.len(), CONNECTIONS);
+        assert!(
+            crowd
+                .enter(IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]))
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn who_begins_handshakes_too_fast_waits_and_who_waited_does_not() {
+        let (crowd, now) = (Crowd::default(), Instant::now());
+        let mut longest = Duration::ZERO;
+        for _ in 0..3000 {
+            longest = longest.max(crowd.enter_at(address(1), now).unwrap().wait);
+        }
+        assert_eq!(
+            longest,
+            Duration::from_secs(4),
+            "2,000 more than at once, 500 a second"
+        );
+        assert_eq!(crowd.enter_at(address(2), now).unwrap().wait, Duration::ZERO);
+        let later = now + Duration::from_secs(10);
+        assert_eq!(crowd.enter_at(address(1), later).unwrap().wait, Duration::ZERO);
+    }
+}
