@@ -163,6 +163,7 @@ impl Authority {
             address: address.to_string(),
             verification_certificate: configuration.der().to_vec(),
             announced_certificate: None,
+            federated: Vec::new(),
             ca_certificate: ca.certificate().der().to_vec(),
             ocsp_certificate: responder.der().to_vec(),
             tsa_certificate: tsa.der().to_vec(),
@@ -200,6 +201,11 @@ impl Authority {
     /// The anchor that nodes start from.
     pub fn anchor(&self) -> String {
         self.inner.state().directory.anchor()
+    }
+
+    /// What another instance puts into its private parameters to trust this one.
+    pub fn external_anchor(&self) -> String {
+        self.inner.state().directory.anchor_for("externalconf")
     }
 
     /// Lists a server, its owner and its clients; a server listed before is changed.

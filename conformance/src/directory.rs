@@ -47,6 +47,8 @@ pub struct Directory {
     pub verification_certificate: Vec<u8>,
     /// The same of a key that signs later.
     pub announced_certificate: Option<Vec<u8>>,
+    /// Contents of the anchors of instances that this one trusts.
+    pub federated: Vec<String>,
     pub ca_certificate: Vec<u8>,
     pub ocsp_certificate: Vec<u8>,
     pub tsa_certificate: Vec<u8>,
@@ -60,8 +62,16 @@ impl Directory {
     /// The anchor that a node starts from.
     pub fn anchor(&self) -> String {
         format!(
-            "<ns:configurationAnchor xmlns:ns=\"{XROAD}\"><instanceIdentifier>{}</instanceIdentifier><source>\
-             <downloadURL>http://{}/internalconf</downloadURL><verificationCert>{}</verificationCert></source></ns:configurationAnchor>",
+            "<ns:configurationAnchor xmlns:ns=\"{XROAD}\">{}</ns:configurationAnchor>",
+            self.anchor_for("internalconf")
+        )
+    }
+
+    /// What stands in an anchor of this configuration; another instance takes it as `externalconf`.
+    pub fn anchor_for(&self, page: &str) -> String {
+        format!(
+            "<instanceIdentifier>{}</instanceIdentifier><source><downloadURL>http://{}/{page}</downloadURL>\
+             <verificationCert>{}</verificationCert></source>",
             self.instance,
             self.address,
             BASE64_STANDARD.encode(&self.verification_certificate),
@@ -161,7 +171,7 @@ impl Directory {
         });
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<ns:conf xmlns:ns=\"{XROAD}\" \
-             xmlns:id=\"http://x-road.eu/xsd/identifiers\"><instanceIdentifier>{instance}</instanceIdentifier><managementService>\
+             xmlns:id=\"http://x-road.eu/xsd/identifiers\"><instanceIdentifier>{instance}</instanceIdentifier>{federated}<managementService>\
              <authCertRegServiceAddress>https://{host}:4001/managementservice/</authCertRegServiceAddress>\
              <managementRequestServiceProviderId id:objectType=\"SUBSYSTEM\"><id:xRoadInstance>{instance}</id:xRoadInstance>\
              <id:memberClass>{}</id:memberClass><id:memberCode>{}</id:memberCode><id:subsystemCode>MANAGEMENT</id:subsystemCode>\
@@ -169,6 +179,11 @@ impl Directory {
             manager.0,
             manager.1,
             instance = self.instance,
+            federated = self
+                .federated
+                .iter()
+                .map(|anchor| format!("<configurationAnchor>{anchor}</configurationAnchor>"))
+                .collect::<String>(),
             host = self.address.split(':').next().unwrap_or(&self.address),
         )
     }

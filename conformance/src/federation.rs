@@ -25,6 +25,7 @@ use crate::wire::http::{self, Answer};
 #[derive(Debug)]
 pub struct Builder {
     net: Net,
+    instance: String,
     nodes: Vec<NodePlan>,
     peers: Vec<PeerPlan>,
     groups: Vec<(String, Vec<(String, String)>)>,
@@ -61,6 +62,7 @@ impl Federation {
     pub fn builder(net: &Net) -> Builder {
         Builder {
             net: net.clone(),
+            instance: INSTANCE.into(),
             nodes: Vec::new(),
             peers: Vec::new(),
             groups: Vec::new(),
@@ -134,6 +136,13 @@ impl Federation {
 }
 
 impl Builder {
+    /// Of another instance than the suite's.
+    #[must_use]
+    pub fn instance(mut self, name: &str) -> Self {
+        self.instance = name.into();
+        self
+    }
+
     /// Adds a node.
     #[must_use]
     pub fn node(mut self, plan: NodePlan) -> Self {
@@ -194,13 +203,14 @@ impl Builder {
             .prefix("kontor-conformance-")
             .tempdir_in(base)?;
         dir.disable_cleanup(self.keep);
-        let authority = Authority::start(&self.net, INSTANCE, self.lifetime).await?;
+        let authority = Authority::start(&self.net, &self.instance, self.lifetime).await?;
         authority.change(|directory| directory.ocsp_freshness_seconds = self.ocsp_freshness_seconds);
         for (code, members) in &self.groups {
             authority.add_group(code, members);
         }
         let mut nodes = Vec::new();
-        for (index, plan) in self.nodes.into_iter().enumerate() {
+        for (index, mut plan) in self.nodes.into_iter().enumerate() {
+            plan.instance.clone_from(&self.instance);
             let host = 11 + u8::try_from(index)?;
             let listen = config::Listen::on(&self.net, host);
             let node_dir = dir.path().join(&plan.name);
@@ -322,7 +332,7 @@ impl Node {
 
     /// `INSTANCE/CLASS/CODE/SUBSYSTEM` of its owner's subsystem.
     pub fn client_id(&self, subsystem: &str) -> String {
-        format!("{INSTANCE}/GOV/{}/{subsystem}", self.plan.member)
+        format!("{}/GOV/{}/{subsystem}", self.plan.instance, self.plan.member)
     }
 
     /// Sends a request of an information system over plain HTTP.

@@ -13,6 +13,10 @@ pub const INSTANCE: &str = "TEST";
 #[derive(Clone, Debug)]
 pub struct NodePlan {
     pub(crate) name: String,
+    /// Set by the federation that it is in.
+    pub(crate) instance: String,
+    /// Which other instances it admits, as its file says it.
+    pub(crate) federations: String,
     pub(crate) member: String,
     pub(crate) clients: Vec<ClientPlan>,
     pub(crate) trust_refresh_seconds: u32,
@@ -77,6 +81,8 @@ impl NodePlan {
     pub fn new(name: &str, member: &str) -> Self {
         Self {
             name: name.into(),
+            instance: INSTANCE.into(),
+            federations: "\"none\"".into(),
             member: member.into(),
             clients: Vec::new(),
             trust_refresh_seconds: 60,
@@ -93,6 +99,13 @@ impl NodePlan {
     #[must_use]
     pub fn ledger(mut self, seconds: u32) -> Self {
         self.ledger_seconds = Some(seconds);
+        self
+    }
+
+    /// Admitting other instances: `"all"`, or a list, as in its file.
+    #[must_use]
+    pub fn federations(mut self, admitted: &str) -> Self {
+        self.federations = admitted.into();
         self
     }
 

@@ -61,6 +61,9 @@ requirements! {
     ACCESS_GROUP = "access.group", "wire 2.10", "a right of a global group is its members' and nobody else's";
     ACCESS_MEMBER_NOT_SUBSYSTEM = "access.member-not-subsystem", "wire 2.10", "a right of the member is not its subsystem's";
 
+    INSTANCES_ADMITTED = "instances.admitted", "wire 7.9", "members of two instances that trust and admit each other exchange, with rights and without them as at home";
+    INSTANCES_REFUSED = "instances.refused", "wire 7.9", "a member of another instance is unknown where that is not admitted, not trusted any more, or expired";
+
     SEVERAL_FAIL_OVER = "several.fail-over", "wire 3.2", "of several servers of a provider those that are there share the calls, and one that is not costs none";
     SEVERAL_ONE_LEFT = "several.one-left", "wire 3.2", "a provider is served by its last server while the others are away, and by one that comes back";
     SEVERAL_NAMED = "several.named", "wire 3.2", "a consumer that names one of several servers gets that one or a fault";

@@ -7,6 +7,7 @@ pub mod access;
 pub mod client;
 pub mod crash;
 pub mod download;
+pub mod instances;
 pub mod ledger;
 pub mod legacy;
 pub mod log;
@@ -86,6 +87,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         response::CASES,
         service::CASES,
         several::CASES,
+        instances::CASES,
         download::CASES,
         log::CASES,
         ledger::CASES,

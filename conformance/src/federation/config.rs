@@ -13,7 +13,7 @@ use kontor_pki::signing::{KeyAlgorithm, SoftwareKey};
 
 use crate::address::Net;
 use crate::authority::{Authority, Validity, pem};
-use crate::plan::{INSTANCE, NodePlan};
+use crate::plan::NodePlan;
 
 /// Where a node listens.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +104,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn toml(plan: &NodePlan, listen: &Listen) -> String {
-    let member = format!("{INSTANCE}/GOV/{}", plan.member);
+    let member = format!("{}/GOV/{}", plan.instance, plan.member);
     let mut text = format!(
         r#"format = 1
 mode = "test"
@@ -130,6 +130,7 @@ certificate = "keys/internal.pem"
 [trust]
 anchor = "anchor.xml"
 refresh_seconds = {}
+federations = {}
 [ocsp]
 refresh_seconds = {}
 [stop]
@@ -146,6 +147,7 @@ sign_certificate = "keys/sign.pem"
         listen.ocsp,
         listen.health,
         plan.trust_refresh_seconds,
+        plan.federations,
         plan.ocsp_refresh_seconds,
     );
     if let Some(seconds) = plan.ledger_seconds {
