@@ -71,6 +71,8 @@ requirements! {
 
     LEGACY_CONSUMER = "legacy.consumer", "wire 3.1", "a consumer that speaks X-Road's CBC suites only, by openssl, is served";
     LEGACY_PROVIDER = "legacy.provider", "wire 3.1", "a provider that speaks X-Road's CBC suites only, by openssl, is called";
+    LEGACY_JDK_CONSUMER = "legacy.jdk-consumer", "wire 3.1", "a consumer that speaks X-Road's CBC suites only, by a JDK, is served";
+    LEGACY_JDK_PROVIDER = "legacy.jdk-provider", "wire 3.1", "a provider that speaks X-Road's CBC suites only, by a JDK, is called";
     LEGACY_PREFERENCE = "legacy.preference", "architecture 1.3", "AES-GCM is taken where a peer offers both";
     LEGACY_NOT_NAMED = "legacy.not-named", "architecture 1.3", "a peer that is not named for the CBC suites is refused before its request, and not called by them";
 

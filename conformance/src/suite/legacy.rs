@@ -1,5 +1,5 @@
-//! Peers that speak X-Road's own CBC suites and nothing else, as Java security servers do by default (wire 3.1): openssl speaks
-//! TLS in their name, and the scripted peer X-Road on top of it.
+//! Peers that speak X-Road's own CBC suites and nothing else, as Java security servers do by default (wire 3.1): openssl, or a JDK,
+//! speaks TLS in their name, and the scripted peer X-Road on top of it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,12 +27,16 @@ use crate::wire::http;
 cases! {
     quick LEGACY_CONSUMER => consumer;
     quick LEGACY_PROVIDER => provider;
+    slow LEGACY_JDK_CONSUMER => jdk_consumer;
+    slow LEGACY_JDK_PROVIDER => jdk_provider;
     quick LEGACY_PREFERENCE => preference;
     quick LEGACY_NOT_NAMED => not_named;
 }
 
 /// What an unchanged Java security server offers, of what we speak.
 const CBC: &str = "ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA384";
+/// The same by their names in Java.
+const JAVA_CBC: &str = "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384,TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384";
 const BOTH: &str = "ECDHE-RSA-AES256-SHA384:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES256-GCM-SHA384";
 
 /// Two nodes, one with a key of each kind, and three peers: two that are named for these suites, and one that is not.
@@ -107,72 +111,102 @@ impl Legacy {
         Ok([key, certificate])
     }
 
-    /// A signed request of a peer for a node, sent over openssl's client.
-    async fn ask(&self, peer: &Peer, node: &Node, id: &str) -> Result<Answered> {
+    /// A signed request of a peer for a node, sent over somebody else's TLS.
+    async fn ask(&self, tool: Tool, peer: &Peer, node: &Node, id: &str) -> Result<Answered> {
         let target = format!("/r1/{}/intake/x", node.client_id("antrag"));
         let ask = Ask::new(peer, "POST", &target, id).body(vec![b'x'; 100_000]);
         let outgoing = ask.sign(peer, &peer.signer, self.federation.authority())?;
-        let openssl = Openssl::client(node.federation(), &self.files(peer)?)?;
-        Link::over(openssl.stream).await?.send(&outgoing).await
+        let speaker = Speaker::client(tool, node.federation(), &self.files(peer)?)?;
+        Link::over(speaker.stream).await?.send(&outgoing).await
     }
 }
 
-/// An openssl process whose input and output are a stream.
-struct Openssl {
+/// Whose TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Tool {
+    Openssl,
+    Jdk,
+}
+
+/// A process whose input and output are a stream, and that speaks TLS on its other side.
+struct Speaker {
     stream: Join<ChildStdout, ChildStdin>,
     _process: Child,
 }
 
-impl Openssl {
-    fn client(node: SocketAddr, files: &[PathBuf; 2]) -> Result<Self> {
-        Self::start(&["s_client", "-connect", &node.to_string()], files, CBC)
+impl Speaker {
+    fn client(tool: Tool, node: SocketAddr, files: &[PathBuf; 2]) -> Result<Self> {
+        match tool {
+            Tool::Openssl => Self::openssl(&["s_client", "-connect", &node.to_string()], files),
+            Tool::Jdk => Self::jdk("client", node, files),
+        }
     }
 
     /// A server for one connection, which wants a certificate of whoever comes.
-    async fn server(at: SocketAddr, files: &[PathBuf; 2]) -> Result<Self> {
-        let started = Self::start(
-            &[
-                "s_server",
-                "-naccept",
-                "1",
-                "-Verify",
-                "1",
-                "-accept",
-                &at.to_string(),
-            ],
-            files,
-            CBC,
-        )?;
+    async fn server(tool: Tool, at: SocketAddr, files: &[PathBuf; 2]) -> Result<Self> {
+        let (address, one) = (at.to_string(), ["s_server", "-naccept", "1", "-Verify", "1"]);
+        let started = match tool {
+            Tool::Openssl => Self::openssl(&[&one[..], &["-accept", &address]].concat(), files),
+            Tool::Jdk => Self::jdk("server", at, files),
+        }?;
         // It says nothing, and a connection to find out would be its only one.
         let begun = std::time::Instant::now();
         while !listens(at)? {
             ensure!(
-                begun.elapsed() < Duration::from_secs(10),
-                "openssl does not listen on {at}"
+                begun.elapsed() < Duration::from_secs(20),
+                "{tool:?} does not listen on {at}"
             );
             sleep(Duration::from_millis(5)).await;
         }
         Ok(started)
     }
 
-    fn start(command: &[&str], [key, certificate]: &[PathBuf; 2], suites: &str) -> Result<Self> {
-        let mut process = Command::new("openssl")
+    fn openssl(command: &[&str], [key, certificate]: &[PathBuf; 2]) -> Result<Self> {
+        let mut openssl = Command::new("openssl");
+        openssl
             .args(command)
-            .args(["-quiet", "-tls1_2", "-cipher", suites, "-key"])
+            .args(["-quiet", "-tls1_2", "-cipher", CBC, "-key"])
             .arg(key)
             .arg("-cert")
+            .arg(certificate);
+        Self::start(openssl)
+    }
+
+    fn jdk(end: &str, at: SocketAddr, [key, certificate]: &[PathBuf; 2]) -> Result<Self> {
+        let (source, store) = (key.with_file_name("Bridge.java"), key.with_extension("p12"));
+        std::fs::write(&source, include_str!("legacy/Bridge.java"))?;
+        let made = std::process::Command::new("openssl")
+            .args(["pkcs12", "-export", "-passout", "pass:bridge", "-inkey"])
+            .arg(key)
+            .arg("-in")
             .arg(certificate)
+            .arg("-out")
+            .arg(&store)
+            .output()?;
+        ensure!(made.status.success(), "openssl makes no PKCS#12 file");
+        let mut java = Command::new("java");
+        // A socket of version 4 is what `listens` looks for.
+        java.arg("-Djava.net.preferIPv4Stack=true")
+            .arg(source)
+            .args([end, &at.ip().to_string(), &at.port().to_string()])
+            .arg(store)
+            .arg(JAVA_CBC);
+        Self::start(java)
+    }
+
+    fn start(mut command: Command) -> Result<Self> {
+        let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .context("starting openssl")?;
+            .context("starting somebody else's TLS")?;
         let stream = process
             .stdout
             .take()
             .zip(process.stdin.take())
-            .context("openssl has no pipes")?;
+            .context("it has no pipes")?;
         Ok(Self {
             stream: join(stream.0, stream.1),
             _process: process,
@@ -192,12 +226,40 @@ fn listens(at: SocketAddr) -> Result<bool> {
 }
 
 async fn consumer(world: &World) -> Result<()> {
+    served(world, Tool::Openssl).await
+}
+
+async fn jdk_consumer(world: &World) -> Result<()> {
+    has_jdk()?;
+    served(world, Tool::Jdk).await
+}
+
+async fn provider(world: &World) -> Result<()> {
+    called(world, Tool::Openssl).await
+}
+
+async fn jdk_provider(world: &World) -> Result<()> {
+    has_jdk()?;
+    called(world, Tool::Jdk).await
+}
+
+/// A JDK and no mere runtime: it compiles the few lines that speak.
+fn has_jdk() -> Result<()> {
+    let modules = std::process::Command::new("java").arg("--list-modules").output();
+    match modules {
+        Ok(said) if String::from_utf8_lossy(&said.stdout).contains("jdk.compiler") => Ok(()),
+        _ => Err(Skip("no JDK is installed".into()).into()),
+    }
+}
+
+/// Peers with a key of each kind are served by nodes with a key of each kind.
+async fn served(world: &World, tool: Tool) -> Result<()> {
     let _one = ONE.lock().await;
     let legacy = Legacy::start(world).await?;
     for node in legacy.nodes() {
         for name in ["gamma", "rho"] {
             let id = fresh("legacy");
-            let answered = legacy.ask(legacy.federation.peer(name), node, &id).await;
+            let answered = legacy.ask(tool, legacy.federation.peer(name), node, &id).await;
             let answered = answered.with_context(|| format!("{name} to {}", node.name()))?;
             answered.message()?;
             ensure!(
@@ -209,15 +271,16 @@ async fn consumer(world: &World) -> Result<()> {
     Ok(())
 }
 
-async fn provider(world: &World) -> Result<()> {
+/// Nodes with a key of each kind call peers with a key of each kind.
+async fn called(world: &World, tool: Tool) -> Result<()> {
     let _one = ONE.lock().await;
     let legacy = Legacy::start(world).await?;
     let authority = legacy.federation.authority();
     for node in legacy.nodes() {
         for name in ["gamma", "rho"] {
             let peer = legacy.federation.peer(name);
-            let openssl = Openssl::server(peer.address(5500), &legacy.files(peer)?).await?;
-            let listening = listening(peer, &legacy, openssl.stream).await?;
+            let speaker = Speaker::server(tool, peer.address(5500), &legacy.files(peer)?).await?;
+            let listening = listening(peer, &legacy, speaker.stream).await?;
             let signer = peer.signer.clone();
             let ocsp = authority.ocsp_of(&signer.certificate, OcspSays::Good)?;
             listening.react(move |seen| {
@@ -251,7 +314,7 @@ async fn provider(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// The peer behind openssl; the ports of one that stopped listening are free a moment later.
+/// The peer behind it; the ports of one that stopped listening are free a moment later.
 async fn listening(peer: &Peer, legacy: &Legacy, stream: Join<ChildStdout, ChildStdin>) -> Result<Listening> {
     let begun = std::time::Instant::now();
     while begun.elapsed() < Duration::from_secs(5) {
@@ -299,7 +362,7 @@ async fn not_named(world: &World) -> Result<()> {
     let sigma = legacy.federation.peer("sigma");
     for node in legacy.nodes() {
         let id = fresh("legacy");
-        let answered = legacy.ask(sigma, node, &id).await?;
+        let answered = legacy.ask(Tool::Openssl, sigma, node, &id).await?;
         let fault = answered.fault()?;
         ensure!(fault.is_one_of(&["ssl_authentication_failed"]), "{fault}");
         ensure!(
@@ -308,7 +371,7 @@ async fn not_named(world: &World) -> Result<()> {
         );
         ensure!(legacy.service.calls(&id).is_empty(), "the call arrived");
 
-        let _openssl = Openssl::server(sigma.address(5500), &legacy.files(sigma)?).await?;
+        let _openssl = Speaker::server(Tool::Openssl, sigma.address(5500), &legacy.files(sigma)?).await?;
         let path = format!("/r1/{}/auskunft/x", sigma.client_id());
         let request = node
             .request("GET", &path, "antrag", &fresh("legacy"))
