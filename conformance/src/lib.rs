@@ -28,4 +28,5 @@ pub mod power;
 pub mod memory;
 pub mod change;
 pub mod hostile;
+pub mod handshakes;
 pub mod suite;

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use kontor_conformance::bench::{self, BenchPlan, bare, load, provider};
 use kontor_conformance::change::{self, ChangePlan};
+use kontor_conformance::handshakes::{self, HandshakesPlan};
 use kontor_conformance::hostile::{self, HostilePlan};
 use kontor_conformance::kill::{self, KillPlan};
 use kontor_conformance::memory::{self, MemoryPlan};
@@ -52,6 +53,8 @@ enum Command {
     /// Fails when an exchange is lost or refused, a swap takes a second or more, or a node holds more than the limit above what
     /// it holds when it is idle.
     Change(ChangeArguments),
+    /// Measure what new connections cost: handshakes beside openssl's server, exchanges with a connection each
+    Handshakes(HandshakesArguments),
     /// Measure a healthy peer's traffic beside a crowd of connections that say nothing, or next to nothing
     Hostile(HostileArguments),
     #[command(hide = true)]
@@ -156,6 +159,22 @@ struct ChangeArguments {
 }
 
 #[derive(Args)]
+struct HandshakesArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Length of each window
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Rounds of all windows
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+#[derive(Args)]
 struct HostileArguments {
     /// The binary under test; default: `kontor` beside this program
     #[arg(long)]
@@ -255,6 +274,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
         Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
         Command::Change(arguments) => runtime(true)?.block_on(change(arguments)),
+        Command::Handshakes(arguments) => runtime(true)?.block_on(handshakes(arguments)),
         Command::Hostile(arguments) => runtime(true)?.block_on(hostile(arguments)),
         Command::Memory(arguments) => runtime(true)?.block_on(memory(arguments)),
         Command::BenchLoad { settings } => {
@@ -368,6 +388,18 @@ async fn memory(arguments: MemoryArguments) -> Result<ExitCode> {
     let report = memory::run(&subject, plan).await?;
     write_json(arguments.json.as_deref(), &report)?;
     Ok(verdict(report.highest_kib() <= arguments.limit_mib << 10))
+}
+
+async fn handshakes(arguments: HandshakesArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = HandshakesPlan {
+        seconds: arguments.seconds,
+        rounds: arguments.rounds,
+    };
+    let report = handshakes::run(&subject, plan).await?;
+    say(&report);
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn hostile(arguments: HostileArguments) -> Result<ExitCode> {

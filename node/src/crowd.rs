@@ -3,19 +3,31 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Connections of one address at a time.
 const CONNECTIONS: usize = 1024;
-/// Handshakes that an address may begin at once, and each second in the long run. A Java security server opens a connection for
-/// every exchange.
-const BURST: f64 = 1000.0;
-const PER_SECOND: f64 = 500.0;
+/// Handshakes that an address may begin each second in the long run, for each processor: about half of what one can do. A Java
+/// security server opens a connection for every exchange.
+const PER_SECOND: u32 = 500;
+/// Seconds of them that it may begin at once.
+const BURST: f64 = 2.0;
 
 /// See the module. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub struct Crowd(Arc<Mutex<HashMap<IpAddr, Visitor>>>);
+#[derive(Clone, Debug)]
+pub struct Crowd {
+    visitors: Arc<Mutex<HashMap<IpAddr, Visitor>>>,
+    per_second: f64,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self::with(PER_SECOND * u32::try_from(processors).unwrap_or(1))
+    }
+}
 
 #[derive(Debug)]
 struct Visitor {
@@ -35,8 +47,15 @@ pub struct Visit {
 }
 
 impl Crowd {
+    fn with(per_second: u32) -> Self {
+        Self {
+            visitors: Arc::default(),
+            per_second: per_second.into(),
+        }
+    }
+
     fn visitors(&self) -> MutexGuard<'_, HashMap<IpAddr, Visitor>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.visitors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets an address in; none if it has as many connections as it may.
@@ -53,7 +72,7 @@ impl Crowd {
         let mut visitors = self.visitors();
         let visitor = visitors.entry(address).or_insert_with(|| Visitor {
             connections: 0,
-            handshakes: BURST,
+            handshakes: BURST * self.per_second,
             at: now,
         });
         if visitor.connections >= CONNECTIONS {
@@ -61,9 +80,10 @@ impl Crowd {
         }
         visitor.connections += 1;
         let passed = now.saturating_duration_since(visitor.at).as_secs_f64();
-        visitor.handshakes = (visitor.handshakes + passed * PER_SECOND).min(BURST) - 1.0;
+        visitor.handshakes =
+            (visitor.handshakes + passed * self.per_second).min(BURST * self.per_second) - 1.0;
         visitor.at = now;
-        let wait = Duration::from_secs_f64((-visitor.handshakes / PER_SECOND).max(0.0));
+        let wait = Duration::from_secs_f64((-visitor.handshakes / self.per_second).max(0.0));
         Some(Visit {
             crowd: self.clone(),
             address,
@@ -120,10 +140,11 @@ mod tests {
 
     #[test]
     fn who_begins_handshakes_too_fast_waits_and_who_waited_does_not() {
-        let (crowd, now) = (Crowd::default(), Instant::now());
+        let (crowd, now) = (Crowd::with(500), Instant::now());
         let mut longest = Duration::ZERO;
         for _ in 0..3000 {
-            longest = longest.max(crowd.enter_at(address(1), now).unwrap().wait);
+            let visit = crowd.enter_at(address(1), now).unwrap();
+            longest = longest.max(visit.wait);
         }
         assert_eq!(
             longest,
