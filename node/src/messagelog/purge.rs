@@ -293,6 +293,8 @@ impl MessageLog {
             };
             // A crash here: the keys of some are gone, those of the others follow at the next start.
             keys.forget(&name, &deletion.numbers, deletion.said.whole_month)?;
+            // Whoever holds keys in memory drops them from here on, before the index forgets what it made of them.
+            self.home.purges.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
             if class == BlobClass::Head {
                 let whole_month = deletion.said.whole_month;
                 self.readers
@@ -301,8 +303,6 @@ impl MessageLog {
             }
             gone.extend(&deletion.numbers);
         }
-        // Whoever holds keys in memory drops them from here on.
-        self.home.purges.fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         for deletion in deletions
             .iter()
             .filter(|deletion| deletion.class() == Some(BlobClass::Body))

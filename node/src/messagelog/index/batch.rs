@@ -151,10 +151,11 @@ impl Batch {
                 Ok(Some(head)) => {
                     if let Some(head) = Head::parse(&head) {
                         let period = (class.clone(), leaf.period);
-                        let key = index.keys.for_writing(&period)?;
-                        let store = &*self.store;
-                        self.queries
-                            .add(store, &period, &key, head.query_id, number, changes)?;
+                        if let Some(key) = index.keys.for_writing(&period)? {
+                            let store = &*self.store;
+                            self.queries
+                                .add(store, &period, &key, head.query_id, number, changes)?;
+                        }
                     }
                 }
                 // What is deleted cannot be found by what it said.

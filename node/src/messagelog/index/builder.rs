@@ -169,6 +169,7 @@ impl Builder {
                 std::fs::remove_dir_all(&path).map_err(LogError::io("could not remove", &path))?;
             }
         }
+        self.index.keys.forget_all()?;
         let mut state = State::fresh(&self.home.id);
         state.open = Some(boot);
         let path = self.dir.join(&state.db);

@@ -25,17 +25,23 @@ const LIMIT: usize = 4096;
 /// A retention class of heads and a month.
 pub(crate) type KeyPeriod = (RetentionClass, u32);
 pub(crate) type IndexKey = Arc<Zeroizing<[u8; 32]>>;
+type Held = HashMap<KeyPeriod, IndexKey>;
 
 /// The index keys of a log, read when they are needed. Clones share them.
 #[derive(Clone)]
 pub(crate) struct IndexKeys {
     home: Home,
     master: Arc<MasterKey>,
-    held: Arc<Mutex<HashMap<KeyPeriod, IndexKey>>>,
+    held: Arc<Mutex<Held>>,
 }
 
 fn file_name(period: &KeyPeriod) -> String {
     format!("index.{}.{:06}.key", period.0, period.1)
+}
+
+/// The key tree of the heads of a period.
+fn head_name(period: &KeyPeriod) -> String {
+    format!("head.{}.{:06}.key", period.0, period.1)
 }
 
 fn parse_name(name: &str) -> Option<KeyPeriod> {
@@ -65,12 +71,12 @@ impl IndexKeys {
         )
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<KeyPeriod, IndexKey>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn load(&self, period: &KeyPeriod) -> Result<Option<IndexKey>, LogError> {
-        if let Some(key) = self.held().get(period) {
+    fn load(&self, held: &mut Held, period: &KeyPeriod) -> Result<Option<IndexKey>, LogError> {
+        if let Some(key) = held.get(period) {
             return Ok(Some(Arc::clone(key)));
         }
         let path = self.path(period);
@@ -88,14 +94,31 @@ impl IndexKeys {
             .filter(|_| cursor.0.is_empty())
             .ok_or_else(|| LogError::damaged(&path, "its content is malformed"))?;
         let key: IndexKey = Arc::new(Zeroizing::new(key));
-        self.held().insert(period.clone(), Arc::clone(&key));
+        held.insert(period.clone(), Arc::clone(&key));
         Ok(Some(key))
     }
 
-    /// The key under which a query id is put into the index; made, and on disk, when it is the first of its period.
-    pub(crate) fn for_writing(&self, period: &KeyPeriod) -> Result<IndexKey, LogError> {
-        if let Some(key) = self.load(period)? {
-            return Ok(key);
+    /// Whether heads of a period can be read: their key tree is there.
+    fn has_heads(&self, period: &KeyPeriod) -> Result<bool, LogError> {
+        let path = self.home.layout.keys().join(head_name(period));
+        match self.home.disk.open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            opened => opened
+                .map(|_| true)
+                .map_err(LogError::io("could not open", &path)),
+        }
+    }
+
+    /// The key under which a query id is put into the index; made, and on disk, when it is the first of its period. None when
+    /// the heads of the period were forgotten since the one in hand was read: what is deleted gets no new mark.
+    pub(crate) fn for_writing(&self, period: &KeyPeriod) -> Result<Option<IndexKey>, LogError> {
+        // Held until the key is on disk: a purge forgets the heads first, then waits here and finds the key.
+        let mut held = self.held();
+        if let Some(key) = self.load(&mut held, period)? {
+            return Ok(Some(key));
+        }
+        if !self.has_heads(period)? {
+            return Ok(None);
         }
         let key: IndexKey = Arc::new(Zeroizing::new(crypto::random()));
         let mut content = Zeroizing::new(vec![1]);
@@ -104,8 +127,8 @@ impl IndexKeys {
         let sealed = sealed.expect("log id and file name make one short line");
         let path = self.path(period);
         disk::replace(&*self.home.disk, &path, &sealed).map_err(LogError::io("could not write", &path))?;
-        self.held().insert(period.clone(), Arc::clone(&key));
-        Ok(key)
+        held.insert(period.clone(), Arc::clone(&key));
+        Ok(Some(key))
     }
 
     /// Every key there is, the oldest month first. One whose file is gone is not kept in memory either.
@@ -117,10 +140,11 @@ impl IndexKeys {
             .list(&dir)
             .map_err(LogError::io("could not list", &dir))?;
         let periods: Vec<KeyPeriod> = names.iter().filter_map(|name| parse_name(name)).collect();
-        self.held().retain(|held, _| periods.contains(held));
+        let mut held = self.held();
+        held.retain(|held, _| periods.contains(held));
         let mut keys = BTreeMap::new();
         for period in periods {
-            if let Some(key) = self.load(&period)? {
+            if let Some(key) = self.load(&mut held, &period)? {
                 keys.insert((period.1, period.0), key);
             }
         }
@@ -129,7 +153,8 @@ impl IndexKeys {
 
     /// Forgets the key of a period for good: its bytes are overwritten and its file goes.
     pub(crate) fn forget(&self, period: &KeyPeriod) -> Result<(), LogError> {
-        self.held().remove(period);
+        let mut held = self.held();
+        held.remove(period);
         let (path, disk) = (self.path(period), &self.home.disk);
         let failed = |error| LogError::io("could not forget", &path)(error);
         let file = match disk.open(&path) {
@@ -146,6 +171,20 @@ impl IndexKeys {
             .map_err(failed)
     }
 
+    /// Forgets every key: an index that is made anew stands under new ones, and what was in the old one under none.
+    pub(crate) fn forget_all(&self) -> Result<(), LogError> {
+        let dir = self.home.layout.keys();
+        let names = self
+            .home
+            .disk
+            .list(&dir)
+            .map_err(LogError::io("could not list", &dir))?;
+        names
+            .iter()
+            .filter_map(|name| parse_name(name))
+            .try_for_each(|period| self.forget(&period))
+    }
+
     /// Forgets keys whose heads are forgotten: a process may have ended between the two.
     pub(crate) fn sweep(&self) -> Result<(), LogError> {
         let dir = self.home.layout.keys();
@@ -155,7 +194,7 @@ impl IndexKeys {
             .list(&dir)
             .map_err(LogError::io("could not list", &dir))?;
         for period in names.iter().filter_map(|name| parse_name(name)) {
-            if !names.contains(&format!("head.{}.{:06}.key", period.0, period.1)) {
+            if !names.contains(&head_name(&period)) {
                 self.forget(&period)?;
             }
         }

@@ -413,6 +413,54 @@ async fn neither_query_ids_nor_request_ids_lie_in_clear_in_the_index() {
 }
 
 #[tokio::test]
+async fn a_head_that_was_read_before_its_month_was_forgotten_gets_no_mark_under_a_new_key() {
+    let bed = Bed::new();
+    let log = bed.open();
+    append(&log, 0..30).await;
+    settled(&log).await;
+    let period = ("case".parse().unwrap(), 203_001);
+    let index = &log.readers.index;
+    let first = index.keys.for_writing(&period).unwrap().unwrap();
+    // As a purge does it, while an index that lags holds a head in its hand.
+    let keys = bed.data().join("log/keys");
+    fs::remove_file(keys.join("head.case.203001.key")).unwrap();
+    index.forget(&period.0, period.1, true).unwrap();
+    assert_eq!(index.keys.for_writing(&period).unwrap(), None);
+    assert!(!keys.join("index.case.203001.key").exists());
+    // A month that has heads again, as that of a clock that was set back, gets another key.
+    fs::write(keys.join("head.case.203001.key"), b"").unwrap();
+    let next = index.keys.for_writing(&period).unwrap().unwrap();
+    assert_ne!(first, next);
+}
+
+#[tokio::test]
+async fn an_index_that_is_made_anew_stands_under_new_keys() {
+    let bed = Bed::new();
+    let log = bed.open();
+    append(&log, 0..30).await;
+    settled(&log).await;
+    let key = |log: &MessageLog| {
+        log.readers
+            .index
+            .keys
+            .all()
+            .unwrap()
+            .into_values()
+            .next()
+            .unwrap()
+    };
+    let before = key(&log);
+    log.readers.index.suspect("to try it");
+    let rebuilds = log.readers.index.stats().rebuilds;
+    while log.readers.index.stats().rebuilds == rebuilds {
+        tokio::task::yield_now().await;
+    }
+    settled(&log).await;
+    assert_ne!(key(&log), before);
+    assert_eq!(find(&log, &by_query_id("query-20")).len(), 2);
+}
+
+#[tokio::test]
 async fn an_index_key_is_forgotten_with_the_heads_of_its_month() {
     let bed = Bed::new();
     let log = bed.open();
