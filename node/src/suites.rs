@@ -59,3 +59,75 @@ pub fn needed(version: Option<ProtocolVersion>, suite: Option<CipherSuite>) -> T
         _ => Tls12::LegacyCbc,
     }
 }
+
+#[cfg(all(test, feature = "aws-lc"))]
+mod tests {
+    use kontor_pki::authority::{CaParams, CertificateAuthority, Leaf, Usage, Validity};
+    use kontor_pki::profile::Subject;
+    use kontor_pki::signing::{KeyAlgorithm, SigningKey, SoftwareKey};
+    use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+    use rustls::{ClientConfig, NamedGroup, RootCertStore, ServerConfig};
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+
+    /// Both ends of a handshake in memory.
+    fn shaken(client: ClientConfig, server: ServerConfig) -> [NamedGroup; 2] {
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let mut client = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut server = rustls::ServerConnection::new(Arc::new(server)).unwrap();
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut flight = Vec::new();
+            client.write_tls(&mut flight).unwrap();
+            server.read_tls(&mut &flight[..]).unwrap();
+            server.process_new_packets().unwrap();
+            let mut flight = Vec::new();
+            server.write_tls(&mut flight).unwrap();
+            client.read_tls(&mut &flight[..]).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        let group = |group: Option<&dyn rustls::crypto::SupportedKxGroup>| group.unwrap().name();
+        [
+            group(client.negotiated_key_exchange_group()),
+            group(server.negotiated_key_exchange_group()),
+        ]
+    }
+
+    #[test]
+    fn two_nodes_of_the_default_build_agree_on_a_hybrid_key_exchange() {
+        let today = SystemClock.now();
+        let ca = CertificateAuthority::generate(&CaParams {
+            name: "CA".into(),
+            organization: "Nobody".into(),
+            test: false,
+            key: KeyAlgorithm::EcdsaP256,
+            validity: Validity::days(today, 10),
+        })
+        .unwrap();
+        let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let leaf = ca.issue(&Leaf {
+            public_key: key.public_key(),
+            subject: Subject::common_name("node"),
+            usage: Usage::Authentication,
+            validity: Validity::days(today, 10),
+            dns_names: &["127.0.0.1".to_owned()],
+        });
+        let mut roots = RootCertStore::empty();
+        roots.add(ca.certificate().der().to_vec().into()).unwrap();
+        let client = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let server = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![leaf.unwrap().der().to_vec().into()],
+                PrivatePkcs8KeyDer::from(key.to_pkcs8().to_vec()).into(),
+            )
+            .unwrap();
+        assert_eq!(shaken(client, server), [NamedGroup::X25519MLKEM768; 2]);
+    }
+}
