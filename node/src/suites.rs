@@ -73,20 +73,32 @@ mod tests {
 
     /// Both ends of a handshake in memory.
     fn shaken(client: ClientConfig, server: ServerConfig) -> [NamedGroup; 2] {
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let mut client = rustls::ClientConnection::new(Arc::new(client), name).unwrap();
-        let mut server = rustls::ServerConnection::new(Arc::new(server)).unwrap();
+        let name = ServerName::try_from("127.0.0.1").expect("an address is a name");
+        let mut client =
+            rustls::ClientConnection::new(Arc::new(client), name).expect("both ends are of this build");
+        let mut server =
+            rustls::ServerConnection::new(Arc::new(server)).expect("both ends are of this build");
         while client.is_handshaking() || server.is_handshaking() {
             let mut flight = Vec::new();
-            client.write_tls(&mut flight).unwrap();
-            server.read_tls(&mut &flight[..]).unwrap();
-            server.process_new_packets().unwrap();
+            client
+                .write_tls(&mut flight)
+                .expect("both ends are of this build");
+            server
+                .read_tls(&mut &flight[..])
+                .expect("both ends are of this build");
+            server.process_new_packets().expect("both ends are of this build");
             let mut flight = Vec::new();
-            server.write_tls(&mut flight).unwrap();
-            client.read_tls(&mut &flight[..]).unwrap();
-            client.process_new_packets().unwrap();
+            server
+                .write_tls(&mut flight)
+                .expect("both ends are of this build");
+            client
+                .read_tls(&mut &flight[..])
+                .expect("both ends are of this build");
+            client.process_new_packets().expect("both ends are of this build");
         }
-        let group = |group: Option<&dyn rustls::crypto::SupportedKxGroup>| group.unwrap().name();
+        let group = |group: Option<&dyn rustls::crypto::SupportedKxGroup>| {
+            group.expect("both ends are of this build").name()
+        };
         [
             group(client.negotiated_key_exchange_group()),
             group(server.negotiated_key_exchange_group()),
