@@ -13,6 +13,7 @@ use kontor_protocol::log::{EntryKind, Leaf};
 use super::{
     Index,
     builder::Failure,
+    keys::Mark,
     queries::Queries,
     store::{Change, Store, StoreError},
     terms::{self, BLOCK, META, STRIDE, Term},
@@ -147,20 +148,27 @@ impl Batch {
             changes.insert(terms::place_key(number), terms::pair(entry.segment, entry.offset));
         }
         if let Some(class) = &leaf.retention.head {
-            match reader.head(entry) {
-                Ok(Some(head)) => {
-                    if let Some(head) = Head::parse(&head) {
-                        let period = (class.clone(), leaf.period);
-                        if let Some(key) = index.keys.for_writing(&period)? {
-                            let store = &*self.store;
-                            self.queries
-                                .add(store, &period, &key, head.query_id, number, changes)?;
-                        }
+            let period = (class.clone(), leaf.period);
+            loop {
+                let purges = index.keys.purges();
+                let head = match reader.head(entry) {
+                    // What is deleted cannot be found by what it said.
+                    Ok(None) | Err(LogError::Forgotten { .. }) => break,
+                    read => read?,
+                };
+                let Some(head) = head.as_ref().and_then(|head| Head::parse(head)) else {
+                    break;
+                };
+                match index.keys.for_writing(&period, purges)? {
+                    Mark::Under(key) => {
+                        let store = &*self.store;
+                        self.queries
+                            .add(store, &period, &key, head.query_id, number, changes)?;
                     }
+                    Mark::Gone => {}
+                    Mark::ReadAgain => continue,
                 }
-                // What is deleted cannot be found by what it said.
-                Ok(None) | Err(LogError::Forgotten { .. }) => {}
-                Err(error) => return Err(error.into()),
+                break;
             }
         }
         if leaf.kind == EntryKind::TimeStamp {

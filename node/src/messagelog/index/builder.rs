@@ -13,6 +13,7 @@ use kontor_pki::crypto::sha256;
 use super::{
     Index,
     batch::Batch,
+    keys::KeyError,
     state::{State, boot_id},
     store::{SledStore, Store, StoreError},
     terms::{self, META},
@@ -35,6 +36,15 @@ pub(super) enum Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Damaged(error) => Self::Store(StoreError(error.to_string())),
+            KeyError::Disk(error) => Self::Log(error),
+        }
     }
 }
 
@@ -110,9 +120,10 @@ impl Builder {
     fn run(self) {
         let mut doubt: Option<String> = None;
         while !self.index.is_stopping() {
-            let opened = self.open(doubt.take());
+            let opened = self.open(doubt.clone());
             let failure = match opened {
                 Ok((store, position)) => {
+                    doubt = None;
                     let ended = self.follow(&store, position);
                     self.index.close();
                     match ended {

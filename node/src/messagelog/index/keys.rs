@@ -4,7 +4,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use kontor_pki::{crypto, sealed::MasterKey};
@@ -26,6 +26,26 @@ const LIMIT: usize = 4096;
 pub(crate) type KeyPeriod = (RetentionClass, u32);
 pub(crate) type IndexKey = Arc<Zeroizing<[u8; 32]>>;
 type Held = HashMap<KeyPeriod, IndexKey>;
+
+/// Why a key cannot be used.
+#[derive(Debug)]
+pub(crate) enum KeyError {
+    /// Its file is not what was written, as after a crash while it was forgotten: an index under it is made anew.
+    Damaged(LogError),
+    /// The disk; it is tried again.
+    Disk(LogError),
+}
+
+/// Under what a query id is put into the index.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The key of its month.
+    Under(IndexKey),
+    /// Nothing: the heads of the month are gone.
+    Gone,
+    /// Something was deleted since the head was read: it is to be read again.
+    ReadAgain,
+}
 
 /// The index keys of a log, read when they are needed. Clones share them.
 #[derive(Clone)]
@@ -75,24 +95,24 @@ impl IndexKeys {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn load(&self, held: &mut Held, period: &KeyPeriod) -> Result<Option<IndexKey>, LogError> {
+    fn load(&self, held: &mut Held, period: &KeyPeriod) -> Result<Option<IndexKey>, KeyError> {
         if let Some(key) = held.get(period) {
             return Ok(Some(Arc::clone(key)));
         }
         let path = self.path(period);
         let sealed = match disk::read_all(&*self.home.disk, &path, LIMIT) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            read => read.map_err(LogError::io("could not read", &path))?,
+            read => read.map_err(|error| KeyError::Disk(LogError::io("could not read", &path)(error)))?,
         };
+        let damaged = |what| KeyError::Damaged(LogError::damaged(&path, what));
         let opened = self.master.open(&self.label(period), &sealed);
-        let opened =
-            opened.map_err(|_| LogError::damaged(&path, "it does not open with the unsealing key"))?;
+        let opened = opened.map_err(|_| damaged("it does not open with the unsealing key"))?;
         let mut cursor = Cursor(&opened);
         let key = (cursor.u8() == Some(1)).then(|| cursor.array());
         let key = key
             .flatten()
             .filter(|_| cursor.0.is_empty())
-            .ok_or_else(|| LogError::damaged(&path, "its content is malformed"))?;
+            .ok_or_else(|| damaged("its content is malformed"))?;
         let key: IndexKey = Arc::new(Zeroizing::new(key));
         held.insert(period.clone(), Arc::clone(&key));
         Ok(Some(key))
@@ -109,16 +129,24 @@ impl IndexKeys {
         }
     }
 
-    /// The key under which a query id is put into the index; made, and on disk, when it is the first of its period. None when
-    /// the heads of the period were forgotten since the one in hand was read: what is deleted gets no new mark.
-    pub(crate) fn for_writing(&self, period: &KeyPeriod) -> Result<Option<IndexKey>, LogError> {
-        // Held until the key is on disk: a purge forgets the heads first, then waits here and finds the key.
+    /// How many purges there were: asked before a head is read, and told to [`Self::for_writing`].
+    pub(crate) fn purges(&self) -> u64 {
+        self.home.purges.load(Ordering::Acquire)
+    }
+
+    /// The key under which the query id of a head is put into the index; made, and on disk, when it is the first of its
+    /// period. `purges` is from before the head was read: what was deleted since gets no new mark.
+    pub(crate) fn for_writing(&self, period: &KeyPeriod, purges: u64) -> Result<Mark, KeyError> {
+        // Held until the key is on disk: a purge forgets the heads and is counted first, then waits here and finds the key.
         let mut held = self.held();
-        if let Some(key) = self.load(&mut held, period)? {
-            return Ok(Some(key));
+        if self.purges() != purges {
+            return Ok(Mark::ReadAgain);
         }
-        if !self.has_heads(period)? {
-            return Ok(None);
+        if let Some(key) = self.load(&mut held, period)? {
+            return Ok(Mark::Under(key));
+        }
+        if !self.has_heads(period).map_err(KeyError::Disk)? {
+            return Ok(Mark::Gone);
         }
         let key: IndexKey = Arc::new(Zeroizing::new(crypto::random()));
         let mut content = Zeroizing::new(vec![1]);
@@ -126,19 +154,17 @@ impl IndexKeys {
         let sealed = self.master.seal(&self.label(period), &content);
         let sealed = sealed.expect("log id and file name make one short line");
         let path = self.path(period);
-        disk::replace(&*self.home.disk, &path, &sealed).map_err(LogError::io("could not write", &path))?;
+        disk::replace(&*self.home.disk, &path, &sealed)
+            .map_err(|error| KeyError::Disk(LogError::io("could not write", &path)(error)))?;
         held.insert(period.clone(), Arc::clone(&key));
-        Ok(Some(key))
+        Ok(Mark::Under(key))
     }
 
     /// Every key there is, the oldest month first. One whose file is gone is not kept in memory either.
-    pub(crate) fn all(&self) -> Result<BTreeMap<(u32, RetentionClass), IndexKey>, LogError> {
+    pub(crate) fn all(&self) -> Result<BTreeMap<(u32, RetentionClass), IndexKey>, KeyError> {
         let dir = self.home.layout.keys();
-        let names = self
-            .home
-            .disk
-            .list(&dir)
-            .map_err(LogError::io("could not list", &dir))?;
+        let names = self.home.disk.list(&dir);
+        let names = names.map_err(|error| KeyError::Disk(LogError::io("could not list", &dir)(error)))?;
         let periods: Vec<KeyPeriod> = names.iter().filter_map(|name| parse_name(name)).collect();
         let mut held = self.held();
         held.retain(|held, _| periods.contains(held));

@@ -11,6 +11,7 @@ use std::{
 use kontor_pki::{sealed::MasterKey, time::UnixTime};
 
 use super::{
+    keys::Mark,
     store::{MemoryStore, Store},
     *,
 };
@@ -18,7 +19,7 @@ use crate::{
     clock::ManualClock,
     disk::SystemDisk,
     messagelog::{
-        EntryKind, Filter, LogSettings, LoggedBody, MessageLog, NewEntry, OpenLog,
+        EntryKind, Filter, Given, LogSettings, LoggedBody, MessageLog, NewEntry, OpenLog, Part, PurgeOrder,
         search::{Told, search},
     },
 };
@@ -420,17 +421,73 @@ async fn a_head_that_was_read_before_its_month_was_forgotten_gets_no_mark_under_
     settled(&log).await;
     let period = ("case".parse().unwrap(), 203_001);
     let index = &log.readers.index;
-    let first = index.keys.for_writing(&period).unwrap().unwrap();
+    let before = index.keys.purges();
+    let first = index.keys.for_writing(&period, before).unwrap();
+    assert!(matches!(first, Mark::Under(_)));
     // As a purge does it, while an index that lags holds a head in its hand.
     let keys = bed.data().join("log/keys");
     fs::remove_file(keys.join("head.case.203001.key")).unwrap();
     index.forget(&period.0, period.1, true).unwrap();
-    assert_eq!(index.keys.for_writing(&period).unwrap(), None);
+    assert_eq!(index.keys.for_writing(&period, before).unwrap(), Mark::Gone);
     assert!(!keys.join("index.case.203001.key").exists());
     // A month that has heads again, as that of a clock that was set back, gets another key.
     fs::write(keys.join("head.case.203001.key"), b"").unwrap();
-    let next = index.keys.for_writing(&period).unwrap().unwrap();
+    let next = index.keys.for_writing(&period, before).unwrap();
+    assert!(matches!(next, Mark::Under(_)));
     assert_ne!(first, next);
+}
+
+#[tokio::test]
+async fn a_head_that_was_read_before_it_was_deleted_alone_gets_no_mark_under_the_new_key_of_its_month() {
+    let bed = Bed::new();
+    let log = bed.open();
+    append(&log, 0..30).await;
+    settled(&log).await;
+    let period = ("case".parse().unwrap(), 203_001);
+    let keys = log.readers.index.keys.clone();
+    let before = keys.purges();
+    let answer = find(&log, &by_query_id("query-20"))[1];
+    let order = PurgeOrder {
+        ground: "Art. 17 GDPR".into(),
+        dry_run: false,
+        given: Some(Given {
+            numbers: answer.to_string().parse().unwrap(),
+            parts: vec![Part::Head],
+            by: Some("request 3/2030".into()),
+            who: "uid:7".into(),
+        }),
+    };
+    log.purge(order).await.unwrap();
+    assert_eq!(
+        keys.for_writing(&period, before).unwrap(),
+        Mark::ReadAgain,
+        "the rest of the month lives on, and its index key is another"
+    );
+    settled(&log).await;
+    assert_eq!(find(&log, &by_query_id("query-20")).len(), 1);
+    assert_eq!(
+        find(&log, &by_query_id("query-19")).len(),
+        2,
+        "others are found under it"
+    );
+}
+
+#[tokio::test]
+async fn a_crash_while_an_index_key_is_forgotten_has_the_index_made_anew() {
+    let bed = Bed::new();
+    let log = bed.open();
+    append(&log, 0..30).await;
+    settled(&log).await;
+    log.shutdown().await;
+    drop(log);
+    // Its bytes are overwritten, its name is still there.
+    let path = bed.data().join("log/keys/index.case.203001.key");
+    let size = fs::metadata(&path).unwrap().len();
+    fs::write(&path, vec![0; usize::try_from(size).unwrap()]).unwrap();
+    let log = bed.open();
+    settled(&log).await;
+    assert_eq!(log.index().rebuilds, 1);
+    assert_eq!(find(&log, &by_query_id("query-20")).len(), 2);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    keys::IndexKeys,
+    keys::{IndexKeys, KeyError},
     store::{Page, Store, StoreError},
     terms::{self, BLOCK, STRIDE, Term},
 };
@@ -27,9 +27,12 @@ impl From<StoreError> for ViewError {
     }
 }
 
-impl From<LogError> for ViewError {
-    fn from(error: LogError) -> Self {
-        Self::Log(error)
+impl From<KeyError> for ViewError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Damaged(error) => Self::Store(StoreError(error.to_string())),
+            KeyError::Disk(error) => Self::Log(error),
+        }
     }
 }
 
