@@ -107,12 +107,15 @@ pub async fn serve<H, F, B>(
                 continue;
             }
         };
-        let visit = crowd.as_ref().map(|crowd| crowd.enter(peer.ip()));
-        if let Some(None) = visit {
-            tracing::warn!(listener = name, client.addr = %peer, "an address with too many connections was hung up on");
-            continue;
-        }
-        let visit = visit.flatten();
+        let visit = match crowd.as_ref().map(|crowd| crowd.enter(peer.ip())).transpose() {
+            Ok(visit) => visit,
+            Err(full) => {
+                if full.is_news {
+                    tracing::warn!(listener = name, client.addr = %peer, "an address with too many connections is hung up on");
+                }
+                continue;
+            }
+        };
         let (acceptor, handler, down) = (acceptor.clone(), handler.clone(), shutdown.clone());
         shutdown.spawn(async move {
             let _permit = permit;
