@@ -11,6 +11,7 @@ mod error;
 mod status;
 mod statement;
 mod stats;
+mod figures;
 mod record;
 mod fact;
 mod auditors;
@@ -82,6 +83,7 @@ pub use export::{ExportError, Exported, Pieces, Written};
 pub use fact::{
     Acted, FACT_DOCUMENT, Fact, FactKind, LoggedFact, Looked, Snapshot, SnapshotPart, Started, Stopped,
 };
+pub use figures::Figures;
 pub use hold::Hold;
 pub(crate) use identity::hex;
 pub use index::IndexStats;

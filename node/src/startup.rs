@@ -4,10 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
-use prometheus_client::metrics::counter::ConstCounter;
-use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 use rustix::process::{Resource, Rlimit};
 use tokio::sync::watch;
@@ -32,7 +28,7 @@ use crate::inbound::Inbound;
 use crate::inbound::provider::Services;
 use crate::keystore::{self, Identity, KeyError};
 use crate::listen::{self, ListenError};
-use crate::messagelog::{LogError, LogSettings, MessageLog, OpenLog};
+use crate::messagelog::{self, LogError, LogSettings, MessageLog, OpenLog};
 use crate::ocsp::OwnOcsp;
 use crate::outbound::{Dialects, Outbound};
 use crate::partners::Partners;
@@ -121,7 +117,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         test: config.mode == Mode::Test,
         clock: clock.clone(),
     })?;
-    registry.register_collector(Box::new(LogCollector(log.clone())));
+    registry.register_collector(Box::new(messagelog::Figures(log.clone())));
 
     let trust = Arc::new(GlobalConf::new(config.mode));
     registry.register_collector(Box::new(globalconf::Figures(trust.clone())));
@@ -499,109 +495,5 @@ impl Keys {
             signing,
             master,
         })
-    }
-}
-
-/// The message log's own counters, read when the metrics page is.
-#[derive(Debug)]
-struct LogCollector(MessageLog);
-
-impl Collector for LogCollector {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let stats = self.0.stats();
-        let mut counter = |name: &str, help: &str, value: u64| {
-            let counter = ConstCounter::new(value);
-            counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)
-        };
-        counter(
-            "kontor_log_batches",
-            "Rounds of the message log, one sync each",
-            stats.rounds,
-        )?;
-        counter(
-            "kontor_log_batch_entries",
-            "Entries written by these rounds",
-            stats.appended,
-        )?;
-        counter("kontor_log_bytes", "Bytes written to segments", stats.bytes)?;
-        counter(
-            "kontor_log_sync_micros",
-            "Microseconds spent in writing and syncing",
-            stats.sync_micros,
-        )?;
-        counter(
-            "kontor_log_documents",
-            "Signature documents written",
-            stats.documents,
-        )?;
-        counter(
-            "kontor_log_refused_full",
-            "Entries refused because the disk was full",
-            stats.refused_full,
-        )?;
-        let (stamping, now) = (self.0.stamping(), self.0.now());
-        counter(
-            "kontor_timestamp_tokens",
-            "Time-stamp tokens recorded since the start",
-            stamping.tokens,
-        )?;
-        counter(
-            "kontor_timestamp_failures",
-            "Runs that got no time-stamp since the start",
-            stamping.failures,
-        )?;
-        let renewal = self.0.renewal();
-        counter(
-            "kontor_renewal_tokens",
-            "Tokens that renewed others, recorded since the start",
-            renewal.tokens,
-        )?;
-        counter(
-            "kontor_renewal_failures",
-            "Renewals of time-stamps that failed since the start",
-            renewal.failures,
-        )?;
-        let mut gauge = |name: &str, help: &str, value: u64| {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)
-        };
-        gauge(
-            "kontor_timestamp_waiting",
-            "Messages known to wait for a time-stamp",
-            stamping.waiting,
-        )?;
-        gauge(
-            "kontor_timestamp_oldest_seconds",
-            "Seconds since the oldest message that waits for a time-stamp was logged",
-            stamping.oldest.map_or(0, |oldest| now.since(oldest).as_secs()),
-        )?;
-        gauge(
-            "kontor_renewal_due",
-            "Time-stamps that end within the lead time of their renewal",
-            renewal.due,
-        )?;
-        gauge(
-            "kontor_renewal_late",
-            "Time-stamps that ended before they were renewed",
-            renewal.late,
-        )?;
-        gauge(
-            "kontor_renewal_first_end_seconds",
-            "Seconds until the first time-stamp of the log ends; 0 also where none is known",
-            renewal.first_end.map_or(0, |end| end.since(now).as_secs()),
-        )?;
-        gauge(
-            "kontor_log_index_behind",
-            "Entries that the search index does not reflect yet",
-            stats.entries.saturating_sub(self.0.index().position),
-        )?;
-        let gauge = ConstGauge::new(i64::try_from(stats.open_exchanges).unwrap_or(i64::MAX));
-        let open = "Requests recorded without an answer yet";
-        gauge.encode(encoder.encode_descriptor(
-            "kontor_log_open_exchanges",
-            open,
-            None,
-            gauge.metric_type(),
-        )?)
     }
 }
