@@ -60,18 +60,57 @@ pub fn needed(version: Option<ProtocolVersion>, suite: Option<CipherSuite>) -> T
     }
 }
 
-#[cfg(all(test, feature = "aws-lc"))]
-mod tests {
+#[cfg(test)]
+pub(crate) mod tests {
     use kontor_pki::authority::{CaParams, CertificateAuthority, Leaf, Usage, Validity};
+    use kontor_pki::certificate::Certificate;
     use kontor_pki::profile::Subject;
     use kontor_pki::signing::{KeyAlgorithm, SigningKey, SoftwareKey};
-    use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
-    use rustls::{ClientConfig, NamedGroup, RootCertStore, ServerConfig};
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivatePkcs8KeyDer;
+    #[cfg(feature = "aws-lc")]
+    use rustls::{ClientConfig, NamedGroup, RootCertStore, pki_types::ServerName};
 
     use super::*;
     use crate::clock::{Clock, SystemClock};
 
+    /// A server at 127.0.0.1, and the authority that issued its certificate; of today, for TLS is judged by the clock of the
+    /// machine.
+    pub(crate) fn server() -> (ServerConfig, Certificate) {
+        let today = SystemClock.now();
+        let ca = CertificateAuthority::generate(&CaParams {
+            name: "CA".into(),
+            organization: "Nobody".into(),
+            test: false,
+            key: KeyAlgorithm::EcdsaP256,
+            validity: Validity::days(today, 10),
+        })
+        .expect("this build makes such keys");
+        let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).expect("this build makes such keys");
+        let leaf = ca.issue(&Leaf {
+            public_key: key.public_key(),
+            subject: Subject::common_name("server"),
+            usage: Usage::Authentication,
+            validity: Validity::days(today, 10),
+            dns_names: &["127.0.0.1".to_owned()],
+        });
+        let leaf = leaf.expect("the key is one of this build").der().to_vec();
+        let config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .expect("every build speaks them")
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![leaf.into()],
+                PrivatePkcs8KeyDer::from(key.to_pkcs8().to_vec()).into(),
+            );
+        (
+            config.expect("certificate and key are a pair"),
+            ca.certificate().clone(),
+        )
+    }
+
     /// Both ends of a handshake in memory.
+    #[cfg(feature = "aws-lc")]
     fn shaken(client: ClientConfig, server: ServerConfig) -> [NamedGroup; 2] {
         let name = ServerName::try_from("127.0.0.1").expect("an address is a name");
         let mut client =
@@ -105,41 +144,17 @@ mod tests {
         ]
     }
 
+    #[cfg(feature = "aws-lc")]
     #[test]
     fn two_nodes_of_the_default_build_agree_on_a_hybrid_key_exchange() {
-        let today = SystemClock.now();
-        let ca = CertificateAuthority::generate(&CaParams {
-            name: "CA".into(),
-            organization: "Nobody".into(),
-            test: false,
-            key: KeyAlgorithm::EcdsaP256,
-            validity: Validity::days(today, 10),
-        })
-        .unwrap();
-        let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
-        let leaf = ca.issue(&Leaf {
-            public_key: key.public_key(),
-            subject: Subject::common_name("node"),
-            usage: Usage::Authentication,
-            validity: Validity::days(today, 10),
-            dns_names: &["127.0.0.1".to_owned()],
-        });
+        let (server, authority) = server();
         let mut roots = RootCertStore::empty();
-        roots.add(ca.certificate().der().to_vec().into()).unwrap();
+        roots.add(authority.der().to_vec().into()).unwrap();
         let client = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let server = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![leaf.unwrap().der().to_vec().into()],
-                PrivatePkcs8KeyDer::from(key.to_pkcs8().to_vec()).into(),
-            )
-            .unwrap();
         assert_eq!(shaken(client, server), [NamedGroup::X25519MLKEM768; 2]);
     }
 }

@@ -83,33 +83,19 @@ pub struct Listening {
 impl Listening {
     /// Listens on ports 5500 and 5577 of `peer`.
     pub async fn start(peer: &Peer, authority: &Authority) -> Result<Self> {
-        let script: Arc<Mutex<Option<Script>>> = Arc::default();
-        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
-        let ocsp = Arc::new(Mutex::new(
-            authority.ocsp_of(&peer.auth_certificate, OcspSays::Good)?,
-        ));
         let config = tls::server(&peer.identity, Ask::Certificate, &[&rustls::version::TLS13])?;
         let federation = TcpListener::bind(peer.address(5500))
             .await
             .context("binding port 5500 of a peer")?;
-        let hand_out = TcpListener::bind(peer.address(5577))
-            .await
-            .context("binding port 5577 of a peer")?;
-        let tasks = vec![
+        let serving = |script, seen| {
             tokio::spawn(serve_federation(
                 federation,
                 TlsAcceptor::from(config),
-                script.clone(),
-                seen.clone(),
-            )),
-            tokio::spawn(serve_ocsp(hand_out, ocsp.clone())),
-        ];
-        Ok(Self {
-            script,
-            seen,
-            ocsp,
-            tasks,
-        })
+                script,
+                seen,
+            ))
+        };
+        Self::with(peer, authority, serving).await
     }
 
     /// Hands out on port 5577 of `peer`, and answers what comes on `stream`, behind which somebody else speaks TLS in its name.
@@ -117,6 +103,16 @@ impl Listening {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let serving = |script, seen| tokio::spawn(serve_stream(stream, Vec::new(), script, seen));
+        Self::with(peer, authority, serving).await
+    }
+
+    /// With its port 5577, and whatever answers requests.
+    async fn with(
+        peer: &Peer,
+        authority: &Authority,
+        serving: impl FnOnce(Arc<Mutex<Option<Script>>>, Arc<Mutex<Vec<Seen>>>) -> JoinHandle<()>,
+    ) -> Result<Self> {
         let script: Arc<Mutex<Option<Script>>> = Arc::default();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let ocsp = Arc::new(Mutex::new(
@@ -126,7 +122,7 @@ impl Listening {
             .await
             .context("binding port 5577 of a peer")?;
         let tasks = vec![
-            tokio::spawn(serve_stream(stream, Vec::new(), script.clone(), seen.clone())),
+            serving(script.clone(), seen.clone()),
             tokio::spawn(serve_ocsp(hand_out, ocsp.clone())),
         ];
         Ok(Self {

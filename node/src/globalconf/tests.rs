@@ -100,6 +100,16 @@ fn collect(dir: &Path, prefix: &str, names: &mut Vec<String>) {
     }
 }
 
+/// Publishers of the own instance, which lasts so long, and of one that it trusts, which lasts ten minutes.
+async fn own_and_trusted(trusted: &str, lasts: Duration) -> (Publisher, Publisher) {
+    let other = Publisher::of(trusted).await;
+    other.publish(now() + 10 * MINUTE);
+    let own = Publisher::of("DE").await;
+    own.trust(&[other.external_anchor()]);
+    own.publish(now() + lasts);
+    (own, other)
+}
+
 fn client(text: &str) -> ClientId {
     text.parse().unwrap()
 }
@@ -145,11 +155,7 @@ async fn what_did_not_change_is_not_fetched_again_and_lasts_longer() {
 
 #[tokio::test]
 async fn a_trusted_instance_that_is_admitted_is_taken_with_its_shared_parameters_only() {
-    let other = Publisher::of("FX").await;
-    other.publish(now() + 10 * MINUTE);
-    let own = Publisher::of("DE").await;
-    own.trust(&[other.external_anchor()]);
-    own.publish(now() + 10 * MINUTE);
+    let (own, other) = own_and_trusted("FX", 10 * MINUTE).await;
     for (federations, admitted) in [
         (Federations::None, false),
         (Federations::All, true),
@@ -180,11 +186,7 @@ async fn a_trusted_instance_that_is_admitted_is_taken_with_its_shared_parameters
 
 #[tokio::test]
 async fn a_trusted_instance_that_fails_leaves_the_own_one_alone_and_ends_by_itself() {
-    let other = Publisher::of("FX").await;
-    other.publish(now() + 10 * MINUTE);
-    let own = Publisher::of("DE").await;
-    own.trust(&[other.external_anchor()]);
-    own.publish(now() + 60 * MINUTE);
+    let (own, other) = own_and_trusted("FX", 60 * MINUTE).await;
     let bed = Bed::of(&own, Federations::All);
     let mut node = bed.open();
     assert!(node.round().await);
@@ -205,11 +207,7 @@ async fn a_trusted_instance_that_fails_leaves_the_own_one_alone_and_ends_by_itse
 
 #[tokio::test]
 async fn an_instance_that_is_no_longer_trusted_is_gone_from_use_and_from_the_copy() {
-    let other = Publisher::of("FX").await;
-    other.publish(now() + 10 * MINUTE);
-    let own = Publisher::of("DE").await;
-    own.trust(&[other.external_anchor()]);
-    own.publish(now() + 10 * MINUTE);
+    let (own, _other) = own_and_trusted("FX", 10 * MINUTE).await;
     let bed = Bed::of(&own, Federations::All);
     let mut node = bed.open();
     assert!(node.round().await);
@@ -223,11 +221,7 @@ async fn an_instance_that_is_no_longer_trusted_is_gone_from_use_and_from_the_cop
 
 #[tokio::test]
 async fn under_another_anchor_what_was_signed_by_the_old_key_is_not_used_any_more() {
-    let other = Publisher::of("FX").await;
-    other.publish(now() + 10 * MINUTE);
-    let own = Publisher::of("DE").await;
-    own.trust(&[other.external_anchor()]);
-    own.publish(now() + 10 * MINUTE);
+    let (own, other) = own_and_trusted("FX", 10 * MINUTE).await;
     let bed = Bed::of(&own, Federations::All);
     let mut node = bed.open();
     assert!(node.round().await);
@@ -245,11 +239,7 @@ async fn under_another_anchor_what_was_signed_by_the_old_key_is_not_used_any_mor
 
 #[tokio::test]
 async fn a_start_takes_up_what_the_last_run_left_as_far_as_it_is_still_admitted_and_good() {
-    let other = Publisher::of("FX").await;
-    other.publish(now() + 10 * MINUTE);
-    let own = Publisher::of("DE").await;
-    own.trust(&[other.external_anchor()]);
-    own.publish(now() + 60 * MINUTE);
+    let (own, _other) = own_and_trusted("FX", 60 * MINUTE).await;
     let mut bed = Bed::of(&own, Federations::All);
     assert!(bed.open().round().await);
     let restarted = |bed: &mut Bed| {
@@ -267,11 +257,7 @@ async fn a_start_takes_up_what_the_last_run_left_as_far_as_it_is_still_admitted_
 
 #[tokio::test]
 async fn an_instance_for_tests_is_left_out_of_one_that_is_not() {
-    let other = Publisher::of("TESTFX").await;
-    other.publish(now() + 10 * MINUTE);
-    let own = Publisher::of("DE").await;
-    own.trust(&[other.external_anchor()]);
-    own.publish(now() + 10 * MINUTE);
+    let (own, _other) = own_and_trusted("TESTFX", 10 * MINUTE).await;
     let bed = Bed::of(&own, Federations::All);
     assert!(bed.open().round().await);
     assert_eq!(bed.instances(), ["DE"]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use kontor_pki::authority::{CaParams, CertificateAuthority, Leaf, Usage, Validity};
+use kontor_pki::authority::{CaParams, CertificateAuthority, Validity};
 use kontor_pki::crypto::sha512;
 use kontor_pki::profile::{CertificateProfile, Subject};
 use kontor_pki::signing::{KeyAlgorithm, SigningKey, SoftwareKey};
@@ -15,13 +15,11 @@ use kontor_protocol::trust::shared::{
     ApprovedCa, CaInfo, ConfigurationSource, Member, SecurityServer, SharedParams,
 };
 use kontor_protocol::trust::{PRIVATE_PARAMETERS, SHARED_PARAMETERS};
-use rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::now;
-use crate::clock::{Clock, SystemClock};
 use crate::suites;
 
 /// A key that signs configuration.
@@ -250,38 +248,8 @@ fn acceptor(secure: bool) -> (Option<TlsAcceptor>, String) {
     if !secure {
         return (None, String::new());
     }
-    // TLS is judged by the clock of the machine.
-    let today = SystemClock.now();
-    let ca = CertificateAuthority::generate(&CaParams {
-        name: "TLS".into(),
-        organization: "Nobody".into(),
-        test: false,
-        key: KeyAlgorithm::EcdsaP256,
-        validity: Validity::days(today, 10),
-    })
-    .unwrap();
-    let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
-    let leaf = ca.issue(&Leaf {
-        public_key: key.public_key(),
-        subject: Subject::common_name("publisher"),
-        usage: Usage::Authentication,
-        validity: Validity::days(today, 10),
-        dns_names: &["127.0.0.1".to_owned()],
-    });
-    let leaf = leaf.unwrap().der().to_vec();
-    let config = rustls::ServerConfig::builder_with_provider(suites::provider())
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![leaf.into()],
-            PrivatePkcs8KeyDer::from(key.to_pkcs8().to_vec()).into(),
-        )
-        .unwrap();
-    (
-        Some(TlsAcceptor::from(Arc::new(config))),
-        ca.certificate().to_pem(),
-    )
+    let (config, authority) = suites::tests::server();
+    (Some(TlsAcceptor::from(Arc::new(config))), authority.to_pem())
 }
 
 async fn serve(listener: TcpListener, acceptor: Option<TlsAcceptor>, state: Arc<Mutex<State>>) {

@@ -118,6 +118,13 @@ impl IndexKeys {
         Ok(Some(key))
     }
 
+    /// Names in the directory of keys.
+    fn names(&self) -> Result<Vec<String>, LogError> {
+        let dir = self.home.layout.keys();
+        let names = self.home.disk.list(&dir);
+        names.map_err(LogError::io("could not list", &dir))
+    }
+
     /// Whether heads of a period can be read: their key tree is there.
     fn has_heads(&self, period: &KeyPeriod) -> Result<bool, LogError> {
         let path = self.home.layout.keys().join(head_name(period));
@@ -162,9 +169,7 @@ impl IndexKeys {
 
     /// Every key there is, the oldest month first. One whose file is gone is not kept in memory either.
     pub(crate) fn all(&self) -> Result<BTreeMap<(u32, RetentionClass), IndexKey>, KeyError> {
-        let dir = self.home.layout.keys();
-        let names = self.home.disk.list(&dir);
-        let names = names.map_err(|error| KeyError::Disk(LogError::io("could not list", &dir)(error)))?;
+        let names = self.names().map_err(KeyError::Disk)?;
         let periods: Vec<KeyPeriod> = names.iter().filter_map(|name| parse_name(name)).collect();
         let mut held = self.held();
         held.retain(|held, _| periods.contains(held));
@@ -199,12 +204,7 @@ impl IndexKeys {
 
     /// Forgets every key: an index that is made anew stands under new ones, and what was in the old one under none.
     pub(crate) fn forget_all(&self) -> Result<(), LogError> {
-        let dir = self.home.layout.keys();
-        let names = self
-            .home
-            .disk
-            .list(&dir)
-            .map_err(LogError::io("could not list", &dir))?;
+        let names = self.names()?;
         names
             .iter()
             .filter_map(|name| parse_name(name))
@@ -213,12 +213,7 @@ impl IndexKeys {
 
     /// Forgets keys whose heads are forgotten: a process may have ended between the two.
     pub(crate) fn sweep(&self) -> Result<(), LogError> {
-        let dir = self.home.layout.keys();
-        let names = self
-            .home
-            .disk
-            .list(&dir)
-            .map_err(LogError::io("could not list", &dir))?;
+        let names = self.names()?;
         for period in names.iter().filter_map(|name| parse_name(name)) {
             if !names.contains(&head_name(&period)) {
                 self.forget(&period)?;
