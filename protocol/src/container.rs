@@ -25,6 +25,7 @@ mod write;
 pub use self::companion::{Absent, Companion, CompanionError};
 pub use self::read::{Attachment, BatchTimestamp, ChainFiles, Container, ContainerError};
 pub use self::record::{RecordFacts, RecordStampFacts};
+pub(crate) use self::report::hex;
 pub use self::report::{
     InclusionFacts, Instant, InstantSource, LeafFacts, PartFacts, Reason, Report, StillSound, TokenFacts,
     Verdict, WitnessFacts,

@@ -77,11 +77,3 @@ fn is_name(name: &str) -> bool {
         && name.len() <= crate::limits::CONTAINER_NAME
         && pieces.iter().all(|piece| plain(piece))
 }
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
-}

@@ -1,10 +1,9 @@
 //! `linkinginfo` and the chain of digests it lists.
 
-use std::fmt::Write as _;
-
 use kontor_pki::crypto::{DigestAlgorithm, digest};
 
 use super::ArchiveError;
+use crate::container::hex;
 use crate::limits;
 
 /// The end of an archive, as the next one names it.
@@ -156,11 +155,4 @@ pub(super) fn is_digest(text: &str, algorithm: DigestAlgorithm) -> bool {
 /// A name is shown to people and written to files: nothing in it may end a line.
 pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= limits::CONTAINER_NAME && !text.chars().any(char::is_control)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

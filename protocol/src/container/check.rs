@@ -23,12 +23,12 @@ use kontor_pki::chain::PathError;
 use kontor_pki::ocsp::OcspError;
 use kontor_pki::time::UnixTime;
 
-use super::Companion;
 use super::read::{Container, ContainerError};
 use super::report::{
     CertificateFacts, Instant, InstantSource, LeafFacts, Reason, Report, StillSound, Verdict,
 };
 use super::subject::{MessageRole, Subject};
+use super::{Companion, hex};
 use crate::log::{EntryKind, Leaf, ListedPart, leaf_hash};
 use crate::signature::SignatureDocument;
 use crate::trust::TrustSet;
@@ -338,12 +338,4 @@ fn weight(error: &VerifyError, source: InstantSource) -> Verdict {
 /// A sentence of somebody else as it may stand in a report: one line of bounded length.
 fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(300).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

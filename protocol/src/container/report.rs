@@ -280,6 +280,14 @@ fn role(role: MessageRole) -> &'static str {
     }
 }
 
+/// Bytes as reports show them: lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
 /// Text from evidence is shown on one line and cannot write over what was printed before.
 pub(super) fn shown(text: &str) -> String {
     text.chars()

@@ -7,7 +7,8 @@ use kontor_pki::crypto::{DigestAlgorithm, Hasher};
 use kontor_pki::time::UnixTime;
 use zip::ZipArchive;
 
-use super::{CONFIGURATION, CONTAINERS, FORMAT, KIND, Listed, MANIFEST, Manifest, hex, is_name};
+use super::{CONFIGURATION, CONTAINERS, FORMAT, KIND, Listed, MANIFEST, Manifest, is_name};
+use crate::container::hex;
 use crate::limits;
 
 /// Why bytes are no package.

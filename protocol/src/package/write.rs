@@ -8,8 +8,9 @@ use kontor_pki::time::UnixTime;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::{COVER, FORMAT, KIND, Listed, MANIFEST, Manifest, hex, is_name};
+use super::{COVER, FORMAT, KIND, Listed, MANIFEST, Manifest, is_name};
 use crate::container::entry_time;
+use crate::container::hex;
 use crate::limits;
 
 /// The package could not be written.

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{Deletion, Entry, Statement};
 use crate::container::check::proven;
-use crate::container::{Companion, InclusionFacts, Reason, Verdict};
+use crate::container::{Companion, InclusionFacts, Reason, Verdict, hex};
 use crate::log::{EntryKind, Leaf};
 use crate::trust::TrustSet;
 
@@ -294,13 +294,6 @@ fn holds(entry: &Companion, name: &str, bytes: &[u8]) -> bool {
 
 fn second(leaf: &Leaf) -> String {
     UnixTime::from_secs(i64::try_from(leaf.second).unwrap_or(i64::MAX / 1000)).to_rfc3339()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Text from a file on one line.
