@@ -13,6 +13,9 @@ pub(super) fn finland(subject: &Name) -> Result<ProfileMember, ProfileError> {
         let [instance, _server, class] = serial.split('/').collect::<Vec<_>>()[..] else {
             return Err(ProfileError::Unusable(Attribute::SerialNumber));
         };
+        if instance.trim().is_empty() || class.trim().is_empty() {
+            return Err(ProfileError::Unusable(Attribute::SerialNumber));
+        }
         return Ok(ProfileMember {
             instance: instance.to_owned(),
             class: class.to_owned(),

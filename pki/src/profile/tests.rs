@@ -101,6 +101,34 @@ fn a_subject_that_is_written_names_its_member() {
 }
 
 #[test]
+fn a_finnish_serial_number_without_instance_or_class_names_nobody() {
+    let ca = CertificateAuthority::generate(&CaParams {
+        name: "Test CA".into(),
+        organization: "Nobody".into(),
+        test: false,
+        key: KeyAlgorithm::EcdsaP256,
+        validity: Validity::days(now(), 10),
+    })
+    .unwrap();
+    let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+    let read = |serial: &str| {
+        let subject = Subject::default()
+            .with(Attribute::Country, "FI")
+            .with(Attribute::Organization, "Nobody")
+            .with(Attribute::SerialNumber, serial)
+            .with(Attribute::CommonName, "1234-5");
+        let validity = Validity::days(now(), 5);
+        let certificate = ca.issue_signing(key.public_key(), subject, validity).unwrap();
+        CertificateProfile::FiVrk.member(certificate.subject(), "FI-TEST")
+    };
+    assert!(read("FI-TEST/ss1/GOV").is_ok());
+    for serial in ["FI-TEST/ss1/", "/ss1/GOV", "//", "FI-TEST/ss1", "a/b/c/d"] {
+        let refused = Err(ProfileError::Unusable(Attribute::SerialNumber));
+        assert_eq!(read(serial), refused, "{serial:?}");
+    }
+}
+
+#[test]
 fn a_value_is_escaped_as_java_does() {
     assert_eq!(escaped("#1 #2"), "\\#1 #2");
     assert_eq!(escaped("  a  b "), "\\ \\ a  b\\ ");
