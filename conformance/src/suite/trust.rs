@@ -13,7 +13,7 @@ use crate::address::Net;
 use crate::authority::{Faults, OcspSays, Registration, Validity};
 use crate::federation::Federation;
 use crate::peer::Peer;
-use crate::peer::consumer::Ask;
+use crate::peer::consumer::{Ask, Link};
 use crate::plan::{INSTANCE, NodePlan, PeerPlan, ServicePlan};
 use crate::service::Service;
 use crate::wire::http;
@@ -28,6 +28,7 @@ cases! {
     slow TRUST_OCSP_RENEWED => ocsp_renewed;
     slow TRUST_OWN_SIGNER_REVOKED => own_signer_revoked;
     slow TRUST_PEER_REVOKED => peer_revoked;
+    slow TRUST_REVOKED_IN_TIME => revoked_in_time;
     quick TRUST_CONFIGURATION_EXPIRED => configuration_expired;
     slow TRUST_CONFIGURATION_FORGED => configuration_forged;
     slow TRUST_REGISTRATION_REMOVED => registration_removed;
@@ -243,6 +244,78 @@ async fn peer_revoked(world: &World) -> Result<()> {
     refused(&id).await?;
     ensure!(service.calls(&id).is_empty(), "the service was called");
     Ok(())
+}
+
+async fn revoked_in_time(world: &World) -> Result<()> {
+    const FRESHNESS: u32 = 5;
+    // Responses name whole seconds.
+    let limit = Duration::from_secs(u64::from(FRESHNESS) + 1);
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = small(&net, &service)
+        .ocsp_freshness(FRESHNESS)
+        .peer(PeerPlan::new("gamma", "1003", "portal"))
+        .start(world.federation.subject())
+        .await?;
+    let (authority, peer) = (federation.authority(), federation.peer("gamma"));
+    let mut link = Link::open(
+        federation.node("beta").federation(),
+        Some(&peer.identity),
+        &[&rustls::version::TLS13],
+    )
+    .await?;
+    // Who hides that it was revoked goes on showing its last good responses, so the same message is sent again and again.
+    let id = fresh("revoked-in-time");
+    let outgoing = ask_beta(&federation, peer, &id).sign(peer, &peer.signer, authority)?;
+    link.send(&outgoing).await?.message()?;
+    is_served(&call(&federation, &fresh("before")).await?)?;
+
+    authority.revoke(&peer.auth_certificate);
+    authority.revoke(&peer.signer.certificate);
+    authority.revoke(&authority.registered("ss-beta")?);
+    let revoked = Instant::now();
+    let as_consumer = async {
+        loop {
+            let sent = revoked.elapsed();
+            let answered = link.send(&outgoing).await?;
+            let Ok(fault) = answered.fault() else {
+                ensure!(sent < limit, "a message sent {sent:?} after is taken");
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            ensure!(fault.has("ssl_authentication_failed"), "fault {fault}");
+            let calls = service.calls(&id).len();
+            ensure!(
+                calls > 1,
+                "refused at once: the last good response was not believed"
+            );
+            // The refusal came before the message was read, so it ended the connection.
+            outgoing
+                .send(federation.node("beta").federation())
+                .await?
+                .fault()?;
+            ensure!(service.calls(&id).len() == calls, "the service was called");
+            return anyhow::Ok(());
+        }
+    };
+    let as_provider = async {
+        loop {
+            let (sent, id) = (revoked.elapsed(), fresh("to-revoked"));
+            let answer = call(&federation, &id).await?;
+            if is_served(&answer).is_ok() {
+                ensure!(sent < limit, "a request made {sent:?} after reached its provider");
+                sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+            let code = answer.header("x-road-error").unwrap_or_default();
+            ensure!(code.contains("ssl_authentication_failed"), "error {code:?}");
+            ensure!(service.calls(&id).is_empty(), "the service was called");
+            return anyhow::Ok(());
+        }
+    };
+    let (consumer, provider) = tokio::join!(as_consumer, as_provider);
+    consumer.context("a consumer on a kept connection")?;
+    provider.context("a provider")
 }
 
 async fn configuration_expired(world: &World) -> Result<()> {
