@@ -35,7 +35,7 @@ pub struct Authority {
 }
 
 struct Inner {
-    ca: CertificateAuthority,
+    ca: Arc<CertificateAuthority>,
     responder: OcspResponder,
     tsa: TimestampAuthority,
     state: Mutex<State>,
@@ -57,6 +57,8 @@ struct State {
     offered: BTreeMap<String, String>,
     /// What the newest directory names, and its signed form, made anew when half its life is over.
     newest: Option<Newest>,
+    /// An authority below the one of the federation, once a node wants it.
+    below: Option<Arc<CertificateAuthority>>,
     generation: u64,
     serial: u64,
 }
@@ -165,6 +167,7 @@ impl Authority {
             announced_certificate: None,
             federated: Vec::new(),
             ca_certificate: ca.certificate().der().to_vec(),
+            intermediate_certificate: None,
             ocsp_certificate: responder.der().to_vec(),
             tsa_certificate: tsa.der().to_vec(),
             ocsp_freshness_seconds: 3600,
@@ -182,11 +185,12 @@ impl Authority {
             registered: BTreeMap::new(),
             offered: BTreeMap::new(),
             newest: None,
+            below: None,
             generation: 0,
             serial: 0,
         };
         let inner = Arc::new(Inner {
-            ca,
+            ca: Arc::new(ca),
             responder: OcspResponder::new(responder, Arc::new(responder_key), DAY)?,
             tsa: TimestampAuthority::new(tsa, Arc::new(tsa_key))?,
             state: Mutex::new(state),
@@ -312,12 +316,40 @@ impl Authority {
             .insert(certificate.serial().to_vec(), clock::now());
     }
 
+    /// The certification authority of the federation.
+    pub fn top(&self) -> Arc<CertificateAuthority> {
+        self.inner.ca.clone()
+    }
+
+    /// An authority below it, which the configuration names from then on.
+    pub fn below(&self) -> Result<Arc<CertificateAuthority>> {
+        let mut state = self.inner.state();
+        if let Some(below) = &state.below {
+            return Ok(below.clone());
+        }
+        let params = ca_params("Conformance CA below", clock::now());
+        let below = Arc::new(self.inner.ca.intermediate(&params)?);
+        state.directory.intermediate_certificate = Some(below.certificate().der().to_vec());
+        state.below = Some(below.clone());
+        state.newest = None;
+        Ok(below)
+    }
+
     /// A signing certificate for the member with this code (profile Ejbca, wire 8.1).
     pub fn issue_signing(&self, key: &SoftwareKey, member: &str, validity: Validity) -> Result<Certificate> {
-        {
-            let instance = self.inner.state().directory.instance.clone();
-            issue_signing(&self.inner.ca, &instance, key, member, validity)
-        }
+        self.issue_signing_by(&self.inner.ca, key, member, validity)
+    }
+
+    /// The same of another authority.
+    pub fn issue_signing_by(
+        &self,
+        ca: &CertificateAuthority,
+        key: &SoftwareKey,
+        member: &str,
+        validity: Validity,
+    ) -> Result<Certificate> {
+        let instance = self.inner.state().directory.instance.clone();
+        issue_signing(ca, &instance, key, member, validity)
     }
 
     /// An authentication certificate for a server.
@@ -327,13 +359,21 @@ impl Authority {
         server: &str,
         validity: Validity,
     ) -> Result<Certificate> {
+        self.issue_authentication_by(&self.inner.ca, key, server, validity)
+    }
+
+    /// The same of another authority.
+    pub fn issue_authentication_by(
+        &self,
+        ca: &CertificateAuthority,
+        key: &SoftwareKey,
+        server: &str,
+        validity: Validity,
+    ) -> Result<Certificate> {
         let subject = Subject::default()
             .with(Attribute::Country, "DE")
             .with(Attribute::CommonName, server);
-        Ok(self
-            .inner
-            .ca
-            .issue_authentication(key.public_key(), subject, &[], validity.at(clock::now()))?)
+        Ok(ca.issue_authentication(key.public_key(), subject, &[], validity.at(clock::now()))?)
     }
 
     /// A key with an authentication certificate, ready for TLS.
@@ -441,7 +481,11 @@ pub fn stranger() -> Result<CertificateAuthority> {
 }
 
 fn certificate_authority(name: &str, now: UnixTime) -> Result<CertificateAuthority> {
-    Ok(CertificateAuthority::generate(&CaParams {
+    Ok(CertificateAuthority::generate(&ca_params(name, now))?)
+}
+
+fn ca_params(name: &str, now: UnixTime) -> CaParams {
+    CaParams {
         name: name.into(),
         organization: ORGANIZATION.into(),
         test: true,
@@ -451,7 +495,7 @@ fn certificate_authority(name: &str, now: UnixTime) -> Result<CertificateAuthori
             not_before: now - DAY * 60,
             not_after: now + DAY * 365,
         },
-    })?)
+    }
 }
 
 fn issue_signing(

@@ -50,6 +50,8 @@ pub struct Directory {
     /// Contents of the anchors of instances that this one trusts.
     pub federated: Vec<String>,
     pub ca_certificate: Vec<u8>,
+    /// An authority below it, whose responder is the same.
+    pub intermediate_certificate: Option<Vec<u8>>,
     pub ocsp_certificate: Vec<u8>,
     pub tsa_certificate: Vec<u8>,
     pub ocsp_freshness_seconds: u32,
@@ -89,12 +91,20 @@ impl Directory {
             keys.map(|key| format!("<{element}>{key}</{element}>"))
                 .collect::<String>()
         };
+        let below = self.intermediate_certificate.as_ref().map_or(String::new(), |der| {
+            format!(
+                "<intermediateCA><cert>{}</cert><ocsp><url>http://{}/ocsp</url><cert>{}</cert></ocsp></intermediateCA>",
+                BASE64_STANDARD.encode(der),
+                self.address,
+                BASE64_STANDARD.encode(&self.ocsp_certificate)
+            )
+        });
         let mut xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"yes\"?>\n<ns:conf xmlns:ns=\"{XROAD}\" \
              xmlns:id=\"http://x-road.eu/xsd/identifiers\"><instanceIdentifier>{instance}</instanceIdentifier>\
              <source><address>{address}</address>{internal}{external}</source>\
              <approvedCA><name>Conformance CA</name><topCA><cert>{ca}</cert><ocsp><url>http://{address}/ocsp</url><cert>{ocsp}</cert></ocsp>\
-             </topCA><certificateProfileInfo>ee.ria.xroad.common.certificateprofile.impl.EjbcaCertificateProfileInfoProvider\
+             </topCA>{below}<certificateProfileInfo>ee.ria.xroad.common.certificateprofile.impl.EjbcaCertificateProfileInfoProvider\
              </certificateProfileInfo></approvedCA>\
              <approvedTSA><name>Conformance TSA</name><url>http://{address}/tsa</url><cert>{tsa}</cert></approvedTSA>",
             instance = self.instance,
@@ -102,6 +112,7 @@ impl Directory {
             internal = named("internalVerificationCert"),
             external = named("externalVerificationCert"),
             ca = BASE64_STANDARD.encode(&self.ca_certificate),
+            below = below,
             ocsp = BASE64_STANDARD.encode(&self.ocsp_certificate),
             tsa = BASE64_STANDARD.encode(&self.tsa_certificate),
         );

@@ -223,9 +223,11 @@ impl Builder {
                 clients: plan
                     .clients
                     .iter()
-                    .map(|client| client.subsystem.clone())
-                    .chain(plan.ledger_seconds.map(|_| "ledger".to_owned()))
-                    .map(|subsystem| (plan.member.clone(), subsystem))
+                    .map(|client| (client.member.clone(), client.subsystem.clone()))
+                    .chain(
+                        plan.ledger_seconds
+                            .map(|_| (plan.member.clone(), "ledger".to_owned())),
+                    )
                     .collect(),
             });
             let run = NodeRun {
@@ -332,7 +334,11 @@ impl Node {
 
     /// `INSTANCE/CLASS/CODE/SUBSYSTEM` of its owner's subsystem.
     pub fn client_id(&self, subsystem: &str) -> String {
-        format!("{}/GOV/{}/{subsystem}", self.plan.instance, self.plan.member)
+        let mut clients = self.plan.clients.iter();
+        let member = clients
+            .find(|client| client.subsystem == subsystem)
+            .map_or(&self.plan.member, |client| &client.member);
+        format!("{}/GOV/{member}/{subsystem}", self.plan.instance)
     }
 
     /// Sends a request of an information system over plain HTTP.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use kontor_pki::certificate::Certificate;
 use kontor_pki::crypto::sha512;
-use kontor_pki::signing::{KeyAlgorithm, SigningKey, SoftwareKey, ecdsa_der_to_fixed};
+use kontor_pki::signing::{KeyAlgorithm, SignatureAlgorithm, SigningKey, SoftwareKey, ecdsa_der_to_fixed};
 
 use crate::authority::{Authority, Foreign, Registration, Validity};
 use crate::clock;
@@ -128,7 +128,17 @@ impl Peer {
 impl Signer {
     /// A signer of `member` whose certificate has the given validity.
     pub fn issue(authority: &Authority, member: &str, validity: Validity) -> Result<Self> {
-        let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256)?;
+        Self::issue_by(KeyAlgorithm::EcdsaP256, authority, member, validity)
+    }
+
+    /// The same with a key of another kind.
+    pub fn issue_by(
+        algorithm: KeyAlgorithm,
+        authority: &Authority,
+        member: &str,
+        validity: Validity,
+    ) -> Result<Self> {
+        let key = SoftwareKey::generate(algorithm)?;
         let certificate = authority.issue_signing(&key, member, validity)?;
         Ok(Self {
             key: Arc::new(key),
@@ -223,11 +233,41 @@ impl Signer {
 
     /// Signs a draft.
     pub fn sign(&self, draft: &Draft) -> Vec<u8> {
+        let algorithm = self.key.key_algorithm().message_algorithm();
+        draft.sign(|info| self.value(algorithm, info))
+    }
+
+    /// Signs a draft with another algorithm of its key.
+    pub fn sign_by(&self, algorithm: SignatureAlgorithm, draft: &Draft) -> Vec<u8> {
+        let mut draft = draft.clone();
+        draft.algorithm = algorithm.uri().into();
+        draft.sign(|info| self.value(algorithm, info))
+    }
+
+    /// Signs a draft again and again until Java would write an ECDSA value with less than all octets.
+    pub fn sign_shortest(&self, draft: &Draft) -> Vec<u8> {
+        let algorithm = self.key.key_algorithm().message_algorithm();
         draft.sign(|info| {
-            let der = self.key.sign(self.key.key_algorithm().message_algorithm(), info);
-            let der = der.expect("a P-256 key made by the suite signs with its own algorithm");
-            ecdsa_der_to_fixed(&der, 32).expect("a signature just made is well-formed")
+            loop {
+                let value = self.value(algorithm, info);
+                let (r, s) = value.split_at(value.len() / 2);
+                if r[0] == 0 && s[0] == 0 {
+                    return [&r[1..], &s[1..]].concat();
+                }
+            }
         })
+    }
+
+    /// The value as XML wants it.
+    fn value(&self, algorithm: SignatureAlgorithm, info: &[u8]) -> Vec<u8> {
+        let made = self.key.sign(algorithm, info);
+        let made = made.expect("a case asks a key for its own algorithms only");
+        let field = match self.key.key_algorithm() {
+            KeyAlgorithm::EcdsaP256 => 32,
+            KeyAlgorithm::EcdsaP384 => 48,
+            KeyAlgorithm::Rsa { .. } => return made,
+        };
+        ecdsa_der_to_fixed(&made, field).expect("a signature just made is well-formed")
     }
 }
 

@@ -30,6 +30,8 @@ pub struct NodePlan {
     pub(crate) federation: String,
     /// What its authentication key is.
     pub(crate) authentication: KeyAlgorithm,
+    /// Whether its certificates come from an authority below the one of the federation.
+    pub(crate) below_intermediate: bool,
 }
 
 /// As most Java security servers have it.
@@ -38,6 +40,8 @@ const RSA: KeyAlgorithm = KeyAlgorithm::Rsa { bits: 2048 };
 /// A subsystem at a node.
 #[derive(Clone, Debug)]
 pub struct ClientPlan {
+    /// Code of its member, which need not be the owner.
+    pub(crate) member: String,
     pub(crate) subsystem: String,
     /// `NOSSL`, `SSLNOAUTH` or `SSLAUTH` (wire 2.2).
     pub(crate) is_authentication: &'static str,
@@ -92,7 +96,35 @@ impl NodePlan {
             timestamping: String::new(),
             federation: String::new(),
             authentication: KeyAlgorithm::EcdsaP256,
+            below_intermediate: false,
         }
+    }
+
+    /// With certificates of an authority below the one of the federation; the files hold the whole chain with the root.
+    #[must_use]
+    pub fn below_intermediate(mut self) -> Self {
+        self.below_intermediate = true;
+        self
+    }
+
+    /// With a subsystem of another member, whose information systems need no TLS.
+    #[must_use]
+    pub fn guest(self, member: &str, subsystem: &str) -> Self {
+        let mut plan = self.client(subsystem);
+        let client = plan.clients.last_mut();
+        client.expect("it was just added").member = member.into();
+        plan
+    }
+
+    /// The members that have subsystems at it, the owner first.
+    pub(crate) fn members(&self) -> Vec<&str> {
+        let mut members = vec![self.member.as_str()];
+        for client in &self.clients {
+            if !members.contains(&client.member.as_str()) {
+                members.push(&client.member);
+            }
+        }
+        members
     }
 
     /// With a subsystem `ledger`, in whose name the node shows checkpoints to others and co-signs theirs.
@@ -145,6 +177,7 @@ impl NodePlan {
         certificates: Vec<Vec<u8>>,
     ) -> Self {
         self.clients.push(ClientPlan {
+            member: self.member.clone(),
             subsystem: subsystem.into(),
             is_authentication,
             is_certificates: certificates,

@@ -32,6 +32,7 @@ requirements! {
     MESSAGE_REQUEST_ID = "message.request-id", "wire 2.3", "the request id of the information system is replaced by a fresh one";
     MESSAGE_ID_GENERATED = "message.id-generated", "wire 2.3", "a missing message id is made and comes back";
     MESSAGE_RESPONSE_HEADERS = "message.response-headers", "wire 2.6", "the answer carries the five headers that name client, service and request";
+    MESSAGE_SECOND_MEMBER = "message.second-member", "wire 1.2", "a second member of a server sends and serves under its own name and key";
     MESSAGE_BOTH_DIRECTIONS = "message.both-directions", "wire 0.1", "each node is consumer and provider at the same time";
     MESSAGE_REDIRECT = "message.redirect", "wire 2.5", "a redirect of the service is handed back, not followed";
     MESSAGE_BODY_ON_GET = "message.body-on-get", "wire 2.5, trap 13", "a body on GET is signed but not delivered";
@@ -104,6 +105,8 @@ requirements! {
     TRANSPORT_NOISE = "transport.noise", "wire 3.11, 10.2", "bytes that are no HTTP do not disturb the node";
 
     SIGNATURE_JAVA_FORM = "signature.java-form", "wire 4.6", "a document with line breaks in digests and between elements verifies";
+    SIGNATURE_EIGHT = "signature.x-road-8", "wire 0", "a document in the manner of X-Road 8 verifies, and covers each part by itself";
+    SIGNATURE_ALGORITHMS = "signature.algorithms", "wire 4.1", "signatures by P-256, P-384 and RSA keys verify, by RSASSA-PSS too, and ECDSA values of Java's shortest length";
     SIGNATURE_HEAD = "signature.head", "wire 4.7", "one changed byte in the message part is refused";
     SIGNATURE_BODY_FIRST = "signature.body-first", "wire 4.7", "a changed first byte of the body is refused";
     SIGNATURE_BODY_MIDDLE = "signature.body-middle", "wire 4.7", "a changed middle byte of the body is refused";
@@ -129,6 +132,7 @@ requirements! {
     SIGNATURE_CYCLE = "signature.cycle", "wire 4.5", "a chain that runs in a circle is refused";
     SIGNATURE_DEPTH = "signature.depth", "wire 4.5", "a chain deeper than the bound is refused";
 
+    TRUST_INTERMEDIATE = "trust.intermediate", "wire 3.1, trap 2", "certificates below an intermediate authority are sent with it, never with the root, and believed";
     TRUST_AUTH_UNREGISTERED = "trust.auth-unregistered", "wire 3.7 step 0", "a connection without certificate or with an unregistered one gets no answer";
     TRUST_AUTH_NOT_OF_CLIENT = "trust.auth-not-of-client", "wire 3.7 step 6f", "a server that does not serve the client is refused";
     TRUST_AUTH_OCSP_MISSING = "trust.auth-ocsp-missing", "wire 3.7 step 6d", "a request without OCSP part is refused";

@@ -188,7 +188,9 @@ impl World {
                     .service(ServicePlan::new("intake", at, "/alpha").right(&beta))
                     .client("other")
                     .client_with("tls", "SSLNOAUTH", Vec::new())
-                    .client_with("mtls", "SSLAUTH", vec![known_is.chain[0].clone()]),
+                    .client_with("mtls", "SSLAUTH", vec![known_is.chain[0].clone()])
+                    .guest("1010", "zweig")
+                    .service(ServicePlan::new("branch", at, "/branch").right(&gamma)),
             )
             .node(
                 NodePlan::new("beta", "1002")
@@ -198,7 +200,8 @@ impl World {
                             .right(&alpha)
                             .right(&gamma)
                             .right(&id("1001", "tls"))
-                            .right(&id("1001", "mtls")),
+                            .right(&id("1001", "mtls"))
+                            .right(&id("1010", "zweig")),
                     )
                     .service(
                         ServicePlan::new("narrow", at, "/narrow")

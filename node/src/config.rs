@@ -125,7 +125,7 @@ pub enum Unseal {
 pub struct KeyPair {
     /// Sealed key file.
     pub key: PathBuf,
-    /// PEM file: leaf, then intermediates, never the root (trap 2).
+    /// PEM file: leaf, then intermediates; a root behind them is never sent (trap 2).
     pub certificate: PathBuf,
 }
 

@@ -66,13 +66,13 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
 }
 
 fn ocsp(inner: &Inner, request: &[u8]) -> Answer {
-    let response = inner.responder.respond(request, clock::now(), &|id| match inner
-        .state()
-        .revoked
-        .get(&id.serial)
-    {
-        Some(at) => CertStatus::Revoked { at: *at },
-        None => inner.ca.status(id),
+    let response = inner.responder.respond(request, clock::now(), &|id| {
+        let state = inner.state();
+        match (state.revoked.get(&id.serial), inner.ca.status(id), &state.below) {
+            (Some(at), _, _) => CertStatus::Revoked { at: *at },
+            (None, CertStatus::Unknown, Some(below)) => below.status(id),
+            (None, status, _) => status,
+        }
     });
     whole("application/ocsp-response", response)
 }

@@ -63,12 +63,30 @@ pub(super) fn write_node(
         fs::write(keys.join(format!("{name}.pem")), pem(certificate.der()))
     };
 
-    let auth = authority.issue_authentication(&key("auth")?, &plan.server_code(), Validity::Now)?;
-    certificate("auth", &auth)?;
-    certificate(
-        "sign",
-        &authority.issue_signing(&key("sign")?, &plan.member, Validity::Now)?,
-    )?;
+    let issuer = if plan.below_intermediate {
+        authority.below()?
+    } else {
+        authority.top()
+    };
+    let chain = |name: &str, leaf: &Certificate| {
+        let mut text = pem(leaf.der());
+        if plan.below_intermediate {
+            // Operators put whole chains there.
+            text += &pem(issuer.certificate().der());
+            text += &pem(authority.ca_certificate().der());
+        }
+        fs::write(keys.join(format!("{name}.pem")), text)
+    };
+    let auth =
+        authority.issue_authentication_by(&issuer, &key("auth")?, &plan.server_code(), Validity::Now)?;
+    chain("auth", &auth)?;
+    for member in plan.members() {
+        let name = sign_name(plan, member);
+        chain(
+            &name,
+            &authority.issue_signing_by(&issuer, &key(&name)?, member, Validity::Now)?,
+        )?;
+    }
     // Information systems compare the internal certificate as a whole: who issued it does not matter (wire 2.2).
     let internal = format!("internal-{}", plan.name);
     certificate(
@@ -83,6 +101,14 @@ pub(super) fn write_node(
     }
     fs::write(dir.join("node.toml"), toml(plan, listen)).context("writing node.toml")?;
     Ok(auth)
+}
+
+/// What the files of a member's signing key are called.
+fn sign_name(plan: &NodePlan, member: &str) -> String {
+    match member == plan.member {
+        true => "sign".into(),
+        false => format!("sign-{member}"),
+    }
 }
 
 /// Gives a node a new signing key with its certificate, as its member's operator does when the old one ends.
@@ -135,10 +161,6 @@ federations = {}
 refresh_seconds = {}
 [stop]
 grace_seconds = 10
-[[member]]
-id = "{member}"
-sign_key = "keys/sign.key"
-sign_certificate = "keys/sign.pem"
 "#,
         plan.server_code(),
         listen.is_http,
@@ -161,12 +183,21 @@ sign_certificate = "keys/sign.pem"
     if !plan.timestamping.is_empty() {
         text.push_str(&format!("[timestamping]\n{}\n", plan.timestamping));
     }
+    for code in plan.members() {
+        let name = sign_name(plan, code);
+        text.push_str(&format!(
+            "[[member]]\nid = \"{}/GOV/{code}\"\nsign_key = \"keys/{name}.key\"\nsign_certificate = \"keys/{name}.pem\"\n",
+            plan.instance
+        ));
+    }
     for client in &plan.clients {
         let certificates: Vec<_> = (0..client.is_certificates.len())
             .map(|index| format!("\"is-{}-{index}.pem\"", client.subsystem))
             .collect();
         text.push_str(&format!(
-            "[[client]]\nid = \"{member}/{}\"\nis_authentication = \"{}\"\nis_certificates = [{}]\n",
+            "[[client]]\nid = \"{}/GOV/{}/{}\"\nis_authentication = \"{}\"\nis_certificates = [{}]\n",
+            plan.instance,
+            client.member,
             client.subsystem,
             client.is_authentication,
             certificates.join(", ")

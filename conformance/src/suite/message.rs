@@ -1,11 +1,15 @@
 //! Good paths of a REST message: what passes, and how (wire 2.3 to 2.6).
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http_body_util::Full;
+use kontor_pki::certificate::Certificate;
 
 use super::{World, cases, fresh, is_served};
+use crate::peer::consumer::Ask;
 use crate::service::Call;
+use crate::wire::parts;
 
 cases! {
     quick MESSAGE_GET => get;
@@ -20,6 +24,7 @@ cases! {
     quick MESSAGE_ID_GENERATED => id_generated;
     quick MESSAGE_RESPONSE_HEADERS => response_headers;
     quick MESSAGE_BOTH_DIRECTIONS => both_directions;
+    quick MESSAGE_SECOND_MEMBER => second_member;
     quick MESSAGE_REDIRECT => redirect;
     quick MESSAGE_BODY_ON_GET => body_on_get;
 }
@@ -298,6 +303,39 @@ async fn both_directions(world: &World) -> Result<()> {
         only_call(world, &id)?.target == "/alpha/echo",
         "another service was called"
     );
+    Ok(())
+}
+
+async fn second_member(world: &World) -> Result<()> {
+    let id = fresh("branch-sends");
+    let path = world.at_beta("intake", "/x");
+    let request = world.alpha().request("GET", &path, "zweig", &id);
+    is_served(&world.alpha().call(request.body(Full::default())?).await?)?;
+    only_call(world, &id)?;
+
+    let id = fresh("branch-serves");
+    let target = format!("/r1/{}/branch/x", world.alpha().client_id("zweig"));
+    let peer = world.peer();
+    let ask = Ask::new(peer, "GET", &target, &id);
+    let outgoing = ask.sign(peer, &peer.signer, world.federation.authority())?;
+    let answered = outgoing.send(world.alpha().federation()).await?;
+    let (_, _, all) = answered.message()?;
+    let document = all
+        .find(parts::SIGNATURE)
+        .context("the answer has no signature")?;
+    let document = String::from_utf8(document.bytes.clone())?;
+    let (_, rest) = document
+        .split_once("X509Certificate>")
+        .context("no certificate in the signature")?;
+    let der = rest
+        .split('<')
+        .next()
+        .unwrap_or_default()
+        .replace(['\r', '\n'], "");
+    let signer = Certificate::parse(&BASE64_STANDARD.decode(der)?)?;
+    let subject = signer.subject().to_string();
+    ensure!(subject.contains("1010"), "the answer is signed by {subject}");
+    only_call(world, &id)?;
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine};
 use kontor_pki::crypto::sha512;
+use kontor_pki::signing::{KeyAlgorithm, SignatureAlgorithm};
 
 use super::{World, cases, fresh};
 use crate::authority::{Foreign, OcspSays, Validity};
@@ -12,10 +13,12 @@ use crate::peer::consumer::Outgoing;
 use crate::peer::{Cover, Signer};
 use crate::wire::chain;
 use crate::wire::parts;
-use crate::wire::signature::Form;
+use crate::wire::signature::{Draft, Form};
 
 cases! {
     quick SIGNATURE_JAVA_FORM => java_form;
+    quick SIGNATURE_EIGHT => eight;
+    quick SIGNATURE_ALGORITHMS => algorithms;
     quick SIGNATURE_HEAD => head;
     quick SIGNATURE_BODY_FIRST => body_first;
     quick SIGNATURE_BODY_MIDDLE => body_middle;
@@ -116,6 +119,79 @@ async fn java_form(world: &World) -> Result<()> {
         "the service was not called once"
     );
     Ok(())
+}
+
+async fn eight(world: &World) -> Result<()> {
+    let id = fresh("eight");
+    let mut outgoing = with_body(world, &id)?;
+    outgoing.parts.remove(parts::CHAIN_RESULT);
+    outgoing.parts.remove(parts::CHAIN);
+    let signer = &world.peer().signer;
+    let ocsp = world
+        .federation
+        .authority()
+        .ocsp_of(&signer.certificate, OcspSays::Good)?;
+    let digest = sha512(outgoing.parts.bytes_mut(parts::REST_REQUEST));
+    let mut draft = signer.draft(None, digest, &[ocsp]);
+    draft.form = Form::Eight;
+    draft.further = vec![("/attachment1".into(), sha512(BODY))];
+    *outgoing.parts.bytes_mut(parts::SIGNATURE) = signer.sign(&draft);
+    let answered = outgoing.send(world.beta().federation()).await?;
+    answered.message().context("as X-Road 8 writes it")?;
+    ensure!(world.service.calls(&id).len() == 1, "the service was not called");
+
+    let changed = fresh("eight-changed");
+    let mut ask = world.ask("POST", "intake", "/echo", &changed).body(BODY);
+    ask.request_id.clone_from(&id);
+    let mut outgoing = world.signed(&ask)?;
+    outgoing.parts.remove(parts::CHAIN_RESULT);
+    outgoing.parts.remove(parts::CHAIN);
+    draft.digest = sha512(outgoing.parts.bytes_mut(parts::REST_REQUEST));
+    *outgoing.parts.bytes_mut(parts::SIGNATURE) = signer.sign(&draft);
+    flip(outgoing.parts.bytes_mut(parts::REST_BODY), BODY.len() / 2);
+    refused(world, &outgoing, &changed, &BROKEN).await
+}
+
+async fn algorithms(world: &World) -> Result<()> {
+    use SignatureAlgorithm as Is;
+    let authority = world.federation.authority();
+    let rsa = KeyAlgorithm::Rsa { bits: 3072 };
+    let mut all = vec![
+        (KeyAlgorithm::EcdsaP256, vec![Is::EcdsaSha256, Is::EcdsaSha384]),
+        (KeyAlgorithm::EcdsaP384, vec![Is::EcdsaSha384]),
+        (rsa, vec![Is::RsaSha256, Is::RsaSha384, Is::RsaSha512]),
+        (rsa, vec![Is::RsaPssSha256, Is::RsaPssSha384, Is::RsaPssSha512]),
+    ];
+    let version = world.federation.subject().run(["--version"]).await?.out;
+    if !version.contains("ring") {
+        // What Java signs with by default, and ring cannot verify.
+        all.push((KeyAlgorithm::EcdsaP256, vec![Is::EcdsaSha512]));
+        all.push((KeyAlgorithm::EcdsaP384, vec![Is::EcdsaSha256, Is::EcdsaSha512]));
+    }
+    let send = async |signer: &Signer, document: &dyn Fn(&Draft) -> Vec<u8>| {
+        let id = fresh("algorithm");
+        let ocsp = authority.ocsp_of(&signer.certificate, OcspSays::Good)?;
+        let mut outgoing = without_body(world, &id)?;
+        let digest = sha512(outgoing.parts.bytes_mut(parts::REST_REQUEST));
+        *outgoing.parts.bytes_mut(parts::SIGNATURE) = document(&signer.draft(None, digest, &[ocsp]));
+        outgoing
+            .send(world.beta().federation())
+            .await?
+            .message()
+            .map(drop)
+    };
+    for (key, algorithms) in all {
+        let signer = Signer::issue_by(key, authority, world.peer().member(), Validity::Now)?;
+        for algorithm in algorithms {
+            send(&signer, &|draft| signer.sign_by(algorithm, draft))
+                .await
+                .with_context(|| format!("{} by {key:?}", algorithm.name()))?;
+        }
+    }
+    let signer = &world.peer().signer;
+    send(signer, &|draft| signer.sign_shortest(draft))
+        .await
+        .context("an ECDSA value of 62 octets")
 }
 
 async fn head(world: &World) -> Result<()> {

@@ -13,12 +13,13 @@ use crate::address::Net;
 use crate::authority::{Faults, OcspSays, Registration, Validity};
 use crate::federation::Federation;
 use crate::peer::Peer;
-use crate::peer::consumer::{Ask, Link};
+use crate::peer::consumer::{Ask, Link, connect};
 use crate::plan::{INSTANCE, NodePlan, PeerPlan, ServicePlan};
 use crate::service::Service;
 use crate::wire::http;
 
 cases! {
+    quick TRUST_INTERMEDIATE => intermediate;
     quick TRUST_AUTH_UNREGISTERED => auth_unregistered;
     quick TRUST_AUTH_NOT_OF_CLIENT => auth_not_of_client;
     quick TRUST_AUTH_OCSP_MISSING => auth_ocsp_missing;
@@ -34,6 +35,58 @@ cases! {
     slow TRUST_REGISTRATION_REMOVED => registration_removed;
     quick OCSP_HAND_OUT => hand_out;
     quick OCSP_HAND_OUT_UNKNOWN => hand_out_unknown;
+}
+
+async fn intermediate(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let (alpha, beta) = (
+        format!("{INSTANCE}/GOV/1001/antrag"),
+        format!("{INSTANCE}/GOV/1002/antrag"),
+    );
+    let federation = Federation::builder(&net)
+        .node(
+            NodePlan::new("alpha", "1001")
+                .below_intermediate()
+                .client("antrag")
+                .service(ServicePlan::new("intake", service.address(), "/").right(&beta)),
+        )
+        .node(
+            NodePlan::new("beta", "1002")
+                .client("antrag")
+                .service(ServicePlan::new("intake", service.address(), "/").right(&alpha)),
+        )
+        .peer(PeerPlan::new("gamma", "1003", "portal"))
+        .start(world.federation.subject())
+        .await?;
+    for (from, to) in [("alpha", "beta"), ("beta", "alpha")] {
+        let path = format!("/r1/{}/intake/x", federation.node(to).client_id("antrag"));
+        let from = federation.node(from);
+        let request = from.request("GET", &path, "antrag", &fresh("intermediate"));
+        let answer = from.call(request.body(Full::default())?).await?;
+        is_served(&answer).with_context(|| format!("to {to}"))?;
+    }
+    let stream = connect(
+        federation.node("alpha").federation(),
+        Some(&federation.peer("gamma").identity),
+        &[&rustls::version::TLS13],
+    )
+    .await?;
+    let shown = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let authority = federation.authority();
+    let wanted = [
+        authority.registered("ss-alpha")?.der().to_vec(),
+        authority.below()?.certificate().der().to_vec(),
+    ];
+    ensure!(
+        shown
+            .iter()
+            .map(|der| der.as_ref())
+            .eq(wanted.iter().map(Vec::as_slice)),
+        "{} certificates are shown, wanted leaf and intermediate",
+        shown.len()
+    );
+    Ok(())
 }
 
 async fn auth_unregistered(world: &World) -> Result<()> {

@@ -7,6 +7,9 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use kontor_pki::crypto::sha512;
 
 const C14N: &str = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315";
+const EXCLUSIVE: &str = "http://www.w3.org/2001/10/xml-exc-c14n#";
+const DS: &str = " xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\"";
+const XADES: &str = " xmlns:xades=\"http://uri.etsi.org/01903/v1.3.2#\"";
 const SHA512_URI: &str = "http://www.w3.org/2001/04/xmlenc#sha512";
 const NAMESPACES: &str = " xmlns:asic=\"http://uri.etsi.org/02918/v1.2.1#\" xmlns:ds=\"http://www.w3.org/2000/09/xmldsig#\" \
     xmlns:xades=\"http://uri.etsi.org/01903/v1.3.2#\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"";
@@ -45,19 +48,48 @@ pub enum Form {
     /// As the Java library writes it: digests broken after 76 columns by CR and LF, of which the CR stands as `&#13;` in the
     /// document and as `&#xD;` in its canonical form (wire 4.6), and line breaks between elements.
     Java,
+    /// As X-Road 8 writes it: without the wrapper of ASiC, in exclusive canonical forms (wire 0).
+    Eight,
 }
 
 impl Draft {
     /// Signs with `sign`, which takes the canonical SignedInfo and gives the value as XML wants it (ECDSA: r and s).
     pub fn sign(&self, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
         let properties = self.signed_properties();
-        let canonical = format!(
-            "<xades:SignedProperties{NAMESPACES} Id=\"signed-properties\">{properties}</xades:SignedProperties>"
-        );
+        let canonical = match self.form {
+            Form::Plain | Form::Java => format!(
+                "<xades:SignedProperties{NAMESPACES} Id=\"signed-properties\">{properties}</xades:SignedProperties>"
+            ),
+            // No element of ds stands within another one here, so each is the first that needs the name space.
+            Form::Eight => format!(
+                "<xades:SignedProperties{XADES} Id=\"signed-properties\">{}</xades:SignedProperties>",
+                [
+                    "DigestMethod",
+                    "DigestValue",
+                    "X509IssuerName",
+                    "X509SerialNumber"
+                ]
+                .iter()
+                .fold(properties.clone(), |text, name| {
+                    text.replace(&format!("<ds:{name}"), &format!("<ds:{name}{DS}"))
+                })
+            ),
+        };
         let info = self.signed_info(&sha512(escape_cr(&canonical, "&#xD;").as_bytes()));
-        let canonical = format!("<ds:SignedInfo{NAMESPACES}>{info}</ds:SignedInfo>");
+        let names = match self.form {
+            Form::Plain | Form::Java => NAMESPACES,
+            Form::Eight => DS,
+        };
+        let canonical = format!("<ds:SignedInfo{names}>{info}</ds:SignedInfo>");
         let value = sign(escape_cr(&canonical, "&#xD;").as_bytes());
         let (info, properties) = (escape_cr(&info, "&#13;"), escape_cr(&properties, "&#13;"));
+        let (before, after) = match self.form {
+            Form::Plain | Form::Java => (
+                format!("<asic:XAdESSignatures{NAMESPACES}><ds:Signature Id=\"signature\">"),
+                "</asic:XAdESSignatures>",
+            ),
+            Form::Eight => (format!("<ds:Signature{DS}{XADES} Id=\"signature\">"), ""),
+        };
         let ocsp: String = self
             .ocsp
             .iter()
@@ -71,14 +103,13 @@ impl Draft {
             })
             .collect();
         format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"no\"?><asic:XAdESSignatures{NAMESPACES}><ds:Signature Id=\"signature\">\
-             <ds:SignedInfo>{info}</ds:SignedInfo><ds:SignatureValue Id=\"signature-value\">{value}</ds:SignatureValue>\
+            "<?xml version=\"1.0\" encoding=\"UTF-8\" standalone=\"no\"?>{before}<ds:SignedInfo>{info}</ds:SignedInfo><ds:SignatureValue Id=\"signature-value\">{value}</ds:SignatureValue>\
              <ds:KeyInfo><ds:X509Data><ds:X509Certificate>{certificate}</ds:X509Certificate></ds:X509Data></ds:KeyInfo>\
              <ds:Object><xades:QualifyingProperties Target=\"#signature\">\
              <xades:SignedProperties Id=\"signed-properties\">{properties}</xades:SignedProperties>\
              <xades:UnsignedProperties><xades:UnsignedSignatureProperties><xades:RevocationValues><xades:OCSPValues>{ocsp}</xades:OCSPValues>\
              </xades:RevocationValues></xades:UnsignedSignatureProperties></xades:UnsignedProperties>\
-             </xades:QualifyingProperties></ds:Object></ds:Signature></asic:XAdESSignatures>",
+             </xades:QualifyingProperties></ds:Object></ds:Signature>{after}",
             value = BASE64_STANDARD.encode(value),
             certificate = BASE64_STANDARD.encode(&self.certificate),
         )
@@ -92,8 +123,12 @@ impl Draft {
             .enumerate()
             .map(|(index, (uri, digest))| self.form.reference(index + 2, "", uri, digest))
             .collect();
+        let c14n = match self.form {
+            Form::Plain | Form::Java => C14N,
+            Form::Eight => EXCLUSIVE,
+        };
         format!(
-            "<ds:CanonicalizationMethod Algorithm=\"{C14N}\"></ds:CanonicalizationMethod>{}\
+            "<ds:CanonicalizationMethod Algorithm=\"{c14n}\"></ds:CanonicalizationMethod>{}\
              <ds:SignatureMethod Algorithm=\"{}\"></ds:SignatureMethod>{}{}{further}",
             self.form.between(),
             self.algorithm,
@@ -150,15 +185,23 @@ impl Form {
     /// What stands between two elements.
     fn between(self) -> &'static str {
         match self {
-            Self::Plain => "",
+            Self::Plain | Self::Eight => "",
             Self::Java => "\n",
         }
     }
 
     fn reference(self, index: usize, kind: &str, uri: &str, digest: &[u8; 64]) -> String {
-        // Inclusive C14N sorts attributes by name: Id, Type, URI.
+        // Canonical forms sort attributes by name: Id, Type, URI.
+        let transforms = match self {
+            Self::Eight if !kind.is_empty() => {
+                format!(
+                    "<ds:Transforms><ds:Transform Algorithm=\"{EXCLUSIVE}\"></ds:Transform></ds:Transforms>"
+                )
+            }
+            Self::Plain | Self::Java | Self::Eight => String::new(),
+        };
         format!(
-            "<ds:Reference Id=\"signature-reference-{index}\"{kind} URI=\"{uri}\"><ds:DigestMethod Algorithm=\"{SHA512_URI}\">\
+            "<ds:Reference Id=\"signature-reference-{index}\"{kind} URI=\"{uri}\">{transforms}<ds:DigestMethod Algorithm=\"{SHA512_URI}\">\
              </ds:DigestMethod><ds:DigestValue>{}</ds:DigestValue></ds:Reference>{}",
             self.digest(digest),
             self.between(),
