@@ -3,6 +3,7 @@
 //! Owns parsing and help. Everything a command does is in the rooms below; only this room and its files print.
 
 mod authority;
+mod health;
 mod log;
 mod node;
 mod up;
@@ -133,7 +134,7 @@ fn print(text: &str) -> anyhow::Result<ExitCode> {
 }
 
 /// Runs a command that needs few threads to its end.
-fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::children::{Children, Ended, tail};
-use self::layout::{Layout, MEMBERS, claim};
+use self::layout::{Layout, MEMBERS, Places, claim};
 use self::prepare::PrepareError;
 use crate::clock::SharedClock;
 use crate::fetch::{Bounds, Fetcher};
@@ -116,7 +116,7 @@ pub async fn run<E: std::fmt::Display>(
     let claimed = claim(dir).map_err(io_error("no addresses for the federation"))?;
     let layout = Layout {
         dir: dir.clone(),
-        net: claimed.net,
+        places: Places::Loopback(claimed.net),
     };
     // Its appearance says "ready": what an earlier run left must not.
     match std::fs::remove_file(guide::federation_file(dir)) {

@@ -293,6 +293,31 @@ fn erased_messages_are_still_accounted_for(federation: &Value, query_id: &str, d
     assert_eq!(judged.status.code(), Some(0), "{judged:?}");
 }
 
+/// The health command of authority and nodes, as a container engine runs it.
+fn say_that_they_are(federation: &Value, dir: &Path, ready: bool) {
+    let authority = dir.join("authority/authority.toml");
+    let nodes = federation["nodes"].as_array().unwrap();
+    let mut files = vec![("authority", authority.to_str().unwrap())];
+    files.extend(
+        nodes
+            .iter()
+            .map(|node| ("node", node["config"].as_str().unwrap())),
+    );
+    for (kind, file) in files {
+        let said = kontor(&[kind, "health", "--config", file]);
+        assert_eq!(said.status.success(), ready, "{said:?}");
+        if !ready {
+            let reason = String::from_utf8_lossy(&said.stderr);
+            assert!(reason.contains("does not answer"), "{reason}");
+            continue;
+        }
+        assert!(String::from_utf8_lossy(&said.stdout).starts_with("ready\n"));
+        let said = stdout(&kontor(&[kind, "health", "--config", file, "--json"]));
+        let said: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(said["ready"], true, "{said}");
+    }
+}
+
 #[test]
 fn applications_travel_and_everything_ends_with_up_however_it_ends() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -304,6 +329,7 @@ fn applications_travel_and_everything_ends_with_up_however_it_ends() {
             .join("TEST/shared-params.xml")
             .exists()
     );
+    say_that_they_are(&federation, dir.path(), true);
     let samples = federation["samples"].as_array().unwrap();
     assert_eq!(samples.len(), 4);
     let curl = !curl_is_missing();
@@ -323,6 +349,7 @@ fn applications_travel_and_everything_ends_with_up_however_it_ends() {
     up.signal(Signal::KILL);
     up.process.wait().unwrap();
     all_end(&federation);
+    say_that_they_are(&federation, dir.path(), false);
 
     std::fs::remove_file(dir.path().join("federation.json")).unwrap();
     let mut up = Up::start(dir.path());

@@ -14,7 +14,7 @@ use kontor_protocol::trust::anchor::ConfigurationAnchor;
 use serde_json::json;
 
 use crate::authority::anchor::fingerprint;
-use crate::authority::registry::Kind;
+use crate::authority::registry::{Kind, Registry};
 use crate::clock::{Clock as _, SystemClock};
 use crate::{authority, telemetry};
 
@@ -37,6 +37,12 @@ The anchor follows from the registry file: as long as addresses and keys in it s
 Without --out it goes to standard output and the digests to standard error. No key is opened, so this can run anywhere \
 the registry file and the certificates are.")]
     Anchor(Anchor),
+    /// Ask the running authority of this file whether what it publishes is valid
+    #[command(long_about = "\
+Ask the running authority of this file whether what it publishes is valid.
+
+Ends with 0 when it is, 1 when it is not or when nothing answers within seconds: for health checks of containers and services.")]
+    Health(Health),
     /// Make a new key for the configuration and show how to list it
     #[command(long_about = "\
 Make a new key for the configuration and show how to list it.
@@ -80,6 +86,17 @@ pub(super) struct Anchor {
     json: bool,
 }
 
+/// Arguments of `kontor authority health`.
+#[derive(Args)]
+pub(super) struct Health {
+    /// Registry file (TOML) of the running authority
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Arguments of `kontor authority key`.
 #[derive(Args)]
 pub(super) struct Key {
@@ -115,6 +132,9 @@ impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let run = match self {
             Self::Anchor(anchor) => return anchor.run(),
+            Self::Health(health) => {
+                return super::health::ask(Registry::read(&health.config)?.listen, health.json);
+            }
             Self::Key(key) => return key.run(),
             Self::Run(run) => run,
         };

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
 use crate::config::{self, NodeConfig};
@@ -11,6 +12,13 @@ use crate::{startup, telemetry};
 /// Commands on a node.
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Ask the running node of this file whether it can do its work, and why not
+    #[command(long_about = "\
+Ask the running node of this file whether it can do its work, and why not.
+
+Prints the checks of its /health and ends with 0 when it is ready, 1 when it is not or does not answer within seconds: \
+for health checks of containers and services. `degraded` things (see the texts) do not make it unready.")]
+    Health(Health),
     /// Serve until SIGTERM or Ctrl-C
     #[command(long_about = "\
 Serve until SIGTERM or Ctrl-C.
@@ -42,9 +50,27 @@ pub(super) struct Run {
     stop_on_eof: bool,
 }
 
+/// Arguments of `kontor node health`.
+#[derive(Args)]
+pub(super) struct Health {
+    /// Configuration file (TOML) of the running node
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Health(health) => {
+                let listens = NodeConfig::read(&health.config)?.listen.health.with_context(|| {
+                    let file = health.config.display();
+                    format!("{file} has no listen.health, so this node cannot be asked")
+                })?;
+                super::health::ask(listens, health.json)
+            }
             Self::Run(run) => {
                 telemetry::start_logging(run.log_json);
                 startup::run(NodeConfig::read(&run.config)?, run.stop_on_eof)?;

@@ -9,8 +9,9 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 
-use crate::clock::SystemClock;
-use crate::up::{self, Options, provider};
+use crate::clock::{Clock as _, SystemClock};
+use crate::up::layout::{Layout, Places};
+use crate::up::{self, Options, prepare, provider};
 use crate::{shutdown, telemetry};
 
 /// How long running answers of the sample provider may take at the end.
@@ -44,11 +45,26 @@ pub(super) struct Up {
     child: Option<Child>,
 }
 
-/// Children that are no commands of their own.
+/// Parts of it, for processes in containers.
 #[derive(Subcommand)]
 enum Child {
-    /// The sample provider
-    #[command(hide = true)]
+    /// Make the files of the federation for processes in containers, and start nothing
+    #[command(long_about = "\
+Make the files of the federation for processes in containers, and start nothing.
+
+Below DIR, `authority` and one folder for each member are made: keys, certificates, anchor and configuration file, each \
+complete without the others, so that each can be the volume of one container. What is there and still good stays. \
+docker/compose.yaml of the project runs such a federation; addresses and names follow its networks: NETWORK.0.0/24 between \
+nodes and authority, NETWORK.1.0/24 and on for each member with its information systems.")]
+    Prepare {
+        /// Directory that holds a folder, or the mounted volume, of the authority and of each member
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// First two octets of the networks, such as 10.177
+        #[arg(long, value_name = "A.B", value_parser = octets)]
+        network: [u8; 2],
+    },
+    /// Run the sample service alone, as in a container
     Provider {
         /// Address to listen on
         #[arg(long)]
@@ -60,9 +76,16 @@ enum Child {
         #[arg(long = "office")]
         offices: Vec<String>,
         /// End when standard input ends
-        #[arg(long)]
+        #[arg(long, hide = true)]
         stop_on_eof: bool,
     },
+}
+
+/// The first two octets of a network.
+fn octets(text: &str) -> Result<[u8; 2], String> {
+    text.split_once('.')
+        .and_then(|(a, b)| Some([a.parse().ok()?, b.parse().ok()?]))
+        .ok_or_else(|| "two numbers below 256 with a point between them are wanted, such as 10.177".into())
 }
 
 impl Up {
@@ -82,6 +105,17 @@ impl Up {
                     };
                     super::serve(serving, super::until_stopped(stop_on_eof), GRACE).await
                 })?;
+            }
+            Some(Child::Prepare { dir, network }) => {
+                let layout = Layout {
+                    dir: std::path::absolute(dir)?,
+                    places: Places::Containers(network),
+                };
+                prepare::prepare(&layout, false, SystemClock.now())?;
+                return super::print(&format!(
+                    "The federation is prepared in {}.\n",
+                    layout.dir.display()
+                ));
             }
             None => {
                 let dir = match self.dir {

@@ -247,11 +247,12 @@ pub(super) fn text(layout: &Layout, samples: &[Sample], kontor: &Path, query_id:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::up::layout::Places;
 
     fn layout() -> Layout {
         Layout {
             dir: "/tmp/k".into(),
-            net: 3,
+            places: Places::Loopback(3),
         }
     }
 
@@ -285,7 +286,7 @@ mod tests {
     fn scripts_find_absolute_paths_and_addresses_with_a_scheme() {
         let value = federation(&layout(), &[sample()]);
         assert_eq!(value["authority"], "http://127.77.3.1:4080");
-        assert_eq!(value["trust"], "/tmp/k/trust");
+        assert_eq!(value["trust"], "/tmp/k/authority/trust");
         assert_eq!(
             value["nodes"][1]["listen"]["federation"],
             "https://127.77.3.12:5500"

@@ -1,7 +1,8 @@
 //! Who is in the federation of `kontor up`, where its files lie and which addresses it uses.
 //!
 //! Members are fictional and say so in their names. Ports are fixed (5500 and 5577 by X-Road), so every process has
-//! a loopback address of its own in 127.77.N.0/24; N is the first one that is free, and stays while it is free.
+//! an address of its own: on this machine in 127.77.N.0/24, where N is the first one that is free, and stays while it is
+//! free; in containers in the networks of the compose file, where the others know it by name.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -73,33 +74,78 @@ impl Member {
     }
 }
 
+/// Where the processes run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Places {
+    /// All on this machine: N of 127.77.N.0/24.
+    Loopback(u8),
+    /// Each in a container: the first two octets of the networks. A.B.0.0/24 is the one between nodes and authority,
+    /// A.B.(1+i).0/24 the own one of the member i with its information systems.
+    Containers([u8; 2]),
+}
+
 /// Files and addresses of one federation.
 #[derive(Clone, Debug)]
 pub struct Layout {
     /// Everything lies below.
     pub dir: PathBuf,
-    /// N of 127.77.N.0/24.
-    pub net: u8,
+    /// Where the processes run.
+    pub places: Places,
 }
 
 impl Layout {
     fn address(&self, host: u8, port: u16) -> SocketAddr {
-        (Ipv4Addr::new(127, 77, self.net, host), port).into()
+        match self.places {
+            Places::Loopback(net) => (Ipv4Addr::new(127, 77, net, host), port).into(),
+            Places::Containers([a, b]) => (Ipv4Addr::new(a, b, 0, host), port).into(),
+        }
     }
 
-    /// The authority.
+    /// What others call a process that listens there.
+    fn host(&self, name: &str, listens: SocketAddr) -> String {
+        match self.places {
+            Places::Loopback(_) => listens.ip().to_string(),
+            Places::Containers(_) => name.to_owned(),
+        }
+    }
+
+    /// Where the authority listens.
     pub fn authority(&self) -> SocketAddr {
-        self.address(1, 4080)
+        self.address(1 + self.below(), AUTHORITY_PORT)
+    }
+
+    /// Host and port by which nodes reach the authority.
+    pub fn authority_host(&self) -> String {
+        format!("{}:{AUTHORITY_PORT}", self.host("authority", self.authority()))
+    }
+
+    /// The first address of a container network is its gateway.
+    fn below(&self) -> u8 {
+        match self.places {
+            Places::Loopback(_) => 0,
+            Places::Containers(_) => 1,
+        }
     }
 
     /// A listener of a node, by the index of its member.
     pub fn node(&self, index: usize, port: u16) -> SocketAddr {
-        self.address(11 + u8::try_from(index).unwrap_or(u8::MAX - 11), port)
+        let index = u8::try_from(index).unwrap_or(u8::MAX - 11);
+        match self.places {
+            Places::Containers([a, b]) if !FEDERATION_PORTS.contains(&port) => {
+                (Ipv4Addr::new(a, b, 1 + index, 11), port).into()
+            }
+            Places::Loopback(_) | Places::Containers(_) => self.address(11 + index, port),
+        }
     }
 
-    /// The sample provider.
+    /// Under which name or address other nodes reach a node.
+    pub fn node_host(&self, index: usize, member: &Member) -> String {
+        self.host(member.code, self.node(index, FEDERATION_PORTS[0]))
+    }
+
+    /// The sample provider that all share.
     pub fn provider(&self) -> SocketAddr {
-        self.address(20, 8090)
+        self.address(20, PROVIDER_PORT)
     }
 
     /// Folder of the authority.
@@ -124,7 +170,7 @@ impl Layout {
 
     /// Copy of the published configuration, for `kontor verify`.
     pub fn trust_dir(&self) -> PathBuf {
-        self.dir.join("trust")
+        self.authority_dir().join("trust")
     }
 
     /// Logs of the children.
@@ -132,9 +178,10 @@ impl Layout {
         self.dir.join("logs")
     }
 
-    /// Address of the sample provider's applications of one member.
+    /// Address of the sample provider's applications of one member, as its node calls it.
     pub fn applications_url(&self, member: &Member) -> String {
-        format!("http://{}/{}/antrag", self.provider(), member.code)
+        let host = self.host(&format!("{}-provider", member.code), self.provider());
+        format!("http://{host}:{PROVIDER_PORT}/{}/antrag", member.code)
     }
 
     /// Address of a member's intake as seen by the information systems of the node `index`.
@@ -147,6 +194,12 @@ impl Layout {
     }
 }
 
+/// Port of the authority.
+const AUTHORITY_PORT: u16 = 4080;
+/// Port of the sample provider.
+const PROVIDER_PORT: u16 = 8090;
+/// Ports of a node that other nodes use.
+const FEDERATION_PORTS: [u16; 2] = [5500, 5577];
 /// Ports of a node.
 pub const NODE_PORTS: [u16; 6] = [8080, 8443, 5500, 5577, 9100, 4000];
 
@@ -173,9 +226,9 @@ pub fn claim(dir: &Path) -> io::Result<Claim> {
     for net in candidates {
         let layout = Layout {
             dir: dir.to_owned(),
-            net,
+            places: Places::Loopback(net),
         };
-        let Ok(held) = TcpListener::bind(layout.address(254, 4080)) else {
+        let Ok(held) = TcpListener::bind(layout.address(254, AUTHORITY_PORT)) else {
             continue;
         };
         let nodes = (0..MEMBERS.len()).flat_map(|index| NODE_PORTS.map(|port| layout.node(index, port)));

@@ -80,6 +80,14 @@ pub fn prepare(layout: &Layout, moved: bool, now: UnixTime) -> Result<(), Prepar
                 .unwrap_or_else(|panicked| std::panic::resume_unwind(panicked))
         })
     })?;
+    // What the authority publishes of a server stands with the authority: members' folders may be on other machines.
+    let servers = layout.authority_dir().join("servers");
+    std::fs::create_dir_all(&servers).map_err(file_error(&servers))?;
+    for member in &MEMBERS {
+        let own = layout.node_dir(member).join("keys/auth.pem");
+        let pem = std::fs::read(&own).map_err(file_error(&own))?;
+        write(&servers.join(format!("{}.pem", member.code)), &pem)?;
+    }
     write(
         &layout.authority_dir().join("authority.toml"),
         settings::authority(layout).as_bytes(),
@@ -158,7 +166,7 @@ fn prepare_node(
 ) -> Result<(), PrepareError> {
     let member = &MEMBERS[index];
     let folder = Folder::open(layout.node_dir(member))?;
-    let address = layout.node(index, 0).ip().to_string();
+    let address = layout.node_host(index, member);
     let named = ProfileMember {
         instance: INSTANCE.to_owned(),
         class: member.class.to_owned(),
@@ -201,7 +209,7 @@ fn anchor(layout: &Layout, configuration: &Certificate) -> ConfigurationAnchor {
         generated_at: None,
         instance: INSTANCE.to_owned(),
         sources: vec![AnchorSource {
-            download_url: format!("http://{}/internalconf", layout.authority()),
+            download_url: format!("http://{}/internalconf", layout.authority_host()),
             verification_certificates: vec![configuration.der().to_vec()],
         }],
     }

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::layout::{INSTANCE, LEDGER, Layout, MEMBERS, Member, SERVICE, SUBSYSTEM};
+use super::layout::{INSTANCE, LEDGER, Layout, MEMBERS, Member, Places, SERVICE, SUBSYSTEM};
 use super::prepare::PROFILE;
 
 const WRITTEN: &str = "\
@@ -14,6 +14,13 @@ const WRITTEN: &str = "\
 /// `node.toml` of a member.
 pub(super) fn node(layout: &Layout, index: usize, member: &Member) -> String {
     let listen = |port| layout.node(index, port);
+    let plain = match layout.places {
+        Places::Loopback(_) => ("on loopback only", ""),
+        Places::Containers(_) => (
+            "whoever is in this member's own network may send",
+            "\nallow_plain = true",
+        ),
+    };
     let mut text = format!(
         r#"{WRITTEN}# {name}: every member, key and certificate here is fictional test data.
 format = 1
@@ -69,8 +76,8 @@ sign_certificate = "keys/sign.pem"
 
 [[client]]
 id = "{client}"
-# Without TLS and without proof of who calls: on loopback only.
-is_authentication = "NOSSL"
+# Without TLS and without proof of who calls: {plain}.
+is_authentication = "NOSSL"{allow}
 
 [[client.service]]
 code = "{SERVICE}"
@@ -88,6 +95,8 @@ timeout_seconds = 60
         administration = listen(4000),
         client = member.client(),
         ledger = member.ledger(),
+        plain = plain.0,
+        allow = plain.1,
         url = layout.applications_url(member),
     );
     // The first municipality may hand in at the two others; nobody else may do anything.
@@ -110,6 +119,8 @@ instance = "{INSTANCE}"
 
 [listen]
 http = "{address}"
+# How members reach it: stands in the configuration they read.
+public = "{public}"
 
 [keys]
 unseal_file = "unseal.key"
@@ -125,7 +136,7 @@ oldest_version = 2
 refresh_seconds = 60
 expire_seconds = 600
 # A copy of what is published, for `kontor verify --trust`.
-trust_dir = "../trust"
+trust_dir = "trust"
 
 # Members of another instance may exchange with ours when its external anchor stands here and nodes admit it:
 # [[federation]]
@@ -162,6 +173,7 @@ code = "COM"
 description = "Chambers and associations"
 "#,
         address = layout.authority(),
+        public = layout.authority_host(),
         profile = PROFILE.class_name(),
         management = MEMBERS[0].client(),
     );
@@ -178,10 +190,10 @@ description = "Chambers and associations"
         let _ = write!(
             text,
             "\n[[server]]\nowner = \"{}\"\ncode = \"{}\"\naddress = \"{}\"\n\
-             authentication_certificates = [\"../{}/keys/auth.pem\"]\nclients = [\"{}\", \"{}\"]\n",
+             authentication_certificates = [\"servers/{}.pem\"]\nclients = [\"{}\", \"{}\"]\n",
             member.id(),
             member.server,
-            layout.node(index, 0).ip(),
+            layout.node_host(index, member),
             member.code,
             member.client(),
             member.ledger()
@@ -199,7 +211,7 @@ mod tests {
     fn layout() -> Layout {
         Layout {
             dir: "/tmp/kontor".into(),
-            net: 9,
+            places: Places::Loopback(9),
         }
     }
 

@@ -12,6 +12,8 @@ use kontor_protocol::trust::TrustSet;
 use super::*;
 use crate::authority::Authority;
 use crate::clock::ManualClock;
+use crate::config::NodeConfig;
+use crate::up::layout::Places;
 
 fn now() -> UnixTime {
     UnixTime::parse_rfc3339("2026-01-31T12:00:00Z").unwrap()
@@ -20,7 +22,7 @@ fn now() -> UnixTime {
 fn layout(dir: &Path) -> Layout {
     Layout {
         dir: dir.to_owned(),
-        net: 200,
+        places: Places::Loopback(200),
     }
 }
 
@@ -187,6 +189,56 @@ fn secrets_are_readable_by_their_owner_only() {
             0o600,
             "{secret}"
         );
+    }
+}
+
+#[test]
+fn the_folder_of_a_container_needs_no_other_one_and_the_compose_file_gives_it_its_addresses() {
+    let compose = include_str!("../../../../docker/compose.yaml");
+    let places = Places::Containers([10, 177]);
+    let dir = tempfile::tempdir().unwrap();
+    let layout = Layout {
+        dir: dir.path().to_owned(),
+        places,
+    };
+    prepare(&layout, false, now()).unwrap();
+    let given = |address: std::net::IpAddr| {
+        let text = address
+            .to_string()
+            .replacen("10.177.", "${KONTOR_NETWORK:-10.177}.", 1);
+        assert!(compose.contains(&text), "the compose file does not give {text}");
+    };
+
+    // Each is a volume of its own, mounted anywhere.
+    let alone = tempfile::tempdir().unwrap();
+    let moved = |from: PathBuf, name: &str| {
+        let to = alone.path().join(name).join("data");
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::rename(from, &to).unwrap();
+        to
+    };
+    let authority = moved(layout.authority_dir(), "authority").join("authority.toml");
+    Authority::open(&authority, ManualClock::at(now())).unwrap();
+    given(layout.authority().ip());
+    for (index, member) in MEMBERS.iter().enumerate() {
+        let file = moved(layout.node_dir(member), member.code).join("node.toml");
+        let config = NodeConfig::read(&file).unwrap();
+        assert!(config.anchor.exists() && config.members[0].sign.key.exists());
+        let (federation, own) = (
+            config.listen.federation.unwrap().ip(),
+            config.listen.is_http.unwrap().ip(),
+        );
+        given(federation);
+        given(own);
+        assert_ne!(federation, own);
+        assert_eq!(layout.node(index, 5577).ip(), federation);
+        let provider = format!("{}-provider", member.code);
+        assert_eq!(config.clients[0].services[0].url.host(), Some(&*provider));
+        for name in [member.code, &provider] {
+            assert!(compose.contains(&format!("\n  {name}:\n")), "no {name}");
+        }
+        let published = std::fs::read_to_string(&authority).unwrap();
+        assert!(published.contains(&format!("address = \"{}\"", member.code)));
     }
 }
 
