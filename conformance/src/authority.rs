@@ -78,8 +78,24 @@ pub struct Faults {
     pub configuration_forged: bool,
     /// No time-stamps.
     pub tsa_down: bool,
-    /// No OCSP responses.
-    pub ocsp_down: bool,
+    /// What the OCSP responder does.
+    pub ocsp: Responder,
+}
+
+/// How an OCSP responder serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Responder {
+    #[default]
+    Answers,
+    Down,
+    /// It takes the question and says nothing.
+    Slow,
+    /// Far more than any response.
+    Huge,
+    /// A good response about another certificate.
+    AboutAnother,
+    /// A response that was changed after it was signed.
+    Changed,
 }
 
 /// What an OCSP response says.

@@ -174,6 +174,8 @@ requirements! {
 
     OCSP_HAND_OUT = "ocsp.hand-out", "wire 3.4", "the OCSP response about the authentication certificate is handed out by its SHA-1, good and fresh";
     OCSP_HAND_OUT_UNKNOWN = "ocsp.hand-out-unknown", "wire 3.4", "an unknown certificate hash gets status 500";
+    OCSP_UNUSABLE = "ocsp.unusable", "wire 8.5", "a responder that is slow, huge or lies stops nothing while the last response lasts, the alarm rises, and it ends by itself";
+    OCSP_OUTAGE = "ocsp.outage", "wire 8.5", "without a responder exchanges go on until the last response is too old, are refused then, and come back without a restart";
 
     DOWNLOAD_ASIC = "download.asic", "wire 6.7", "an information system gets the containers of its exchanges, which verify, and each look is an entry of the log";
     DOWNLOAD_REFUSED = "download.refused", "wire 6.7", "evidence of others, of nothing, or asked for wrongly is refused with status and sentence";

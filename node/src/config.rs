@@ -205,6 +205,8 @@ pub struct NodeConfig {
     pub trust_refresh: Duration,
     /// How often OCSP responses are renewed (wire 8.5).
     pub ocsp_refresh: Duration,
+    /// After how long a responder is given up on.
+    pub ocsp_timeout: Duration,
     /// Time-stamp authorities to use, in turn; empty = all approved ones.
     pub timestamping_urls: Vec<String>,
     /// When messages get time-stamps, and how long that may fail.

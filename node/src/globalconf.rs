@@ -10,7 +10,7 @@ mod store;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -26,6 +26,7 @@ use tokio::sync::watch;
 pub use self::client::{ConfigurationClient, Setup};
 pub use self::store::{files, stored};
 use crate::config::Mode;
+use crate::failing::{Attempts, Failing};
 
 /// The anchor cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,17 +65,8 @@ pub struct GlobalConf {
     held: ArcSwapOption<TrustSet>,
     changed: watch::Sender<u64>,
     mode: Mode,
-    failing: Mutex<Failing>,
+    attempts: Attempts,
     swaps: Mutex<Swaps>,
-}
-
-/// How downloads of the own instance's configuration fail.
-#[derive(Clone, Debug, Default)]
-pub struct Failing {
-    /// Since when none succeeded, and why the last one did not; nothing while they succeed.
-    pub since: Option<(UnixTime, String)>,
-    /// Rounds that failed since the start.
-    pub rounds: u64,
 }
 
 /// Sets that took the place of another one.
@@ -92,36 +84,20 @@ impl GlobalConf {
             held: ArcSwapOption::empty(),
             changed: watch::Sender::new(0),
             mode,
-            failing: Mutex::default(),
+            attempts: Attempts::default(),
             swaps: Mutex::default(),
         }
     }
 
-    fn failing_now(&self) -> MutexGuard<'_, Failing> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How downloads fail: told from the first one on, long before what is held expires.
     pub fn failing(&self) -> Failing {
-        self.failing_now().clone()
+        self.attempts.failing()
     }
 
     fn swapped(&self, took: Duration) {
         let mut swaps = self.swaps.lock().unwrap_or_else(PoisonError::into_inner);
         swaps.count += 1;
         swaps.seconds = took.as_secs_f64();
-    }
-
-    fn note(&self, failed: Option<&str>, now: UnixTime) {
-        let mut failing = self.failing_now();
-        match failed {
-            None => failing.since = None,
-            Some(reason) => {
-                failing.rounds += 1;
-                let since = failing.since.take().map_or(now, |(since, _)| since);
-                failing.since = Some((since, reason.to_owned()));
-            }
-        }
     }
 
     /// The set held, expired or not.

@@ -107,6 +107,7 @@ impl Health {
         let renewal = self.log.renewal();
         let degraded = !self.file.is_current()
             || self.trust.failing().since.is_some()
+            || self.ocsp.failing().since.is_some()
             || self.log.stamping().failing_since.is_some()
             || renewal.failing_since.is_some()
             || renewal.late > 0
@@ -237,6 +238,10 @@ impl Health {
             Some(until) => format!("the first response ended at {until}; is the OCSP responder reachable?"),
             None => "a response is missing for a certificate of this node; is the OCSP responder reachable?"
                 .into(),
+        };
+        let text = match self.ocsp.failing().since {
+            Some((since, reason)) => format!("{text}; it could not be renewed since {since}: {reason}"),
+            None => text,
         };
         Check {
             name: "ocsp",

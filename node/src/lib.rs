@@ -24,6 +24,7 @@ pub mod body;
 pub mod head;
 pub mod link;
 pub mod drain;
+pub mod failing;
 pub mod globalconf;
 pub mod chronicle;
 pub mod purger;

@@ -10,23 +10,25 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use kontor_pki::certificate::Certificate;
 use kontor_pki::ocsp::{OcspResponse, request};
 use kontor_pki::time::UnixTime;
 use kontor_protocol::trust::TrustSet;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
 use tokio::sync::watch;
 
 use crate::clock::SharedClock;
+use crate::failing::{Attempts, Failing};
 use crate::fetch::{Bounds, Fetcher};
 use crate::globalconf::GlobalConf;
 use crate::shutdown::Shutdown;
 
-/// Bounds of one OCSP fetch.
-pub const BOUNDS: Bounds = Bounds {
-    connect: Duration::from_secs(20),
-    total: Duration::from_secs(60),
-    max_body: 16 * 1024,
-};
+/// Largest response that is taken.
+const MAX_BODY: usize = 16 * 1024;
 /// Wait after a failed fetch (wire 8.5).
 const RETRY: Duration = Duration::from_secs(60);
 /// The first retries come faster, so that a federation that starts together is soon ready.
@@ -50,18 +52,33 @@ pub struct OwnOcsp {
     instance: String,
     certificates: Arc<Vec<Certificate>>,
     fetcher: Fetcher,
+    bounds: Bounds,
+    attempts: Arc<Attempts>,
     held: Arc<ArcSwap<HashMap<[u8; 20], Held>>>,
     changed: watch::Sender<u64>,
 }
 
 impl OwnOcsp {
-    /// A cache for these certificates (every one that is presented or signs), kept under `dir`.
-    pub fn new(dir: &Path, instance: &str, certificates: Vec<Certificate>, fetcher: Fetcher) -> Self {
+    /// A cache for these certificates (every one that is presented or signs), kept under `dir`. A responder that takes longer
+    /// than `timeout` is given up on.
+    pub fn new(
+        dir: &Path,
+        instance: &str,
+        certificates: Vec<Certificate>,
+        fetcher: Fetcher,
+        timeout: Duration,
+    ) -> Self {
         Self {
             dir: dir.to_owned(),
             instance: instance.to_owned(),
             certificates: Arc::new(certificates),
             fetcher,
+            bounds: Bounds {
+                connect: timeout,
+                total: timeout,
+                max_body: MAX_BODY,
+            },
+            attempts: Arc::default(),
             held: Arc::default(),
             changed: watch::Sender::new(0),
         }
@@ -75,6 +92,11 @@ impl OwnOcsp {
     /// The response held for the certificate with this hash (wire 3.4).
     pub fn by_sha1(&self, hash: &[u8; 20]) -> Option<Held> {
         self.held.load().get(hash).cloned()
+    }
+
+    /// How renewals fail.
+    pub fn failing(&self) -> Failing {
+        self.attempts.failing()
     }
 
     /// Told whenever responses change.
@@ -144,25 +166,29 @@ impl OwnOcsp {
         }
     }
 
-    /// Fetches what is older than the refresh interval; `false` if something could not be had.
+    /// Fetches what is older than the refresh interval; `false` if something could not be had. All at once: a slow responder of
+    /// one authority keeps nobody else's certificate waiting.
     async fn renew(&self, trust: &TrustSet, clock: &SharedClock, refresh: Duration) -> bool {
-        let mut complete = true;
-        for certificate in self.certificates.iter() {
+        // Half the interval: a run that comes a little early must not skip a certificate for a whole round.
+        let due = self.certificates.iter().filter(|certificate| {
             let age = self.held(certificate).map(|h| clock.now().since(h.this_update));
-            // Half the interval: a run that comes a little early must not skip a certificate for a whole round.
-            if age.is_some_and(|age| age < refresh / 2) {
-                continue;
-            }
-            if let Err(reason) = self.fetch(certificate, trust, clock).await {
-                tracing::warn!(
-                    subject = certificate.subject().to_rfc2253(),
-                    reason,
-                    "no new OCSP response"
-                );
-                complete = false;
-            }
+            age.is_none_or(|age| age >= refresh / 2)
+        });
+        let fetches = due.map(async |certificate| {
+            let fetched = self.fetch(certificate, trust, clock).await;
+            fetched.map_err(|reason| format!("{}: {reason}", certificate.subject().to_rfc2253()))
+        });
+        let failed: Vec<_> = join_all(fetches)
+            .await
+            .into_iter()
+            .filter_map(Result::err)
+            .collect();
+        for reason in &failed {
+            tracing::warn!(reason, "no new OCSP response");
         }
-        complete
+        self.attempts
+            .note(failed.first().map(String::as_str), clock.now());
+        failed.is_empty()
     }
 
     async fn fetch(
@@ -183,7 +209,7 @@ impl OwnOcsp {
                     url,
                     "application/ocsp-request",
                     Bytes::from(asked.clone()),
-                    &BOUNDS,
+                    &self.bounds,
                 )
                 .await
             {
@@ -258,5 +284,28 @@ impl OwnOcsp {
     fn path(&self, certificate: &Certificate) -> PathBuf {
         let name: String = certificate.sha256().iter().map(|b| format!("{b:02x}")).collect();
         self.dir.join(name).with_extension("ocsp")
+    }
+}
+
+/// The figures of the node's own OCSP responses, read when the metrics page is.
+#[derive(Debug)]
+pub struct Figures(pub OwnOcsp);
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let until = ConstGauge::new(self.0.good_until().map_or(0, UnixTime::secs));
+        until.encode(encoder.encode_descriptor(
+            "kontor_ocsp_good_until",
+            "When the first OCSP response about a certificate of this node is too old, in seconds since 1970; 0: one is missing",
+            None,
+            until.metric_type(),
+        )?)?;
+        let failures = ConstCounter::new(self.0.failing().rounds);
+        failures.encode(encoder.encode_descriptor(
+            "kontor_ocsp_failures",
+            "Rounds in which an OCSP response about a certificate of this node could not be had",
+            None,
+            failures.metric_type(),
+        )?)
     }
 }

@@ -29,7 +29,7 @@ use crate::inbound::provider::Services;
 use crate::keystore::{self, Identity, KeyError};
 use crate::listen::{self, ListenError};
 use crate::messagelog::{self, LogError, LogSettings, MessageLog, OpenLog};
-use crate::ocsp::OwnOcsp;
+use crate::ocsp::{self, OwnOcsp};
 use crate::outbound::{Dialects, Outbound};
 use crate::partners::Partners;
 use crate::peers::Peers;
@@ -142,7 +142,9 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
             .cloned()
             .collect(),
         fetcher.clone(),
+        config.ocsp_timeout,
     );
+    registry.register_collector(Box::new(ocsp::Figures(ocsp.clone())));
     if let Some(held) = trust.held() {
         ocsp.load(&held, clock.now());
     }

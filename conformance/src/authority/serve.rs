@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -13,7 +14,7 @@ use kontor_pki::ocsp::CertStatus;
 use kontor_pki::signing::SigningKey;
 use tokio::net::TcpListener;
 
-use super::{Inner, Newest, State};
+use super::{Inner, Newest, OcspSays, Responder, State, ocsp_of};
 use crate::clock;
 use crate::directory::Files;
 
@@ -45,7 +46,7 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
         };
         let body = body.to_bytes();
         return Ok(match path {
-            "/ocsp" if !faults.ocsp_down => ocsp(&inner, &body),
+            "/ocsp" => responder(&inner, &body, faults.ocsp).await,
             "/tsa" if !faults.tsa_down => timestamp(&inner, &body),
             _ => status(StatusCode::SERVICE_UNAVAILABLE),
         });
@@ -63,6 +64,36 @@ async fn answer(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Answer,
             None => status(StatusCode::NOT_FOUND),
         },
     })
+}
+
+async fn responder(inner: &Inner, request: &[u8], how: Responder) -> Answer {
+    match how {
+        Responder::Answers => ocsp(inner, request),
+        Responder::Down => status(StatusCode::SERVICE_UNAVAILABLE),
+        Responder::Slow => {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            status(StatusCode::SERVICE_UNAVAILABLE)
+        }
+        Responder::Huge => whole("application/ocsp-response", vec![0x30; 4 << 20]),
+        Responder::AboutAnother => {
+            let said = ocsp_of(
+                &inner.responder,
+                &inner.ca,
+                inner.ca.certificate(),
+                OcspSays::Good,
+            );
+            whole("application/ocsp-response", said.unwrap_or_default())
+        }
+        Responder::Changed => {
+            let mut answer = inner
+                .responder
+                .respond(request, clock::now(), &|id| inner.ca.status(id));
+            // What is signed stands before the certificate of who signed it.
+            let middle = answer.len() / 8;
+            answer[middle] ^= 1;
+            whole("application/ocsp-response", answer)
+        }
+    }
 }
 
 fn ocsp(inner: &Inner, request: &[u8]) -> Answer {

@@ -159,6 +159,7 @@ refresh_seconds = {}
 federations = {}
 [ocsp]
 refresh_seconds = {}
+timeout_seconds = 1
 [stop]
 grace_seconds = 10
 "#,

@@ -10,12 +10,13 @@ use tokio::time::sleep;
 
 use super::{World, cases, fresh, is_refused, is_served};
 use crate::address::Net;
-use crate::authority::{Faults, OcspSays, Registration, Validity};
+use crate::authority::{Faults, OcspSays, Registration, Responder, Validity};
 use crate::federation::Federation;
 use crate::peer::Peer;
 use crate::peer::consumer::{Ask, Link, connect};
 use crate::plan::{INSTANCE, NodePlan, PeerPlan, ServicePlan};
 use crate::service::Service;
+use crate::usage;
 use crate::wire::http;
 
 cases! {
@@ -35,6 +36,8 @@ cases! {
     slow TRUST_REGISTRATION_REMOVED => registration_removed;
     quick OCSP_HAND_OUT => hand_out;
     quick OCSP_HAND_OUT_UNKNOWN => hand_out_unknown;
+    slow OCSP_UNUSABLE => ocsp_unusable;
+    slow OCSP_OUTAGE => ocsp_outage;
 }
 
 async fn intermediate(world: &World) -> Result<()> {
@@ -251,6 +254,97 @@ async fn ocsp_renewed(world: &World) -> Result<()> {
         sleep(Duration::from_millis(100)).await;
     }
     Ok(())
+}
+
+/// What health says of a node, with its status.
+async fn health(federation: &Federation, node: &str) -> Result<(u16, String)> {
+    let answer = http::get(federation.node(node).health(), "/health").await?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    Ok((answer.status.as_u16(), text))
+}
+
+fn answers(federation: &Federation, ocsp: Responder) {
+    federation.authority().set_faults(Faults {
+        ocsp,
+        ..Faults::default()
+    });
+}
+
+/// Waits until the node's alarm says that responses cannot be renewed, or no longer says so.
+async fn alarmed(federation: &Federation, alarm: bool) -> Result<()> {
+    until(Duration::from_secs(10), async || {
+        let (status, said) = health(federation, "alpha").await?;
+        let rises = said.contains("it could not be renewed since") && said.contains("\"degraded\":true");
+        ensure!(status == 200 && rises == alarm, "{status}: {said}");
+        Ok(())
+    })
+    .await
+}
+
+async fn ocsp_unusable(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = small(&net, &service).start(world.federation.subject()).await?;
+    let alpha = federation.node("alpha").pid();
+    let before = usage::of(alpha)?.peak_kib;
+    for how in [
+        Responder::Slow,
+        Responder::Huge,
+        Responder::AboutAnother,
+        Responder::Changed,
+    ] {
+        answers(&federation, how);
+        alarmed(&federation, true)
+            .await
+            .with_context(|| format!("{how:?}: no alarm"))?;
+        is_served(&call(&federation, &fresh("unusable")).await?).with_context(|| format!("{how:?}"))?;
+        answers(&federation, Responder::Answers);
+        alarmed(&federation, false)
+            .await
+            .with_context(|| format!("after {how:?}: the alarm stays"))?;
+    }
+    let grown = usage::of(alpha)?.peak_kib.saturating_sub(before) >> 10;
+    ensure!(grown < 16, "the node grew by {grown} MiB");
+    Ok(())
+}
+
+async fn ocsp_outage(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = small(&net, &service)
+        .ocsp_freshness(6)
+        .start(world.federation.subject())
+        .await?;
+    is_served(&call(&federation, &fresh("before")).await?)?;
+    answers(&federation, Responder::Down);
+    let down = Instant::now();
+    let refused = loop {
+        let id = fresh("outage");
+        let answer = call(&federation, &id).await?;
+        if is_served(&answer).is_err() {
+            ensure!(service.calls(&id).is_empty(), "the service was called");
+            break answer;
+        }
+        ensure!(down.elapsed() < Duration::from_secs(15), "never refused");
+        sleep(Duration::from_millis(50)).await;
+    };
+    ensure!(
+        down.elapsed() > Duration::from_secs(3),
+        "refused {:?} after the responder went down",
+        down.elapsed()
+    );
+    is_refused(&refused, &["cannot_create_signature"])?;
+    let (status, said) = health(&federation, "alpha").await?;
+    ensure!(
+        status == 500 && said.contains("OCSP responder"),
+        "{status}: {said}"
+    );
+    answers(&federation, Responder::Answers);
+    until(Duration::from_secs(15), async || {
+        is_served(&call(&federation, &fresh("after")).await?)
+    })
+    .await
+    .context("after the responder is back")
 }
 
 async fn own_signer_revoked(world: &World) -> Result<()> {

@@ -137,12 +137,14 @@ struct TrustTable {
 #[serde(deny_unknown_fields)]
 struct OcspTable {
     refresh_seconds: u64,
+    timeout_seconds: u64,
 }
 
 impl Default for OcspTable {
     fn default() -> Self {
         Self {
             refresh_seconds: 1200,
+            timeout_seconds: 20,
         }
     }
 }
@@ -327,6 +329,7 @@ impl Reading {
                 egress,
                 trust_refresh: seconds(file.trust.refresh_seconds.clamp(1, 3600)),
                 ocsp_refresh: seconds(file.ocsp.refresh_seconds.clamp(1, 86_400)),
+                ocsp_timeout: seconds(file.ocsp.timeout_seconds.clamp(1, 60)),
                 timestamping_urls: file.timestamping.urls,
                 stamping,
                 group_wait: Duration::from_micros(file.messagelog.group_wait_micros.min(100_000)),

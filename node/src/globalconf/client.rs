@@ -167,7 +167,7 @@ impl ConfigurationClient {
         let fetched = self.own.held.as_ref().and_then(|held| held.fetched);
         match self.own.download(now).await {
             Ok(()) => {
-                self.conf.note(None, now);
+                self.conf.attempts.note(None, now);
                 self.follow_anchors();
                 self.publish();
                 let new = self.own.held.as_ref().and_then(|held| held.fetched);
@@ -186,7 +186,7 @@ impl ConfigurationClient {
                     }
                     None => tracing::warn!(reason, "global configuration could not be downloaded"),
                 }
-                self.conf.note(Some(&reason), now);
+                self.conf.attempts.note(Some(&reason), now);
             }
         }
         let downloads = self.federated.values_mut().map(|source| async {
