@@ -53,6 +53,7 @@ requirements! {
     CLIENT_ERROR_XML = "client.error-xml", "wire 2.8", "an error is XML for an information system that asks for XML";
     ROUTE_UNKNOWN_PROVIDER = "route.unknown-provider", "wire 3.2", "a provider that nobody serves is refused";
     ROUTE_UNREACHABLE = "route.unreachable", "wire 3.2, 10.2", "a provider whose server cannot be reached gives a network fault";
+    ROUTE_COMES_BACK = "route.comes-back", "wire 3.2, 10.2", "a provider's server that was stopped or killed gives network faults, and is served by again as soon as it is back";
 
     ACCESS_NO_RIGHT = "access.no-right", "wire 2.10", "a client without a right is refused";
     ACCESS_UNKNOWN_SERVICE = "access.unknown-service", "wire 2.10", "an unknown service is refused";

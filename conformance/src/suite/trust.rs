@@ -38,6 +38,7 @@ cases! {
     quick OCSP_HAND_OUT_UNKNOWN => hand_out_unknown;
     slow OCSP_UNUSABLE => ocsp_unusable;
     slow OCSP_OUTAGE => ocsp_outage;
+    slow ROUTE_COMES_BACK => comes_back;
 }
 
 async fn intermediate(world: &World) -> Result<()> {
@@ -345,6 +346,30 @@ async fn ocsp_outage(world: &World) -> Result<()> {
     })
     .await
     .context("after the responder is back")
+}
+
+async fn comes_back(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let mut federation = small(&net, &service).start(world.federation.subject()).await?;
+    is_served(&call(&federation, &fresh("before")).await?)?;
+    for killed in [false, true] {
+        let beta = federation.node_mut("beta");
+        if killed {
+            beta.kill().await?;
+        } else {
+            beta.stop().await?;
+        }
+        // The connection that was kept is among what is refused.
+        for _ in 0..3 {
+            let id = fresh("away");
+            is_refused(&call(&federation, &id).await?, &["network_error", "io_error"])?;
+            ensure!(service.calls(&id).is_empty(), "the service was called");
+        }
+        federation.restart("beta").await?;
+        is_served(&call(&federation, &fresh("back")).await?).context("at once after it is ready")?;
+    }
+    Ok(())
 }
 
 async fn own_signer_revoked(world: &World) -> Result<()> {
