@@ -175,6 +175,7 @@ requirements! {
 
     OCSP_HAND_OUT = "ocsp.hand-out", "wire 3.4", "the OCSP response about the authentication certificate is handed out by its SHA-1, good and fresh";
     OCSP_HAND_OUT_UNKNOWN = "ocsp.hand-out-unknown", "wire 3.4", "an unknown certificate hash gets status 500";
+    OCSP_FLOODED = "ocsp.flooded", "architecture 6", "a flood of connections and questions on 5577 keeps neither others' questions nor exchanges waiting";
     OCSP_UNUSABLE = "ocsp.unusable", "wire 8.5", "a responder that is slow, huge or lies stops nothing while the last response lasts, the alarm rises, and it ends by itself";
     OCSP_OUTAGE = "ocsp.outage", "wire 8.5", "without a responder exchanges go on until the last response is too old, are refused then, and come back without a restart";
 

@@ -6,6 +6,9 @@ use anyhow::{Context, Result, bail, ensure};
 use http_body_util::Full;
 use kontor_pki::certificate::Certificate;
 use kontor_pki::crypto::sha1;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::{World, cases, fresh, is_refused, is_served};
@@ -36,6 +39,7 @@ cases! {
     slow TRUST_REGISTRATION_REMOVED => registration_removed;
     quick OCSP_HAND_OUT => hand_out;
     quick OCSP_HAND_OUT_UNKNOWN => hand_out_unknown;
+    quick OCSP_FLOODED => flooded;
     slow OCSP_UNUSABLE => ocsp_unusable;
     slow OCSP_OUTAGE => ocsp_outage;
     slow ROUTE_COMES_BACK => comes_back;
@@ -254,6 +258,54 @@ async fn ocsp_renewed(world: &World) -> Result<()> {
             .with_context(|| format!("{} ms after the start", begin.elapsed().as_millis()))?;
         sleep(Duration::from_millis(100)).await;
     }
+    Ok(())
+}
+
+async fn flooded(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let mut federation = small(&net, &service).start(world.federation.subject()).await?;
+    let certificate = federation.authority().registered("ss-beta")?;
+    let hash: String = sha1(certificate.der())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let question = format!("GET /?cert={hash} HTTP/1.1\r\nHost: x\r\n\r\n").repeat(20);
+    let at = federation.node("beta").ocsp();
+    let mut silent = Vec::new();
+    let mut asking = JoinSet::new();
+    for index in 0..400 {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((net.host(30), 0).into())?;
+        // It may be hung up on.
+        let Ok(mut stream) = socket.connect(at).await else {
+            continue;
+        };
+        if index % 4 > 0 {
+            silent.push(stream);
+            continue;
+        }
+        let question = question.clone();
+        asking.spawn(async move {
+            // Nothing is read: the answers pile up in whatever the node gives them.
+            while stream.write_all(question.as_bytes()).await.is_ok() {}
+        });
+    }
+    // A node that starts asks there before its first exchange.
+    federation.node_mut("alpha").stop().await?;
+    federation.restart("alpha").await?;
+    for _ in 0..20 {
+        let begun = Instant::now();
+        is_served(&call(&federation, &fresh("flooded")).await?)?;
+        let answer = http::get(at, &format!("/?cert={hash}")).await?;
+        ensure!(answer.status.is_success(), "status {}", answer.status);
+        ensure!(
+            begun.elapsed() < Duration::from_secs(5),
+            "an exchange and a question took {:?}",
+            begun.elapsed()
+        );
+    }
+    asking.shutdown().await;
     Ok(())
 }
 
