@@ -99,6 +99,7 @@ requirements! {
     TRANSPORT_LONG_HEADER = "transport.long-header", "wire 3.6, trap 42", "a part header beyond the line limit is refused";
     TRANSPORT_BOUNDS = "transport.bounds", "wire trap 42", "parts beyond their bound are refused and do not grow the node";
     TRANSPORT_IDLE = "transport.idle", "wire 3.11", "many connections that say nothing do not keep others out";
+    TRANSPORT_BUSY = "transport.busy", "wire 3.11, architecture 6", "a peer with too many messages under way waits, the others do not, and its places come back";
     TRANSPORT_FORBIDDEN_HEADER = "transport.forbidden-header", "wire 2.3, trap 9", "a REST part with a local header is refused";
     TRANSPORT_CLOSES_EARLY = "transport.closes-early", "wire 3.11, 10.2", "a consumer that closes in mid-message leaves no call and a living node";
     TRANSPORT_STALLS = "transport.stalls", "architecture 6", "a consumer that stalls is given up on";

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::{World, cases, fresh};
 use crate::peer::Cover;
-use crate::peer::consumer::{Link, connect};
+use crate::peer::consumer::{Ask, Link, connect};
 use crate::usage;
 use crate::wire::http::PATIENCE;
 use crate::wire::pace::Pace;
@@ -33,6 +33,7 @@ cases! {
     quick TRANSPORT_LONG_HEADER => long_header;
     quick TRANSPORT_BOUNDS => bounds;
     quick TRANSPORT_IDLE => idle;
+    quick TRANSPORT_BUSY => busy;
     quick TRANSPORT_FORBIDDEN_HEADER => forbidden_header;
     quick TRANSPORT_CLOSES_EARLY => closes_early;
     slow TRANSPORT_STALLS => stalls;
@@ -361,6 +362,51 @@ async fn idle(world: &World) -> Result<()> {
         .send("GET", &world.at_beta("intake", "/x"), &fresh("beside-idle"))
         .await?;
     super::is_served(&answer)
+}
+
+async fn busy(world: &World) -> Result<()> {
+    /// What a peer may have under way at once.
+    const AT_ONCE: usize = 256;
+    let (node, peer) = (world.beta().federation(), world.federation.peer("zeta"));
+    let by_it = |id: &str| {
+        let ask = Ask::new(peer, "GET", &world.at_beta("intake", "/x"), id);
+        ask.sign(peer, &peer.signer, world.federation.authority())
+    };
+    let mut head = String::from("POST / HTTP/1.1\r\nhost: localhost:5500\r\n");
+    for (name, value) in &by_it(&fresh("busy"))?.headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head += "content-length: 100\r\n\r\nx";
+    let mut waiting = Vec::new();
+    for _ in 0..AT_ONCE {
+        let mut stream = connect(node, Some(&peer.identity), &[&rustls::version::TLS13]).await?;
+        stream.write_all(head.as_bytes()).await?;
+        stream.flush().await?;
+        waiting.push(stream);
+    }
+    // It has no right, so its answer is a fault: what counts here is when.
+    let one_more = by_it(&fresh("one-more"))?;
+    let mut sending = std::pin::pin!(one_more.send(node));
+    let begun = Instant::now();
+    // The node may take it before the last of those that stall.
+    while let Ok(answered) = timeout(Duration::from_secs(1), &mut sending).await {
+        world.is_refusal(&answered?, &["access_denied"])?;
+        ensure!(
+            begun.elapsed() < Duration::from_secs(10),
+            "a peer has more messages under way than it may"
+        );
+        sending.set(one_more.send(node));
+    }
+    let outgoing = world.signed(&world.ask("GET", "intake", "/x", &fresh("other")))?;
+    timeout(Duration::from_secs(10), outgoing.send(node))
+        .await
+        .context("another peer waits too")??
+        .message()?;
+    drop(waiting);
+    let answered = timeout(Duration::from_secs(10), sending)
+        .await
+        .context("the places are not given back")??;
+    world.is_refusal(&answered, &["access_denied"]).map(drop)
 }
 
 async fn forbidden_header(world: &World) -> Result<()> {
