@@ -4,7 +4,9 @@
 //! In scope: what may happen next in a procedure, and what each side is told. Out of scope: delivering it (an ordinary
 //! X-Road service of a node) and keeping it (ports that the node implements).
 //!
-//! This version of Kontor carries messages only; the crate holds its place between `protocol` and `node`, so that
-//! imports keep their one direction when procedures come.
+//! This version holds the calendar and the deadlines on which procedures rest; the procedures themselves are to come.
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
+
+pub mod calendar;
+pub mod deadline;
