@@ -60,6 +60,56 @@ fn the_worked_examples_come_out() {
     }
 }
 
+/// The deadline objects of the fictional cases, wherever they stand.
+#[test]
+fn the_deadlines_of_the_sample_cases_come_out_to_the_instant() {
+    fn collect(value: &serde_json::Value, found: &mut Vec<serde_json::Value>) {
+        match value {
+            serde_json::Value::Object(members) => {
+                if members.contains_key("rule") && members.contains_key("trigger") {
+                    found.push(value.clone());
+                }
+                members.values().for_each(|inner| collect(inner, found));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|inner| collect(inner, found)),
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::String(_) => {}
+        }
+    }
+    let mut found = Vec::new();
+    for text in [
+        include_str!("../../tests/vectors/cases/baumfaellung.json"),
+        include_str!("../../tests/vectors/cases/bauvoranfrage.json"),
+        include_str!("../../tests/vectors/cases/gewerbeanmeldung.json"),
+        include_str!("../../tests/vectors/cases/hundesteuer.json"),
+    ] {
+        collect(&serde_json::from_str(text).unwrap(), &mut found);
+    }
+    found.retain(|object| !object["trigger"]["at"].is_null());
+    assert_eq!(found.len(), 11);
+    for object in found {
+        let of = |member: &str| object[member].clone();
+        let rule: Rule = serde_json::from_value(of("rule")).unwrap();
+        let place: Place = serde_json::from_value(of("place")).unwrap();
+        let trigger: Timestamp = object["trigger"]["at"].as_str().unwrap().parse().unwrap();
+        let deadline = Deadline::compute(rule, trigger, &place, HolidayTable::built_in()).unwrap();
+        let ends: Timestamp = object["ends_before"].as_str().unwrap().parse().unwrap();
+        let raw: Option<Date> = serde_json::from_value(of("raw_end")).unwrap();
+        assert_eq!(
+            (deadline.raw_end, deadline.ends_at),
+            (raw, ends),
+            "{}",
+            object["name"]
+        );
+        assert_eq!(
+            deadline.effective_end.to_string(),
+            object["effective_end"].as_str().unwrap()
+        );
+    }
+}
+
 #[test]
 fn a_day_ends_at_midnight_in_germany_in_summer_and_in_winter() {
     let winter = compute(Rule::Days { n: 3 }, date(2026, 2, 2), Land::Sh);
