@@ -4,7 +4,7 @@
 //! In scope: what may happen next in a procedure, and what each side is told. Out of scope: delivering it (an ordinary
 //! X-Road service of a node) and keeping it (ports that the node implements).
 //!
-//! This version holds the application as it travels, who is competent, the calendar and the deadlines; the procedures
+//! This version holds the application as it travels, what in it needs a look, who is competent, the calendar and the deadlines; the procedures
 //! themselves are to come.
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
@@ -13,3 +13,4 @@ pub mod application;
 pub mod calendar;
 pub mod competence;
 pub mod deadline;
+pub mod findings;
