@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, HandshakeKind};
 use serde::Serialize;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::process::{Child, Command};
@@ -43,6 +43,8 @@ pub struct Round {
     pub node: [f64; 2],
     /// The same with `openssl s_server`; none where openssl is missing.
     pub openssl: Option<[f64; 2]>,
+    /// Resumed ones by TLS 1.2 with the node, and with openssl's server.
+    pub resumed: (f64, Option<f64>),
     /// Exchanges of a scripted consumer with a connection each.
     pub connection_each: f64,
     /// The same on kept connections.
@@ -53,8 +55,8 @@ pub struct Round {
 #[derive(Clone, Debug, Serialize)]
 pub struct HandshakesReport {
     pub rounds: Vec<Round>,
-    /// Whether a second handshake could go on from the first one: a node keeps no session.
-    pub resumed: bool,
+    /// Whether a second handshake by TLS 1.3 could go on from the first one.
+    pub newest_resumes: bool,
 }
 
 impl fmt::Display for HandshakesReport {
@@ -74,6 +76,14 @@ impl fmt::Display for HandshakesReport {
                 )?,
                 None => f.write_str("; SKIPPED: openssl is not installed")?,
             }
+            write!(f, "; resumed by TLS 1.2: {:.0}", round.resumed.0)?;
+            if let Some(openssl) = round.resumed.1 {
+                write!(
+                    f,
+                    ", openssl's server {openssl:.0}: {:.2}",
+                    round.resumed.0 / openssl
+                )?;
+            }
             writeln!(
                 f,
                 "; exchanges/s: {:.0} with a connection each, {:.0} on kept ones: {:.2}",
@@ -82,15 +92,10 @@ impl fmt::Display for HandshakesReport {
                 round.connection_each / round.kept
             )?;
         }
-        write!(
-            f,
-            "resumed: {}",
-            if self.resumed {
-                "yes"
-            } else {
-                "never: a node keeps no sessions"
-            }
-        )
+        f.write_str(match self.newest_resumes {
+            true => "TLS 1.3 resumes too",
+            false => "TLS 1.3 is never resumed: nodes keep their connections",
+        })
     }
 }
 
@@ -117,21 +122,29 @@ pub async fn run(subject: &Subject, plan: HandshakesPlan) -> Result<HandshakesRe
     let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
     let mut report = HandshakesReport {
         rounds: Vec::new(),
-        resumed: resumes(node.federation(), peer).await?,
+        newest_resumes: resumes(node.federation(), peer).await?,
     };
     for _ in 0..plan.rounds {
         let mut round = Round {
             node: [0.0; 2],
             openssl: openssl.as_ref().map(|_| [0.0; 2]),
+            resumed: (0.0, None),
             connection_each: 0.0,
             kept: 0.0,
         };
         for (at, version) in versions.iter().enumerate() {
-            let config = tls::client(Some(&peer.identity), &[version])?;
-            round.node[at] = handshakes(&net, node.federation(), &config, window).await?;
+            let config = tls::client_without_sessions(Some(&peer.identity), &[version])?;
+            let full = Some(HandshakeKind::Full);
+            round.node[at] = handshakes(&net, node.federation(), &config, full, window).await?;
             if let (Some(rates), Some(openssl)) = (&mut round.openssl, &openssl) {
-                rates[at] = handshakes(&net, openssl.address, &config, window).await?;
+                rates[at] = handshakes(&net, openssl.address, &config, full, window).await?;
             }
+        }
+        let config = tls::client(Some(&peer.identity), &[&rustls::version::TLS12])?;
+        let resumed = Some(HandshakeKind::Resumed);
+        round.resumed.0 = handshakes(&net, node.federation(), &config, resumed, window).await?;
+        if let Some(openssl) = &openssl {
+            round.resumed.1 = Some(handshakes(&net, openssl.address, &config, resumed, window).await?);
         }
         let target = format!("/r1/{}/intake/bytes/1024", node.client_id("antrag"));
         let asks: Result<Vec<Outgoing>> = (0..AT_ONCE)
@@ -148,8 +161,20 @@ pub async fn run(subject: &Subject, plan: HandshakesPlan) -> Result<HandshakesRe
     Ok(report)
 }
 
-/// Handshakes a second, several at once from an address each, and each on a connection that is closed at once.
-async fn handshakes(net: &Net, at: SocketAddr, config: &Arc<ClientConfig>, window: Duration) -> Result<f64> {
+/// Handshakes a second, several at once from an address each, and each on a connection that is closed at once. All are of one kind
+/// but the one that begins a session.
+async fn handshakes(
+    net: &Net,
+    at: SocketAddr,
+    config: &Arc<ClientConfig>,
+    kind: Option<HandshakeKind>,
+    window: Duration,
+) -> Result<f64> {
+    if kind == Some(HandshakeKind::Resumed) {
+        let stream = TcpStream::connect(at).await?;
+        let name = ServerName::IpAddress(at.ip().into());
+        TlsConnector::from(config.clone()).connect(name, stream).await?;
+    }
     let begun = Instant::now();
     let mut tasks = JoinSet::new();
     for index in 0..AT_ONCE {
@@ -163,7 +188,9 @@ async fn handshakes(net: &Net, at: SocketAddr, config: &Arc<ClientConfig>, windo
                 socket.bind(from)?;
                 let stream = socket.connect(at).await?;
                 stream.set_nodelay(true)?;
-                connector.connect(name.clone(), stream).await?;
+                let stream = connector.connect(name.clone(), stream).await?;
+                let spoken = stream.get_ref().1.handshake_kind();
+                ensure!(spoken == kind, "a handshake was {spoken:?}, wanted {kind:?}");
                 done += 1;
             }
             anyhow::Ok(done)
@@ -214,7 +241,7 @@ async fn resumes(at: SocketAddr, peer: &Peer) -> Result<bool> {
             .await?;
         kind = stream.get_ref().1.handshake_kind();
     }
-    Ok(kind == Some(rustls::HandshakeKind::Resumed))
+    Ok(kind == Some(HandshakeKind::Resumed))
 }
 
 struct Openssl {

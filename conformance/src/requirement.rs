@@ -144,6 +144,7 @@ requirements! {
     TRUST_OCSP_RENEWED = "trust.ocsp-renewed", "wire 8.5", "OCSP responses are renewed before they are stale, without a failed exchange";
     TRUST_OWN_SIGNER_REVOKED = "trust.own-signer-revoked", "wire 4.8 step 2", "a node whose signing certificate is revoked refuses to sign";
     TRUST_PEER_REVOKED = "trust.peer-revoked", "performance 3", "a peer revoked in mid-life gets no more requests once its last good response is stale";
+    TRUST_RESUMED = "trust.resumed", "wire 3.1", "a session of TLS 1.2 can be resumed, and what comes on a resumed one is judged like everything else";
     TRUST_REVOKED_IN_TIME = "trust.revoked-in-time", "wire 8.5", "a certificate revoked in mid-life is worth nothing once the last good response is older than the freshness, both ways and on kept connections";
     TRUST_CONFIGURATION_EXPIRED = "trust.configuration-expired", "wire 7.9", "with an expired configuration both sides refuse everything";
     TRUST_CONFIGURATION_FORGED = "trust.configuration-forged", "wire 7.4, 7.9", "a forged configuration is not taken, the previous one stays";

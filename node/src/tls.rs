@@ -1,9 +1,12 @@
-//! TLS of the node: which versions and suites, whose certificates are let in, and never a session kept.
+//! TLS of the node: which versions and suites, whose certificates are let in, and which sessions are kept.
 //!
 //! Towards other nodes the handshake proves possession of the key and that the certificate's hash is registered for
 //! some server of a known instance (wire 3.7 step 0); path and OCSP are judged afterwards, per request. Towards
-//! information systems any certificate is let in and compared with the registered ones later (wire 2.2). A resumed
-//! session would keep an old certificate alive, so there are no tickets and no session store.
+//! information systems any certificate is let in and compared with the registered ones later (wire 2.2).
+//!
+//! Java security servers open a connection for each exchange, so sessions of TLS 1.2 can be resumed by other nodes. That keeps no
+//! certificate alive: registration, path and OCSP are judged for every request, on whatever connection it comes. Everywhere else
+//! there are no tickets and no session store.
 
 use std::sync::Arc;
 
@@ -11,8 +14,8 @@ use kontor_pki::certificate::Certificate;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
-use rustls::server::NoServerSessionStorage;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{NoServerSessionStorage, ServerSessionMemoryCache};
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
     SupportedProtocolVersion,
@@ -22,6 +25,9 @@ use crate::config::Tls12;
 use crate::globalconf::GlobalConf;
 use crate::keystore::Identity;
 use crate::suites::{self, End};
+
+/// Sessions that are kept for other nodes; each holds their certificates.
+const SESSIONS: usize = 1024;
 
 static BOTH: [&SupportedProtocolVersion; 2] = [&rustls::version::TLS13, &rustls::version::TLS12];
 static NEWEST: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
@@ -63,7 +69,9 @@ pub fn federation_server(
         .with_single_cert(chain(identity), key(identity))?;
     // Java peers name their suites in any order.
     config.ignore_client_order = true;
-    forget_sessions(&mut config);
+    // What is kept of TLS 1.2 stays in this process and cannot be carried away, as a ticket could.
+    config.send_tls13_tickets = 0;
+    config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
     Ok(config)
 }
 

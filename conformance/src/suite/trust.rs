@@ -6,21 +6,24 @@ use anyhow::{Context, Result, bail, ensure};
 use http_body_util::Full;
 use kontor_pki::certificate::Certificate;
 use kontor_pki::crypto::sha1;
+use rustls::HandshakeKind;
+use rustls::pki_types::ServerName;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_rustls::TlsConnector;
 
 use super::{World, cases, fresh, is_refused, is_served};
 use crate::address::Net;
 use crate::authority::{Faults, OcspSays, Registration, Responder, Validity};
 use crate::federation::Federation;
 use crate::peer::Peer;
-use crate::peer::consumer::{Ask, Link, connect};
+use crate::peer::consumer::{Answered, Ask, Link, connect};
 use crate::plan::{INSTANCE, NodePlan, PeerPlan, ServicePlan};
 use crate::service::Service;
 use crate::usage;
-use crate::wire::http;
+use crate::wire::{http, tls};
 
 cases! {
     quick TRUST_INTERMEDIATE => intermediate;
@@ -33,6 +36,7 @@ cases! {
     slow TRUST_OCSP_RENEWED => ocsp_renewed;
     slow TRUST_OWN_SIGNER_REVOKED => own_signer_revoked;
     slow TRUST_PEER_REVOKED => peer_revoked;
+    slow TRUST_RESUMED => resumed;
     slow TRUST_REVOKED_IN_TIME => revoked_in_time;
     quick TRUST_CONFIGURATION_EXPIRED => configuration_expired;
     slow TRUST_CONFIGURATION_FORGED => configuration_forged;
@@ -468,6 +472,56 @@ async fn peer_revoked(world: &World) -> Result<()> {
     refused(&id).await?;
     ensure!(service.calls(&id).is_empty(), "the service was called");
     Ok(())
+}
+
+async fn resumed(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let federation = small(&net, &service)
+        .peer(PeerPlan::new("gamma", "1003", "portal"))
+        .start(world.federation.subject())
+        .await?;
+    let (authority, peer) = (federation.authority(), federation.peer("gamma"));
+    let beta = federation.node("beta").federation();
+    let config = tls::client(Some(&peer.identity), &[&rustls::version::TLS12])?;
+    let ask = async |id: &str| -> Result<(Option<HandshakeKind>, Answered)> {
+        let connector = TlsConnector::from(config.clone());
+        let name = ServerName::IpAddress(beta.ip().into());
+        let stream = connector
+            .connect(name, TcpStream::connect(beta).await?)
+            .await
+            .context("the handshake")?;
+        let kind = stream.get_ref().1.handshake_kind();
+        let outgoing = ask_beta(&federation, peer, id).sign(peer, &peer.signer, authority)?;
+        Ok((kind, Link::over(stream).await?.send(&outgoing).await?))
+    };
+    let (first, answered) = ask(&fresh("session")).await?;
+    answered.message()?;
+    let (second, answered) = ask(&fresh("session")).await?;
+    answered.message()?;
+    ensure!(
+        (first, second) == (Some(HandshakeKind::Full), Some(HandshakeKind::Resumed)),
+        "handshakes were {first:?} and {second:?}"
+    );
+    authority.change(|directory| {
+        for server in directory
+            .servers
+            .iter_mut()
+            .filter(|server| server.code == "ss-gamma")
+        {
+            server.certificates.clear();
+        }
+    });
+    until(Duration::from_secs(10), async || {
+        let id = fresh("removed");
+        let (kind, answered) = ask(&id).await?;
+        let fault = answered.fault()?;
+        ensure!(kind == Some(HandshakeKind::Resumed), "it was {kind:?}");
+        ensure!(fault.has("ssl_authentication_failed"), "fault {fault}");
+        ensure!(service.calls(&id).is_empty(), "the service was called");
+        Ok(())
+    })
+    .await
 }
 
 async fn revoked_in_time(world: &World) -> Result<()> {

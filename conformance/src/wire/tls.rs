@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
@@ -48,6 +49,16 @@ pub fn client(
         }
         None => builder.with_no_client_auth(),
     }))
+}
+
+/// The same without sessions: every handshake is a full one.
+pub fn client_without_sessions(
+    identity: Option<&Identity>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Result<Arc<ClientConfig>> {
+    let mut config = ClientConfig::clone(&*client(identity, versions)?);
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
 }
 
 /// Settings of a listening side that presents `identity` and asks for a certificate.
