@@ -1,0 +1,351 @@
+//! The side that takes over.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::message::{Answer, Clocks, Message, Stands};
+use super::{Refusal, RefusalReason, Responsibility};
+
+/// A transfer as its receiver has it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Receiver {
+    state: State,
+    clocks: Clocks,
+}
+
+/// How it stands.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum State {
+    /// Somebody has to decide whether it is ours.
+    Offered,
+    /// It is, we say; the sender has to record that the offer stood until then.
+    Accepting,
+    /// The package is to come.
+    Accepted,
+    /// It can be pulled.
+    PackageReady,
+    /// Everything is there.
+    Imported,
+    /// Ours since that instant.
+    TakenOver {
+        /// When.
+        at: Timestamp,
+        /// Whether the sender has answered.
+        confirmed: bool,
+    },
+    /// And the sender has recorded it.
+    Closed(Timestamp),
+    /// Not ours.
+    Refused(RefusalReason),
+    /// A supervisory authority has to decide.
+    Disputed,
+    /// The sender took it back: withdrawn, expired or reclaimed.
+    EndedBySender,
+    /// Nobody took it over in time.
+    Lapsed,
+}
+
+/// What a person or a clock wants.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Command {
+    /// It is ours.
+    Accept,
+    /// It is not.
+    Refuse(RefusalReason),
+    /// The sender is wrong about that.
+    Dispute,
+    /// The package was pulled and checked.
+    ReportImport {
+        /// Whether everything is there.
+        complete: bool,
+    },
+    /// From now on we are responsible.
+    TakeOver,
+    /// Its time is over.
+    Lapse,
+}
+
+impl Command {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Refuse(_) => "refuse",
+            Self::Dispute => "dispute",
+            Self::ReportImport { .. } => "report-import",
+            Self::TakeOver => "take-over",
+            Self::Lapse => "lapse",
+        }
+    }
+}
+
+/// What was decided: the new state, and what the sender is to be told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Decision {
+    state: State,
+    /// To be sent after the commit.
+    pub tell: Option<Message>,
+}
+
+const fn to(state: State, tell: Option<Message>) -> Decision {
+    Decision { state, tell }
+}
+
+impl State {
+    /// Its name in the protocol.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Offered => "OFFERED",
+            Self::Accepting => "ACCEPTING",
+            Self::Accepted => "ACCEPTED",
+            Self::PackageReady => "PACKAGE_READY",
+            Self::Imported => "IMPORTED",
+            Self::TakenOver { .. } => "TAKEN_OVER",
+            Self::Closed(_) => "CLOSED",
+            Self::Refused(_) => "REFUSED",
+            Self::Disputed => "DISPUTED",
+            Self::EndedBySender => "ENDED_BY_SENDER",
+            Self::Lapsed => "LAPSED",
+        }
+    }
+
+    /// Whether nothing more can come.
+    pub const fn has_ended(self) -> bool {
+        match self {
+            Self::Closed(_) | Self::Refused(_) | Self::Disputed | Self::EndedBySender | Self::Lapsed => true,
+            Self::Offered
+            | Self::Accepting
+            | Self::Accepted
+            | Self::PackageReady
+            | Self::Imported
+            | Self::TakenOver { .. } => false,
+        }
+    }
+
+    const fn legal(self) -> &'static [&'static str] {
+        match self {
+            Self::Offered => &["accept", "refuse", "dispute", "lapse"],
+            Self::Accepting | Self::Accepted => &["refuse", "lapse"],
+            Self::PackageReady => &["report-import", "refuse", "lapse"],
+            Self::Imported => &["take-over", "refuse", "lapse"],
+            Self::TakenOver { .. }
+            | Self::Closed(_)
+            | Self::Refused(_)
+            | Self::Disputed
+            | Self::EndedBySender
+            | Self::Lapsed => &[],
+        }
+    }
+}
+
+impl Receiver {
+    /// A transfer that was offered.
+    pub const fn offered(clocks: Clocks) -> Self {
+        Self {
+            state: State::Offered,
+            clocks,
+        }
+    }
+
+    /// How it stands.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether the receiver may act on the application.
+    pub const fn responsibility(&self) -> Responsibility {
+        match self.state {
+            State::TakenOver { .. } | State::Closed(_) => Responsibility::Mine,
+            State::Offered
+            | State::Accepting
+            | State::Accepted
+            | State::PackageReady
+            | State::Imported
+            | State::Refused(_)
+            | State::Disputed
+            | State::EndedBySender
+            | State::Lapsed => Responsibility::Theirs,
+        }
+    }
+
+    /// Applies what was decided and recorded.
+    pub const fn apply(&mut self, decision: &Decision) {
+        self.state = decision.state;
+    }
+
+    /// Decides a command.
+    ///
+    /// # Errors
+    /// What is not possible in this state or at this instant, with what is.
+    pub fn decide(&self, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
+        let until = self.clocks.take_over_until;
+        match (self.state, command) {
+            (State::Offered, Command::Accept) => Ok(to(State::Accepting, Some(Message::Accept))),
+            (State::Offered, Command::Dispute) => Ok(to(State::Disputed, Some(Message::Dispute))),
+            (
+                State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported,
+                Command::Refuse(reason),
+            ) => Ok(to(State::Refused(reason), Some(Message::Refuse { reason }))),
+            (State::PackageReady, Command::ReportImport { complete }) => {
+                let state = match complete {
+                    true => State::Imported,
+                    false => State::Accepted,
+                };
+                Ok(to(state, Some(Message::ImportResult { complete })))
+            }
+            (State::Imported, Command::TakeOver) => match now <= until {
+                true => Ok(to(
+                    State::TakenOver {
+                        at: now,
+                        confirmed: false,
+                    },
+                    Some(Message::TakenOver { at: now }),
+                )),
+                false => Err(Refusal::TooLate {
+                    command: command.name(),
+                    until,
+                    then: "the sender takes the application back; a new offer is needed",
+                }),
+            },
+            (
+                State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported,
+                Command::Lapse,
+            ) => match now > until {
+                true => Ok(to(State::Lapsed, None)),
+                false => Err(Refusal::TooEarly {
+                    command: command.name(),
+                    from: until,
+                }),
+            },
+            (
+                State::Offered
+                | State::Accepting
+                | State::Accepted
+                | State::PackageReady
+                | State::Imported
+                | State::TakenOver { .. }
+                | State::Closed(_)
+                | State::Refused(_)
+                | State::Disputed
+                | State::EndedBySender
+                | State::Lapsed,
+                Command::Accept
+                | Command::Refuse(_)
+                | Command::Dispute
+                | Command::ReportImport { .. }
+                | Command::TakeOver
+                | Command::Lapse,
+            ) => Err(Refusal::Illegal {
+                command: command.name(),
+                state: self.state.name(),
+                legal: self.state.legal().to_vec(),
+            }),
+        }
+    }
+
+    /// Takes a message of the sender: the decision to record, if it changes something, and the answer.
+    pub fn receive(&self, message: Message) -> (Option<Decision>, Answer) {
+        let taken = |state| (Some(to(state, None)), Answer::Taken);
+        match (message, self.state) {
+            (Message::Withdraw | Message::Expire, State::Offered | State::Accepting) => {
+                taken(State::EndedBySender)
+            }
+            // It ended here before, or was given back.
+            (
+                Message::Withdraw | Message::Expire | Message::Reclaim,
+                State::Refused(_) | State::Disputed | State::EndedBySender | State::Lapsed,
+            ) => (None, Answer::Taken),
+            // That the sender has recorded our acceptance is what its package says, if its answer was lost.
+            (Message::Package, State::Accepting | State::Accepted) => taken(State::PackageReady),
+            // The promise that goes with this answer: it will not be taken over any more.
+            (
+                Message::Reclaim,
+                State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported,
+            ) => taken(State::EndedBySender),
+            (Message::Closed, State::TakenOver { at, .. }) => taken(State::Closed(at)),
+            (
+                Message::Offer(_)
+                | Message::Withdraw
+                | Message::Expire
+                | Message::Accept
+                | Message::Refuse { .. }
+                | Message::Dispute
+                | Message::Package
+                | Message::ImportResult { .. }
+                | Message::TakenOver { .. }
+                | Message::Closed
+                | Message::Reclaim,
+                State::Offered
+                | State::Accepting
+                | State::Accepted
+                | State::PackageReady
+                | State::Imported
+                | State::TakenOver { .. }
+                | State::Closed(_)
+                | State::Refused(_)
+                | State::Disputed
+                | State::EndedBySender
+                | State::Lapsed,
+            ) => (
+                None,
+                Answer::Refused {
+                    stands: self.stands(),
+                },
+            ),
+        }
+    }
+
+    /// Takes the sender's answer to a message of ours.
+    pub fn answered(&self, message: Message, answer: Answer) -> Option<Decision> {
+        match (message, self.state, answer) {
+            (Message::Accept, State::Accepting, Answer::Taken) => Some(to(State::Accepted, None)),
+            // The offer had ended before our acceptance came.
+            (Message::Accept, State::Accepting, Answer::Refused { .. }) => {
+                Some(to(State::EndedBySender, None))
+            }
+            (Message::TakenOver { .. }, State::TakenOver { at, .. }, Answer::Taken) => {
+                Some(to(State::TakenOver { at, confirmed: true }, None))
+            }
+            (
+                Message::Offer(_)
+                | Message::Withdraw
+                | Message::Expire
+                | Message::Accept
+                | Message::Refuse { .. }
+                | Message::Dispute
+                | Message::Package
+                | Message::ImportResult { .. }
+                | Message::TakenOver { .. }
+                | Message::Closed
+                | Message::Reclaim,
+                _,
+                Answer::Taken | Answer::Refused { .. },
+            ) => None,
+        }
+    }
+
+    /// What has fallen due.
+    pub fn due(&self, now: Timestamp) -> Option<Command> {
+        match self.state {
+            State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported => {
+                (now > self.clocks.take_over_until).then_some(Command::Lapse)
+            }
+            State::TakenOver { .. }
+            | State::Closed(_)
+            | State::Refused(_)
+            | State::Disputed
+            | State::EndedBySender
+            | State::Lapsed => None,
+        }
+    }
+
+    const fn stands(&self) -> Stands {
+        match self.state {
+            State::TakenOver { at, .. } | State::Closed(at) => Stands::TakenOver { at },
+            State::Refused(_) | State::Disputed | State::EndedBySender | State::Lapsed => Stands::Ended,
+            State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported => {
+                Stands::Open
+            }
+        }
+    }
+}
