@@ -42,7 +42,7 @@ the registry file and the certificates are.")]
 Ask the running authority of this file whether what it publishes is valid.
 
 Ends with 0 when it is, 1 when it is not or when nothing answers within seconds: for health checks of containers and services.")]
-    Health(Health),
+    Health(super::health::Health),
     /// Make a new key for the configuration and show how to list it
     #[command(long_about = "\
 Make a new key for the configuration and show how to list it.
@@ -86,17 +86,6 @@ pub(super) struct Anchor {
     json: bool,
 }
 
-/// Arguments of `kontor authority health`.
-#[derive(Args)]
-pub(super) struct Health {
-    /// Registry file (TOML) of the running authority
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
-}
-
 /// Arguments of `kontor authority key`.
 #[derive(Args)]
 pub(super) struct Key {
@@ -133,7 +122,7 @@ impl Command {
         let run = match self {
             Self::Anchor(anchor) => return anchor.run(),
             Self::Health(health) => {
-                return super::health::ask(Registry::read(&health.config)?.listen, health.json);
+                return health.ask(Registry::read(&health.config)?.listen);
             }
             Self::Key(key) => return key.run(),
             Self::Run(run) => run,

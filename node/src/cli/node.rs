@@ -18,7 +18,7 @@ Ask the running node of this file whether it can do its work, and why not.
 
 Prints the checks of its /health and ends with 0 when it is ready, 1 when it is not or does not answer within seconds: \
 for health checks of containers and services. `degraded` things (see the texts) do not make it unready.")]
-    Health(Health),
+    Health(super::health::Health),
     /// Serve until SIGTERM or Ctrl-C
     #[command(long_about = "\
 Serve until SIGTERM or Ctrl-C.
@@ -50,17 +50,6 @@ pub(super) struct Run {
     stop_on_eof: bool,
 }
 
-/// Arguments of `kontor node health`.
-#[derive(Args)]
-pub(super) struct Health {
-    /// Configuration file (TOML) of the running node
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
-    /// Print the report as JSON
-    #[arg(long)]
-    json: bool,
-}
-
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
@@ -69,7 +58,7 @@ impl Command {
                     let file = health.config.display();
                     format!("{file} has no listen.health, so this node cannot be asked")
                 })?;
-                super::health::ask(listens, health.json)
+                health.ask(listens)
             }
             Self::Run(run) => {
                 telemetry::start_logging(run.log_json);

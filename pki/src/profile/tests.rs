@@ -9,6 +9,18 @@ fn now() -> UnixTime {
     UnixTime::parse_rfc3339("2030-01-31T12:00:00Z").unwrap()
 }
 
+fn authority() -> CertificateAuthority {
+    CertificateAuthority::generate(&CaParams {
+        name: "Test CA".into(),
+        organization: "Nobody".into(),
+        // An authority for tests puts its mark into OU, where three profiles have the member class.
+        test: false,
+        key: KeyAlgorithm::EcdsaP256,
+        validity: Validity::days(now(), 10),
+    })
+    .unwrap()
+}
+
 fn text(value: &serde_json::Value) -> Vec<String> {
     value
         .as_array()
@@ -72,15 +84,7 @@ fn only_built_in_profiles_are_found_by_class_name() {
 
 #[test]
 fn a_subject_that_is_written_names_its_member() {
-    let ca = CertificateAuthority::generate(&CaParams {
-        name: "Test CA".into(),
-        organization: "Nobody".into(),
-        // An authority for tests puts its mark into OU, where three profiles have the member class.
-        test: false,
-        key: KeyAlgorithm::EcdsaP256,
-        validity: Validity::days(now(), 10),
-    })
-    .unwrap();
+    let ca = authority();
     let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     for profile in CertificateProfile::ALL {
         let class = match profile == CertificateProfile::SkEsteId {
@@ -102,14 +106,7 @@ fn a_subject_that_is_written_names_its_member() {
 
 #[test]
 fn a_finnish_serial_number_without_instance_or_class_names_nobody() {
-    let ca = CertificateAuthority::generate(&CaParams {
-        name: "Test CA".into(),
-        organization: "Nobody".into(),
-        test: false,
-        key: KeyAlgorithm::EcdsaP256,
-        validity: Validity::days(now(), 10),
-    })
-    .unwrap();
+    let ca = authority();
     let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
     let read = |serial: &str| {
         let subject = Subject::default()
