@@ -76,6 +76,7 @@ requirements! {
     LEGACY_JDK_CONSUMER = "legacy.jdk-consumer", "wire 3.1", "a consumer that speaks X-Road's CBC suites only, by a JDK, is served";
     LEGACY_JDK_PROVIDER = "legacy.jdk-provider", "wire 3.1", "a provider that speaks X-Road's CBC suites only, by a JDK, is called";
     LEGACY_PREFERENCE = "legacy.preference", "architecture 1.3", "AES-GCM is taken where a peer offers both";
+    LEGACY_RESUMED = "legacy.resumed", "wire 3.1", "sessions with X-Road's CBC suites are resumed, as Java servers do that open a connection for each exchange";
     LEGACY_NOT_NAMED = "legacy.not-named", "architecture 1.3", "a peer that is not named for the CBC suites is refused before its request, and not called by them";
 
     RELOAD_WITHDRAWN = "reload.withdrawn", "wire 2.10", "a right that is withdrawn is gone within a second, also on a kept connection";

@@ -30,6 +30,7 @@ cases! {
     slow LEGACY_JDK_CONSUMER => jdk_consumer;
     slow LEGACY_JDK_PROVIDER => jdk_provider;
     quick LEGACY_PREFERENCE => preference;
+    quick LEGACY_RESUMED => resumed;
     quick LEGACY_NOT_NAMED => not_named;
 }
 
@@ -352,6 +353,36 @@ async fn preference(world: &World) -> Result<()> {
                 "{suite:?} of {suites}: {text}"
             );
         }
+    }
+    Ok(())
+}
+
+async fn resumed(world: &World) -> Result<()> {
+    let _one = ONE.lock().await;
+    let legacy = Legacy::start(world).await?;
+    let [key, certificate] = legacy.files(legacy.federation.peer("gamma"))?;
+    for node in legacy.nodes() {
+        // It connects once more five times, each time with the session of the first.
+        let said = Command::new("openssl")
+            .args(["s_client", "-reconnect", "-tls1_2", "-cipher", CBC, "-connect"])
+            .arg(node.federation().to_string())
+            .arg("-key")
+            .arg(&key)
+            .arg("-cert")
+            .arg(&certificate)
+            .stdin(Stdio::null())
+            .output();
+        let said = timeout(http::PATIENCE, said)
+            .await
+            .context("openssl does not end")??;
+        let text = String::from_utf8_lossy(&said.stdout);
+        let times = |what: &str| text.lines().filter(|line| line.starts_with(what)).count();
+        ensure!(
+            (times("New, "), times("Reused, ")) == (1, 5),
+            "sessions: {} new, {} resumed",
+            times("New, "),
+            times("Reused, ")
+        );
     }
     Ok(())
 }
