@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::RefusalReason;
 
-/// The clocks of an offer, fixed by the sender.
+/// The clocks of a transfer, fixed by the sender.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Clocks {
     /// Until when the offer is to be answered; then it may be ended.
     pub answer_wanted_by: Timestamp,
-    /// Until when it can be taken over; always before the earliest running deadline.
+    /// Until when it can be taken over; always before the earliest running deadline. The package fixes it anew, so that what the
+    /// offer says ends a transfer whose package never comes.
     pub take_over_until: Timestamp,
 }
 
@@ -34,7 +35,10 @@ pub enum Message {
     /// Receiver: the authorities disagree; a supervisory authority decides (§ 3 Abs. 2 VwVfG).
     Dispute,
     /// Sender: the package is ready to be pulled.
-    Package,
+    Package {
+        /// Until when it can be taken over.
+        take_over_until: Timestamp,
+    },
     /// Receiver: how the import went.
     ImportResult {
         /// Whether everything is there.

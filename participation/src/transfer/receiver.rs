@@ -83,12 +83,9 @@ impl Command {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Decision {
     state: State,
+    clocks: Clocks,
     /// To be sent after the commit.
     pub tell: Option<Message>,
-}
-
-const fn to(state: State, tell: Option<Message>) -> Decision {
-    Decision { state, tell }
 }
 
 impl State {
@@ -171,6 +168,15 @@ impl Receiver {
     /// Applies what was decided and recorded.
     pub const fn apply(&mut self, decision: &Decision) {
         self.state = decision.state;
+        self.clocks = decision.clocks;
+    }
+
+    const fn to(&self, state: State, tell: Option<Message>) -> Decision {
+        Decision {
+            state,
+            clocks: self.clocks,
+            tell,
+        }
     }
 
     /// Decides a command.
@@ -180,21 +186,21 @@ impl Receiver {
     pub fn decide(&self, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
         let until = self.clocks.take_over_until;
         match (self.state, command) {
-            (State::Offered, Command::Accept) => Ok(to(State::Accepting, Some(Message::Accept))),
-            (State::Offered, Command::Dispute) => Ok(to(State::Disputed, Some(Message::Dispute))),
+            (State::Offered, Command::Accept) => Ok(self.to(State::Accepting, Some(Message::Accept))),
+            (State::Offered, Command::Dispute) => Ok(self.to(State::Disputed, Some(Message::Dispute))),
             (
                 State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported,
                 Command::Refuse(reason),
-            ) => Ok(to(State::Refused(reason), Some(Message::Refuse { reason }))),
+            ) => Ok(self.to(State::Refused(reason), Some(Message::Refuse { reason }))),
             (State::PackageReady, Command::ReportImport { complete }) => {
                 let state = match complete {
                     true => State::Imported,
                     false => State::Accepted,
                 };
-                Ok(to(state, Some(Message::ImportResult { complete })))
+                Ok(self.to(state, Some(Message::ImportResult { complete })))
             }
             (State::Imported, Command::TakeOver) => match now <= until {
-                true => Ok(to(
+                true => Ok(self.to(
                     State::TakenOver {
                         at: now,
                         confirmed: false,
@@ -211,7 +217,7 @@ impl Receiver {
                 State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported,
                 Command::Lapse,
             ) => match now > until {
-                true => Ok(to(State::Lapsed, None)),
+                true => Ok(self.to(State::Lapsed, None)),
                 false => Err(Refusal::TooEarly {
                     command: command.name(),
                     from: until,
@@ -245,7 +251,7 @@ impl Receiver {
 
     /// Takes a message of the sender: the decision to record, if it changes something, and the answer.
     pub fn receive(&self, message: Message) -> (Option<Decision>, Answer) {
-        let taken = |state| (Some(to(state, None)), Answer::Taken);
+        let taken = |state| (Some(self.to(state, None)), Answer::Taken);
         match (message, self.state) {
             (Message::Withdraw | Message::Expire, State::Offered | State::Accepting) => {
                 taken(State::EndedBySender)
@@ -256,7 +262,17 @@ impl Receiver {
                 State::Refused(_) | State::Disputed | State::EndedBySender | State::Lapsed,
             ) => (None, Answer::Taken),
             // That the sender has recorded our acceptance is what its package says, if its answer was lost.
-            (Message::Package, State::Accepting | State::Accepted) => taken(State::PackageReady),
+            (Message::Package { take_over_until }, State::Accepting | State::Accepted) => {
+                let clocks = Clocks {
+                    take_over_until,
+                    ..self.clocks
+                };
+                let ready = Decision {
+                    clocks,
+                    ..self.to(State::PackageReady, None)
+                };
+                (Some(ready), Answer::Taken)
+            }
             // The promise that goes with this answer: it will not be taken over any more.
             (
                 Message::Reclaim,
@@ -270,7 +286,7 @@ impl Receiver {
                 | Message::Accept
                 | Message::Refuse { .. }
                 | Message::Dispute
-                | Message::Package
+                | Message::Package { .. }
                 | Message::ImportResult { .. }
                 | Message::TakenOver { .. }
                 | Message::Closed
@@ -298,13 +314,13 @@ impl Receiver {
     /// Takes the sender's answer to a message of ours.
     pub fn answered(&self, message: Message, answer: Answer) -> Option<Decision> {
         match (message, self.state, answer) {
-            (Message::Accept, State::Accepting, Answer::Taken) => Some(to(State::Accepted, None)),
+            (Message::Accept, State::Accepting, Answer::Taken) => Some(self.to(State::Accepted, None)),
             // The offer had ended before our acceptance came.
             (Message::Accept, State::Accepting, Answer::Refused { .. }) => {
-                Some(to(State::EndedBySender, None))
+                Some(self.to(State::EndedBySender, None))
             }
             (Message::TakenOver { .. }, State::TakenOver { at, .. }, Answer::Taken) => {
-                Some(to(State::TakenOver { at, confirmed: true }, None))
+                Some(self.to(State::TakenOver { at, confirmed: true }, None))
             }
             (
                 Message::Offer(_)
@@ -313,7 +329,7 @@ impl Receiver {
                 | Message::Accept
                 | Message::Refuse { .. }
                 | Message::Dispute
-                | Message::Package
+                | Message::Package { .. }
                 | Message::ImportResult { .. }
                 | Message::TakenOver { .. }
                 | Message::Closed

@@ -57,7 +57,10 @@ pub enum Command {
     /// End the offer that nobody answered.
     Expire,
     /// Make the package ready.
-    SendPackage,
+    SendPackage {
+        /// Until when it can be taken over.
+        take_over_until: Timestamp,
+    },
     /// Ask how it stands, after the time to take over.
     Reclaim,
     /// Record that nobody answers.
@@ -72,7 +75,7 @@ impl Command {
             Self::Offer(_) => "offer",
             Self::Withdraw => "withdraw",
             Self::Expire => "expire",
-            Self::SendPackage => "send-package",
+            Self::SendPackage { .. } => "send-package",
             Self::Reclaim => "reclaim",
             Self::GiveUpWaiting => "give-up-waiting",
             Self::Close => "close",
@@ -223,8 +226,22 @@ impl Sender {
                     }),
                 }
             }
-            (State::Accepted, Command::SendPackage) => {
-                Ok(self.to(State::PackageSent, Some(Message::Package)))
+            (State::Accepted, Command::SendPackage { take_over_until }) => {
+                if take_over_until <= now {
+                    return Err(Refusal::TooLate {
+                        command: command.name(),
+                        until: take_over_until,
+                        then: "state a later instant, before the earliest running deadline",
+                    });
+                }
+                Ok(Decision {
+                    state: State::PackageSent,
+                    clocks: Some(Clocks {
+                        take_over_until,
+                        ..clocks?
+                    }),
+                    tell: Some(Message::Package { take_over_until }),
+                })
             }
             (State::Accepted | State::PackageSent | State::Imported, Command::Reclaim) => {
                 let from = clocks?.take_over_until;
@@ -256,7 +273,7 @@ impl Sender {
                 Command::Offer(_)
                 | Command::Withdraw
                 | Command::Expire
-                | Command::SendPackage
+                | Command::SendPackage { .. }
                 | Command::Reclaim
                 | Command::GiveUpWaiting
                 | Command::Close,
@@ -314,7 +331,7 @@ impl Sender {
                 | Message::Offer(_)
                 | Message::Withdraw
                 | Message::Expire
-                | Message::Package
+                | Message::Package { .. }
                 | Message::Closed
                 | Message::Reclaim,
                 State::Draft
@@ -354,7 +371,7 @@ impl Sender {
                 | Message::Offer(_)
                 | Message::Withdraw
                 | Message::Expire
-                | Message::Package
+                | Message::Package { .. }
                 | Message::Closed
                 | Message::Accept
                 | Message::Refuse { .. }

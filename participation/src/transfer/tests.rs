@@ -26,6 +26,11 @@ fn clocks() -> Clocks {
     }
 }
 
+/// The package gives more time than the offer did.
+fn package() -> Timestamp {
+    clocks().take_over_until + 60.minutes()
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Op {
     Sender(sender::Command),
@@ -129,7 +134,14 @@ impl World {
         {
             let mut ready = Receiver::offered(clocks());
             ready.apply(&ready.decide(receiver::Command::Accept, start()).unwrap());
-            ready.apply(&ready.receive(Message::Package).0.unwrap());
+            ready.apply(
+                &ready
+                    .receive(Message::Package {
+                        take_over_until: package(),
+                    })
+                    .0
+                    .unwrap(),
+            );
             let imported = receiver::Command::ReportImport { complete: true };
             ready.apply(&ready.decide(imported, start()).unwrap());
             decided = ready.decide(command, self.now[R]);
@@ -275,8 +287,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let by_sender = prop::sample::select(vec![
         BySender::Withdraw,
         BySender::Expire,
-        BySender::SendPackage,
-        BySender::SendPackage,
+        BySender::SendPackage {
+            take_over_until: package(),
+        },
+        BySender::SendPackage {
+            take_over_until: package(),
+        },
         BySender::Reclaim,
         BySender::GiveUpWaiting,
         BySender::Close,
@@ -298,7 +314,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         3 => by_receiver.prop_map(Op::Receiver),
         3 => any::<bool>().prop_map(|answer_lost| Op::ToReceiver { answer_lost }),
         3 => any::<bool>().prop_map(|answer_lost| Op::ToSender { answer_lost }),
-        1 => (0..150i64, 0..150i64).prop_map(|(sender, receiver)| Op::Pass { sender, receiver }),
+        1 => (0..180i64, 0..180i64).prop_map(|(sender, receiver)| Op::Pass { sender, receiver }),
     ];
     // Some runs begin well, so that the late states are seen often.
     let good = [
@@ -306,7 +322,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         Op::ToReceiver { answer_lost: false },
         Op::Receiver(ByReceiver::Accept),
         Op::ToSender { answer_lost: false },
-        Op::Sender(BySender::SendPackage),
+        Op::Sender(BySender::SendPackage {
+            take_over_until: package(),
+        }),
         Op::ToReceiver { answer_lost: false },
         Op::Receiver(ByReceiver::ReportImport { complete: true }),
         Op::ToSender { answer_lost: false },
@@ -391,7 +409,9 @@ fn what_is_refused_says_what_is_possible_and_only_that_is() {
         BySender::Offer(clocks()),
         BySender::Withdraw,
         BySender::Expire,
-        BySender::SendPackage,
+        BySender::SendPackage {
+            take_over_until: package(),
+        },
         BySender::Reclaim,
         BySender::GiveUpWaiting,
         BySender::Close,
@@ -455,7 +475,12 @@ fn an_offer_expires_at_its_time_and_a_take_over_after_its_time_is_refused() {
     for step in ["accept", "package", "import"] {
         let decision = match step {
             "accept" => receiver.decide(receiver::Command::Accept, start()).unwrap(),
-            "package" => receiver.receive(Message::Package).0.unwrap(),
+            "package" => receiver
+                .receive(Message::Package {
+                    take_over_until: package(),
+                })
+                .0
+                .unwrap(),
             _ => {
                 let complete = receiver::Command::ReportImport { complete: true };
                 receiver.decide(complete, start()).unwrap()
@@ -463,7 +488,7 @@ fn an_offer_expires_at_its_time_and_a_take_over_after_its_time_is_refused() {
         };
         receiver.apply(&decision);
     }
-    let until = clocks().take_over_until;
+    let until = package();
     assert!(receiver.decide(receiver::Command::TakeOver, until).is_ok());
     let late = receiver
         .decide(receiver::Command::TakeOver, until + 1.second())
