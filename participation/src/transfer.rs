@@ -18,6 +18,7 @@
 //! sockets, clocks or stores; messages come in the order in which they were sent, repeats are answered by who delivers them.
 
 pub mod message;
+pub mod offer;
 pub mod receiver;
 pub mod sender;
 #[cfg(test)]

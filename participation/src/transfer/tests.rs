@@ -3,6 +3,8 @@
 //! A failure is: both sides may act; neither is responsible; a take-over that is undone; a side that cannot leave a state although
 //! the other one is silent for ever. What is not simulated: stores and processes that die, which deliver repeats like lost answers.
 
+mod offer;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use jiff::ToSpan;
