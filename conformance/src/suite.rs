@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod legacy;
 pub mod log;
 pub mod message;
+pub mod ocsp;
 pub mod reconcile;
 pub mod reload;
 pub mod response;
@@ -84,6 +85,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         legacy::CASES,
         signature::CASES,
         trust::CASES,
+        ocsp::CASES,
         response::CASES,
         service::CASES,
         several::CASES,

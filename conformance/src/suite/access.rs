@@ -1,9 +1,12 @@
 //! Who may call what (wire 2.10), and where a message goes (wire 3.2).
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use http_body_util::Full;
 
+use super::trust::{call, small};
 use super::{World, cases, fresh, is_refused, is_served};
+use crate::address::Net;
+use crate::service::Service;
 
 cases! {
     quick ACCESS_NO_RIGHT => no_right;
@@ -15,6 +18,7 @@ cases! {
     quick ACCESS_MEMBER_NOT_SUBSYSTEM => member_not_subsystem;
     quick ROUTE_UNKNOWN_PROVIDER => unknown_provider;
     quick ROUTE_UNREACHABLE => unreachable;
+    slow ROUTE_COMES_BACK => comes_back;
 }
 
 async fn refused(world: &World, method: &str, service: &str, rest: &str, causes: &[&str]) -> Result<String> {
@@ -160,4 +164,28 @@ async fn unreachable(world: &World) -> Result<()> {
     let path = format!("/r1/{}/x/y", world.federation.peer("delta").client_id());
     let answer = world.send("GET", &path, &fresh("unreachable")).await?;
     is_refused(&answer, &["network_error", "io_error"]).map(drop)
+}
+
+async fn comes_back(world: &World) -> Result<()> {
+    let net = Net::claim().await?;
+    let service = Service::start(net.address(20, 8090)).await?;
+    let mut federation = small(&net, &service).start(world.federation.subject()).await?;
+    is_served(&call(&federation, &fresh("before")).await?)?;
+    for killed in [false, true] {
+        let beta = federation.node_mut("beta");
+        if killed {
+            beta.kill().await?;
+        } else {
+            beta.stop().await?;
+        }
+        // The connection that was kept is among what is refused.
+        for _ in 0..3 {
+            let id = fresh("away");
+            is_refused(&call(&federation, &id).await?, &["network_error", "io_error"])?;
+            ensure!(service.calls(&id).is_empty(), "the service was called");
+        }
+        federation.restart("beta").await?;
+        is_served(&call(&federation, &fresh("back")).await?).context("at once after it is ready")?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -327,24 +327,30 @@ async fn listening(peer: &Peer, legacy: &Legacy, stream: Join<ChildStdout, Child
     Listening::behind(peer, legacy.federation.authority(), stream).await
 }
 
+/// What openssl says of a handshake by TLS 1.2 after which nothing is sent.
+async fn shakes_hands(node: &Node, [key, certificate]: &[PathBuf; 2], with: &[&str]) -> Result<Output> {
+    let said = Command::new("openssl")
+        .args(["s_client", "-tls1_2", "-connect"])
+        .arg(node.federation().to_string())
+        .args(with)
+        .arg("-key")
+        .arg(key)
+        .arg("-cert")
+        .arg(certificate)
+        .stdin(Stdio::null())
+        .output();
+    Ok(timeout(http::PATIENCE, said)
+        .await
+        .context("openssl does not end")??)
+}
+
 async fn preference(world: &World) -> Result<()> {
     let _one = ONE.lock().await;
     let legacy = Legacy::start(world).await?;
-    let [key, certificate] = legacy.files(legacy.federation.peer("gamma"))?;
+    let files = legacy.files(legacy.federation.peer("gamma"))?;
     for node in legacy.nodes() {
         for (suites, expected) in [(BOTH, "GCM"), (CBC, "AES256-SHA384")] {
-            let said = Command::new("openssl")
-                .args(["s_client", "-brief", "-tls1_2", "-cipher", suites, "-connect"])
-                .arg(node.federation().to_string())
-                .arg("-key")
-                .arg(&key)
-                .arg("-cert")
-                .arg(&certificate)
-                .stdin(Stdio::null())
-                .output();
-            let said = timeout(http::PATIENCE, said)
-                .await
-                .context("openssl does not end")??;
+            let said = shakes_hands(node, &files, &["-brief", "-cipher", suites]).await?;
             let text =
                 String::from_utf8_lossy(&said.stderr).into_owned() + &String::from_utf8_lossy(&said.stdout);
             let suite = text.lines().find_map(|line| line.strip_prefix("Ciphersuite: "));
@@ -360,21 +366,10 @@ async fn preference(world: &World) -> Result<()> {
 async fn resumed(world: &World) -> Result<()> {
     let _one = ONE.lock().await;
     let legacy = Legacy::start(world).await?;
-    let [key, certificate] = legacy.files(legacy.federation.peer("gamma"))?;
+    let files = legacy.files(legacy.federation.peer("gamma"))?;
     for node in legacy.nodes() {
         // It connects once more five times, each time with the session of the first.
-        let said = Command::new("openssl")
-            .args(["s_client", "-reconnect", "-tls1_2", "-cipher", CBC, "-connect"])
-            .arg(node.federation().to_string())
-            .arg("-key")
-            .arg(&key)
-            .arg("-cert")
-            .arg(&certificate)
-            .stdin(Stdio::null())
-            .output();
-        let said = timeout(http::PATIENCE, said)
-            .await
-            .context("openssl does not end")??;
+        let said = shakes_hands(node, &files, &["-reconnect", "-cipher", CBC]).await?;
         let text = String::from_utf8_lossy(&said.stdout);
         let times = |what: &str| text.lines().filter(|line| line.starts_with(what)).count();
         ensure!(
