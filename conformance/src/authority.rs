@@ -4,6 +4,7 @@
 //! Owns all keys of trust of one federation and one HTTP listener; refuses to know which node asks. Certificates, OCSP
 //! responses and tokens come from `kontor_pki::authority`, the configuration from the suite's own writer.
 
+mod says;
 mod serve;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,6 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use kontor_pki::UnixTime;
 use kontor_pki::authority::{self as pki, CaParams, CertificateAuthority, OcspResponder, TimestampAuthority};
 use kontor_pki::certificate::{Attribute, Certificate};
-use kontor_pki::ocsp::CertStatus;
 use kontor_pki::profile::Subject;
 use kontor_pki::signing::{KeyAlgorithm, SigningKey, SoftwareKey};
 use tokio::net::TcpListener;
@@ -26,6 +26,9 @@ use crate::address::Net;
 use crate::clock;
 use crate::directory::{Directory, Files, Group, Member, Server};
 use crate::wire::tls::Identity;
+
+use self::says::ocsp_of;
+pub use self::says::{Faults, OcspSays, Responder};
 
 /// A running authority.
 #[derive(Debug)]
@@ -67,48 +70,6 @@ struct Newest {
     files: Files,
     signed: Vec<u8>,
     made: UnixTime,
-}
-
-/// Faults of what is served.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Faults {
-    /// The configuration cannot be fetched.
-    pub configuration_down: bool,
-    /// The signature of the configuration does not fit.
-    pub configuration_forged: bool,
-    /// No time-stamps.
-    pub tsa_down: bool,
-    /// What the OCSP responder does.
-    pub ocsp: Responder,
-}
-
-/// How an OCSP responder serves.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Responder {
-    #[default]
-    Answers,
-    Down,
-    /// It takes the question and says nothing.
-    Slow,
-    /// Far more than any response.
-    Huge,
-    /// A good response about another certificate.
-    AboutAnother,
-    /// A response that was changed after it was signed.
-    Changed,
-}
-
-/// What an OCSP response says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OcspSays {
-    /// Good, produced now.
-    Good,
-    /// Good, produced so long ago.
-    Stale(Duration),
-    /// Good, produced so far in the future.
-    Future(Duration),
-    Revoked,
-    Unknown,
 }
 
 /// When a certificate is valid.
@@ -526,29 +487,6 @@ fn issue_signing(
         .with(Attribute::Organization, "GOV")
         .with(Attribute::CommonName, member);
     Ok(ca.issue_signing(key.public_key(), subject, validity.at(clock::now()))?)
-}
-
-fn ocsp_of(
-    responder: &OcspResponder,
-    ca: &CertificateAuthority,
-    certificate: &Certificate,
-    says: OcspSays,
-) -> Result<Vec<u8>> {
-    let now = clock::now();
-    let (status, at) = match says {
-        OcspSays::Good => (CertStatus::Good, now),
-        OcspSays::Stale(age) => (CertStatus::Good, now - age),
-        OcspSays::Future(ahead) => (CertStatus::Good, now + ahead),
-        OcspSays::Revoked => (
-            CertStatus::Revoked {
-                at: now - Duration::from_secs(60),
-            },
-            now,
-        ),
-        OcspSays::Unknown => (CertStatus::Unknown, now),
-    };
-    // No promise of a newer one: freshness alone decides.
-    Ok(responder.respond_for(certificate, ca.certificate(), status, at, None)?)
 }
 
 fn new_key() -> Result<SoftwareKey> {

@@ -14,7 +14,8 @@ use kontor_pki::ocsp::CertStatus;
 use kontor_pki::signing::SigningKey;
 use tokio::net::TcpListener;
 
-use super::{Inner, Newest, OcspSays, Responder, State, ocsp_of};
+use super::says::ocsp_of;
+use super::{Inner, Newest, OcspSays, Responder, State};
 use crate::clock;
 use crate::directory::Files;
 
