@@ -2,11 +2,12 @@
 //! responsible.
 //!
 //! ```text
-//!            offer            accept           package         import          take over         close
+//!            offer            accept           package         import          take over        recorded
 //! DRAFT ──────────> OFFERED ─────────> ACCEPTED ──────> PACKAGE_SENT ─────> IMPORTED ─────> TAKEN_OVER ─────> CLOSED
 //!                      │                   │                  │ failed: ACCEPTED   │
-//!                      ├ withdraw, expire  └──────────────────┴────────────────────┤ refuse; after `take_over_until`: reclaim
-//!                      └ refuse, dispute                                           └ RECLAIMED, without an answer UNCONFIRMED
+//!                      ├ withdraw, expire  └──────────────────┴────────────────────┤ refuse; recall: RECALLED;
+//!                      └ refuse, dispute                                           │ after `take_over_until` reclaim:
+//!                                                                                  └ RECLAIMED, without an answer UNCONFIRMED
 //! ```
 //!
 //! Two machines, one for each side, who tell each other by [`message::Message`]s with signed answers. Only the receiver makes
@@ -37,8 +38,33 @@ pub enum Responsibility {
     MineFrozen,
     /// It is ours as far as is known; the other side is silent, and a supervisor has to look. Who acts does so on that record.
     Unconfirmed,
+    /// It is ours, and they work on it (Auftragsbearbeitung).
+    MineDelegated,
     /// It is theirs.
     Theirs,
+    /// It is theirs, and we work on it.
+    TheirsDelegated,
+}
+
+/// What a transfer moves.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Moves {
+    /// Responsibility (Zuständigkeit).
+    Responsibility,
+    /// The work only: the sender stays responsible.
+    Work,
+    /// Nothing: a copy.
+    Nothing,
+}
+
+impl Moves {
+    const fn takes_over(self) -> bool {
+        match self {
+            Self::Responsibility | Self::Work => true,
+            Self::Nothing => false,
+        }
+    }
 }
 
 /// Why the receiver does not take it.

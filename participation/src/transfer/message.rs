@@ -49,10 +49,50 @@ pub enum Message {
         /// By the receiver's clock, not before its newest entry.
         at: Timestamp,
     },
-    /// Sender: it has recorded that.
-    Closed,
     /// Sender: it was not taken over in time; what is its state?
     Reclaim,
+    /// Sender: it should not have gone there; it is not to be taken over, and what lies there is to be deleted.
+    Recall,
+    /// Receiver: whether what was recalled is deleted. A person decides; nobody can be forced.
+    RecallResult {
+        /// Whether nothing of it is left.
+        purged: bool,
+    },
+    /// Receiver: one question before deciding.
+    Query,
+    /// Sender: the answer to it.
+    Answer,
+    /// Sender: something came for the application after the copy was frozen.
+    LateItem,
+    /// Receiver: the number that the application has with it.
+    Number,
+    /// Sender: the content is deleted; the receipts stay.
+    Purged,
+}
+
+impl Message {
+    /// Its kind, as it stands in the path of a delivery.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::Offer(_) => "offer",
+            Self::Withdraw => "withdraw",
+            Self::Expire => "expire",
+            Self::Accept => "accept",
+            Self::Refuse { .. } => "refuse",
+            Self::Dispute => "dispute",
+            Self::Package { .. } => "package",
+            Self::ImportResult { .. } => "import-result",
+            Self::TakenOver { .. } => "taken-over",
+            Self::Reclaim => "reclaim",
+            Self::Recall => "recall",
+            Self::RecallResult { .. } => "recall-result",
+            Self::Query => "query",
+            Self::Answer => "answer",
+            Self::LateItem => "late-item",
+            Self::Number => "number",
+            Self::Purged => "purged",
+        }
+    }
 }
 
 /// What the other side answers, signed, after it has committed.

@@ -11,8 +11,8 @@ use jiff::civil::Date;
 use kontor_protocol::id::MemberId;
 use serde::{Deserialize, Serialize};
 
-use super::RefusalReason;
 use super::message::Clocks;
+use super::{Moves, RefusalReason};
 use crate::application::manifest::{Digest, Manifest};
 use crate::competence::{Region, ServiceKey};
 use crate::deadline::Deadline;
@@ -27,6 +27,21 @@ pub enum Situation {
     CompetenceChanged,
     /// Holdings move as a whole: municipalities merge, systems change.
     Migration,
+    /// Somebody else works on it; who hands it over stays responsible.
+    Delegation,
+    /// Another authority needs to know.
+    Copy,
+}
+
+impl Situation {
+    /// What a transfer in this situation moves.
+    pub const fn moves(self) -> Moves {
+        match self {
+            Self::Misdirected | Self::CompetenceChanged | Self::Migration => Moves::Responsibility,
+            Self::Delegation => Moves::Work,
+            Self::Copy => Moves::Nothing,
+        }
+    }
 }
 
 /// What silence means when a deadline ends.

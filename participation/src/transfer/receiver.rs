@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::message::{Answer, Clocks, Message, Stands};
-use super::{Refusal, RefusalReason, Responsibility};
+use super::{Moves, Refusal, RefusalReason, Responsibility};
 
 /// A transfer as its receiver has it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Receiver {
     state: State,
+    moves: Moves,
     clocks: Clocks,
 }
 
@@ -28,13 +29,8 @@ pub enum State {
     /// Everything is there.
     Imported,
     /// Ours since that instant.
-    TakenOver {
-        /// When.
-        at: Timestamp,
-        /// Whether the sender has answered.
-        confirmed: bool,
-    },
-    /// And the sender has recorded it.
+    TakenOver(Timestamp),
+    /// And the sender has recorded it, its signed answer says.
     Closed(Timestamp),
     /// Not ours.
     Refused(RefusalReason),
@@ -44,6 +40,13 @@ pub enum State {
     EndedBySender,
     /// Nobody took it over in time.
     Lapsed,
+    /// The sender called it back: locked, until a person has decided about deleting it.
+    Recalled {
+        /// What was decided.
+        purged: Option<bool>,
+    },
+    /// A copy that is here; nothing moved.
+    Copied,
 }
 
 /// What a person or a clock wants.
@@ -64,6 +67,15 @@ pub enum Command {
     TakeOver,
     /// Its time is over.
     Lapse,
+    /// Ask one question before deciding.
+    Query,
+    /// Decide about deleting what was called back.
+    AnswerRecall {
+        /// Whether it is deleted.
+        purged: bool,
+    },
+    /// Tell which number it has here.
+    TellNumber,
 }
 
 impl Command {
@@ -75,6 +87,9 @@ impl Command {
             Self::ReportImport { .. } => "report-import",
             Self::TakeOver => "take-over",
             Self::Lapse => "lapse",
+            Self::Query => "query",
+            Self::AnswerRecall { .. } => "answer-recall",
+            Self::TellNumber => "tell-number",
         }
     }
 }
@@ -97,49 +112,60 @@ impl State {
             Self::Accepted => "ACCEPTED",
             Self::PackageReady => "PACKAGE_READY",
             Self::Imported => "IMPORTED",
-            Self::TakenOver { .. } => "TAKEN_OVER",
+            Self::TakenOver(_) => "TAKEN_OVER",
             Self::Closed(_) => "CLOSED",
             Self::Refused(_) => "REFUSED",
             Self::Disputed => "DISPUTED",
             Self::EndedBySender => "ENDED_BY_SENDER",
             Self::Lapsed => "LAPSED",
+            Self::Recalled { .. } => "RECALLED",
+            Self::Copied => "CLOSED",
         }
     }
 
-    /// Whether nothing more can come.
+    /// Whether who is responsible is settled for good.
     pub const fn has_ended(self) -> bool {
         match self {
-            Self::Closed(_) | Self::Refused(_) | Self::Disputed | Self::EndedBySender | Self::Lapsed => true,
+            Self::Closed(_)
+            | Self::Refused(_)
+            | Self::Disputed
+            | Self::EndedBySender
+            | Self::Lapsed
+            | Self::Recalled { .. }
+            | Self::Copied => true,
             Self::Offered
             | Self::Accepting
             | Self::Accepted
             | Self::PackageReady
             | Self::Imported
-            | Self::TakenOver { .. } => false,
+            | Self::TakenOver(_) => false,
         }
     }
 
     const fn legal(self) -> &'static [&'static str] {
         match self {
-            Self::Offered => &["accept", "refuse", "dispute", "lapse"],
+            Self::Offered => &["accept", "refuse", "dispute", "lapse", "query"],
             Self::Accepting | Self::Accepted => &["refuse", "lapse"],
             Self::PackageReady => &["report-import", "refuse", "lapse"],
             Self::Imported => &["take-over", "refuse", "lapse"],
-            Self::TakenOver { .. }
-            | Self::Closed(_)
-            | Self::Refused(_)
+            Self::TakenOver(_) | Self::Closed(_) => &["tell-number"],
+            Self::Recalled { purged: None } => &["answer-recall"],
+            Self::Refused(_)
             | Self::Disputed
             | Self::EndedBySender
-            | Self::Lapsed => &[],
+            | Self::Lapsed
+            | Self::Recalled { purged: Some(_) }
+            | Self::Copied => &[],
         }
     }
 }
 
 impl Receiver {
     /// A transfer that was offered.
-    pub const fn offered(clocks: Clocks) -> Self {
+    pub const fn offered(moves: Moves, clocks: Clocks) -> Self {
         Self {
             state: State::Offered,
+            moves,
             clocks,
         }
     }
@@ -151,17 +177,25 @@ impl Receiver {
 
     /// Whether the receiver may act on the application.
     pub const fn responsibility(&self) -> Responsibility {
-        match self.state {
-            State::TakenOver { .. } | State::Closed(_) => Responsibility::Mine,
-            State::Offered
-            | State::Accepting
-            | State::Accepted
-            | State::PackageReady
-            | State::Imported
-            | State::Refused(_)
-            | State::Disputed
-            | State::EndedBySender
-            | State::Lapsed => Responsibility::Theirs,
+        match (self.state, self.moves) {
+            (State::TakenOver(_) | State::Closed(_), Moves::Responsibility) => Responsibility::Mine,
+            (State::TakenOver(_) | State::Closed(_), Moves::Work) => Responsibility::TheirsDelegated,
+            (
+                State::TakenOver(_)
+                | State::Closed(_)
+                | State::Offered
+                | State::Accepting
+                | State::Accepted
+                | State::PackageReady
+                | State::Imported
+                | State::Refused(_)
+                | State::Disputed
+                | State::EndedBySender
+                | State::Lapsed
+                | State::Recalled { .. }
+                | State::Copied,
+                Moves::Responsibility | Moves::Work | Moves::Nothing,
+            ) => Responsibility::Theirs,
         }
     }
 
@@ -193,20 +227,15 @@ impl Receiver {
                 Command::Refuse(reason),
             ) => Ok(self.to(State::Refused(reason), Some(Message::Refuse { reason }))),
             (State::PackageReady, Command::ReportImport { complete }) => {
-                let state = match complete {
-                    true => State::Imported,
-                    false => State::Accepted,
+                let state = match (complete, self.moves) {
+                    (true, Moves::Responsibility | Moves::Work) => State::Imported,
+                    (true, Moves::Nothing) => State::Copied,
+                    (false, _) => State::Accepted,
                 };
                 Ok(self.to(state, Some(Message::ImportResult { complete })))
             }
             (State::Imported, Command::TakeOver) => match now <= until {
-                true => Ok(self.to(
-                    State::TakenOver {
-                        at: now,
-                        confirmed: false,
-                    },
-                    Some(Message::TakenOver { at: now }),
-                )),
+                true => Ok(self.to(State::TakenOver(now), Some(Message::TakenOver { at: now }))),
                 false => Err(Refusal::TooLate {
                     command: command.name(),
                     until,
@@ -223,24 +252,37 @@ impl Receiver {
                     from: until,
                 }),
             },
+            (State::Offered, Command::Query) => Ok(self.to(self.state, Some(Message::Query))),
+            (State::Recalled { purged: None }, Command::AnswerRecall { purged }) => Ok(self.to(
+                State::Recalled { purged: Some(purged) },
+                Some(Message::RecallResult { purged }),
+            )),
+            (State::TakenOver(_) | State::Closed(_), Command::TellNumber) => {
+                Ok(self.to(self.state, Some(Message::Number)))
+            }
             (
                 State::Offered
                 | State::Accepting
                 | State::Accepted
                 | State::PackageReady
                 | State::Imported
-                | State::TakenOver { .. }
+                | State::TakenOver(_)
                 | State::Closed(_)
                 | State::Refused(_)
                 | State::Disputed
                 | State::EndedBySender
-                | State::Lapsed,
+                | State::Lapsed
+                | State::Recalled { .. }
+                | State::Copied,
                 Command::Accept
                 | Command::Refuse(_)
                 | Command::Dispute
                 | Command::ReportImport { .. }
                 | Command::TakeOver
-                | Command::Lapse,
+                | Command::Lapse
+                | Command::Query
+                | Command::AnswerRecall { .. }
+                | Command::TellNumber,
             ) => Err(Refusal::Illegal {
                 command: command.name(),
                 state: self.state.name(),
@@ -278,7 +320,18 @@ impl Receiver {
                 Message::Reclaim,
                 State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported,
             ) => taken(State::EndedBySender),
-            (Message::Closed, State::TakenOver { at, .. }) => taken(State::Closed(at)),
+            // It is locked from here on; whether it is deleted is for a person to say.
+            (
+                Message::Recall,
+                State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported,
+            ) => taken(State::Recalled { purged: None }),
+            // Nothing of it is here, or it ended before: what is left is locked alike.
+            (Message::Recall, State::Refused(_) | State::Disputed | State::EndedBySender | State::Lapsed) => {
+                taken(State::Recalled { purged: None })
+            }
+            (Message::Answer, State::Offered)
+            | (Message::LateItem, State::TakenOver(_) | State::Closed(_))
+            | (Message::Purged, State::TakenOver(_) | State::Closed(_)) => (None, Answer::Taken),
             (
                 Message::Offer(_)
                 | Message::Withdraw
@@ -289,19 +342,27 @@ impl Receiver {
                 | Message::Package { .. }
                 | Message::ImportResult { .. }
                 | Message::TakenOver { .. }
-                | Message::Closed
-                | Message::Reclaim,
+                | Message::Reclaim
+                | Message::Recall
+                | Message::RecallResult { .. }
+                | Message::Query
+                | Message::Answer
+                | Message::LateItem
+                | Message::Number
+                | Message::Purged,
                 State::Offered
                 | State::Accepting
                 | State::Accepted
                 | State::PackageReady
                 | State::Imported
-                | State::TakenOver { .. }
+                | State::TakenOver(_)
                 | State::Closed(_)
                 | State::Refused(_)
                 | State::Disputed
                 | State::EndedBySender
-                | State::Lapsed,
+                | State::Lapsed
+                | State::Recalled { .. }
+                | State::Copied,
             ) => (
                 None,
                 Answer::Refused {
@@ -319,8 +380,8 @@ impl Receiver {
             (Message::Accept, State::Accepting, Answer::Refused { .. }) => {
                 Some(self.to(State::EndedBySender, None))
             }
-            (Message::TakenOver { .. }, State::TakenOver { at, .. }, Answer::Taken) => {
-                Some(self.to(State::TakenOver { at, confirmed: true }, None))
+            (Message::TakenOver { .. }, State::TakenOver(at), Answer::Taken) => {
+                Some(self.to(State::Closed(at), None))
             }
             (
                 Message::Offer(_)
@@ -332,8 +393,14 @@ impl Receiver {
                 | Message::Package { .. }
                 | Message::ImportResult { .. }
                 | Message::TakenOver { .. }
-                | Message::Closed
-                | Message::Reclaim,
+                | Message::Reclaim
+                | Message::Recall
+                | Message::RecallResult { .. }
+                | Message::Query
+                | Message::Answer
+                | Message::LateItem
+                | Message::Number
+                | Message::Purged,
                 _,
                 Answer::Taken | Answer::Refused { .. },
             ) => None,
@@ -346,19 +413,26 @@ impl Receiver {
             State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported => {
                 (now > self.clocks.take_over_until).then_some(Command::Lapse)
             }
-            State::TakenOver { .. }
+            State::TakenOver(_)
             | State::Closed(_)
             | State::Refused(_)
             | State::Disputed
             | State::EndedBySender
+            | State::Recalled { .. }
+            | State::Copied
             | State::Lapsed => None,
         }
     }
 
     const fn stands(&self) -> Stands {
         match self.state {
-            State::TakenOver { at, .. } | State::Closed(at) => Stands::TakenOver { at },
-            State::Refused(_) | State::Disputed | State::EndedBySender | State::Lapsed => Stands::Ended,
+            State::TakenOver(at) | State::Closed(at) => Stands::TakenOver { at },
+            State::Refused(_)
+            | State::Disputed
+            | State::EndedBySender
+            | State::Lapsed
+            | State::Recalled { .. }
+            | State::Copied => Stands::Ended,
             State::Offered | State::Accepting | State::Accepted | State::PackageReady | State::Imported => {
                 Stands::Open
             }

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::message::{Answer, Clocks, Message, Stands};
-use super::{Refusal, RefusalReason, Responsibility};
+use super::{Moves, Refusal, RefusalReason, Responsibility};
 
 /// A transfer as its sender has it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Sender {
     state: State,
+    moves: Moves,
     clocks: Option<Clocks>,
 }
 
@@ -45,6 +46,15 @@ pub enum State {
     Unconfirmed(Timestamp),
     /// The receiver confirmed that it did not take it over and will not.
     Reclaimed,
+    /// Called back before it was taken over; the receiver has not answered yet.
+    Recalling,
+    /// The receiver will not take it over, and says whether what lies there is deleted, once a person has decided.
+    Recalled {
+        /// Whether nothing of it is left there; absent until that is said.
+        purged: Option<bool>,
+    },
+    /// The receiver has its copy; nothing moved.
+    Copied,
 }
 
 /// What a person or a clock wants.
@@ -67,6 +77,14 @@ pub enum Command {
     GiveUpWaiting,
     /// Record the take-over.
     Close,
+    /// Call it back: it went to the wrong place.
+    Recall,
+    /// Answer the receiver's question.
+    Answer,
+    /// Hand on what came after the copy was frozen.
+    SendLateItem,
+    /// Say that the content is deleted here.
+    Purge,
 }
 
 impl Command {
@@ -79,6 +97,10 @@ impl Command {
             Self::Reclaim => "reclaim",
             Self::GiveUpWaiting => "give-up-waiting",
             Self::Close => "close",
+            Self::Recall => "recall",
+            Self::Answer => "answer",
+            Self::SendLateItem => "send-late-item",
+            Self::Purge => "purge",
         }
     }
 }
@@ -90,15 +112,6 @@ pub struct Decision {
     clocks: Option<Clocks>,
     /// To be sent after the commit.
     pub tell: Option<Message>,
-}
-
-impl Default for Sender {
-    fn default() -> Self {
-        Self {
-            state: State::Draft,
-            clocks: None,
-        }
-    }
 }
 
 impl State {
@@ -119,10 +132,13 @@ impl State {
             Self::Reclaiming => "RECLAIMING",
             Self::Unconfirmed(_) => "UNCONFIRMED",
             Self::Reclaimed => "RECLAIMED",
+            Self::Recalling => "RECALLING",
+            Self::Recalled { .. } => "RECALLED",
+            Self::Copied => "CLOSED",
         }
     }
 
-    /// Whether nothing more can come.
+    /// Whether who is responsible is settled for good.
     pub const fn has_ended(self) -> bool {
         match self {
             Self::Closed(_)
@@ -130,7 +146,9 @@ impl State {
             | Self::Withdrawn
             | Self::Expired
             | Self::Disputed
-            | Self::Reclaimed => true,
+            | Self::Reclaimed
+            | Self::Recalled { .. }
+            | Self::Copied => true,
             Self::Draft
             | Self::Offered
             | Self::Accepted
@@ -138,6 +156,7 @@ impl State {
             | Self::Imported
             | Self::TakenOver(_)
             | Self::Reclaiming
+            | Self::Recalling
             | Self::Unconfirmed(_) => false,
         }
     }
@@ -145,42 +164,66 @@ impl State {
     const fn legal(self) -> &'static [&'static str] {
         match self {
             Self::Draft => &["offer"],
-            Self::Offered => &["withdraw", "expire"],
-            Self::Accepted => &["send-package", "reclaim"],
-            Self::PackageSent | Self::Imported => &["reclaim"],
-            Self::Reclaiming => &["give-up-waiting"],
-            Self::TakenOver(_) => &["close"],
-            Self::Closed(_)
-            | Self::Refused(_)
+            Self::Offered => &["withdraw", "expire", "answer"],
+            Self::Accepted => &["send-package", "reclaim", "recall"],
+            Self::PackageSent | Self::Imported => &["reclaim", "recall"],
+            Self::Reclaiming | Self::Recalling => &["give-up-waiting"],
+            Self::TakenOver(_) => &["close", "send-late-item"],
+            Self::Closed(_) => &["send-late-item", "purge"],
+            Self::Refused(_)
             | Self::Withdrawn
             | Self::Expired
             | Self::Disputed
             | Self::Unconfirmed(_)
-            | Self::Reclaimed => &[],
+            | Self::Reclaimed
+            | Self::Recalled { .. }
+            | Self::Copied => &[],
         }
     }
 }
 
 impl Sender {
+    /// A transfer that is being prepared.
+    pub const fn draft(moves: Moves) -> Self {
+        Self {
+            state: State::Draft,
+            moves,
+            clocks: None,
+        }
+    }
+
     /// How it stands.
     pub const fn state(&self) -> State {
         self.state
     }
 
-    /// Whether the sender may act on the application. Its copy is frozen from the offer to the outcome.
+    /// Whether the sender may act on the application. Its copy is frozen from the offer to the outcome, unless only a copy goes.
     pub const fn responsibility(&self) -> Responsibility {
-        match self.state {
-            State::Draft
-            | State::Refused(_)
-            | State::Withdrawn
-            | State::Expired
-            | State::Disputed
-            | State::Reclaimed => Responsibility::Mine,
-            State::Offered | State::Accepted | State::PackageSent | State::Imported | State::Reclaiming => {
-                Responsibility::MineFrozen
-            }
-            State::Unconfirmed(_) => Responsibility::Unconfirmed,
-            State::TakenOver(_) | State::Closed(_) => Responsibility::Theirs,
+        match (self.moves, self.state) {
+            (Moves::Nothing, _)
+            | (
+                Moves::Responsibility | Moves::Work,
+                State::Draft
+                | State::Refused(_)
+                | State::Withdrawn
+                | State::Expired
+                | State::Disputed
+                | State::Reclaimed
+                | State::Recalled { .. }
+                | State::Copied,
+            ) => Responsibility::Mine,
+            (
+                Moves::Responsibility | Moves::Work,
+                State::Offered
+                | State::Accepted
+                | State::PackageSent
+                | State::Imported
+                | State::Reclaiming
+                | State::Recalling,
+            ) => Responsibility::MineFrozen,
+            (Moves::Responsibility | Moves::Work, State::Unconfirmed(_)) => Responsibility::Unconfirmed,
+            (Moves::Responsibility, State::TakenOver(_) | State::Closed(_)) => Responsibility::Theirs,
+            (Moves::Work, State::TakenOver(_) | State::Closed(_)) => Responsibility::MineDelegated,
         }
     }
 
@@ -253,8 +296,18 @@ impl Sender {
                     }),
                 }
             }
-            (State::Reclaiming, Command::GiveUpWaiting) => Ok(self.to(State::Unconfirmed(now), None)),
-            (State::TakenOver(at), Command::Close) => Ok(self.to(State::Closed(at), Some(Message::Closed))),
+            (State::Accepted | State::PackageSent | State::Imported, Command::Recall) => {
+                Ok(self.to(State::Recalling, Some(Message::Recall)))
+            }
+            (State::Reclaiming | State::Recalling, Command::GiveUpWaiting) => {
+                Ok(self.to(State::Unconfirmed(now), None))
+            }
+            (State::TakenOver(at), Command::Close) => Ok(self.to(State::Closed(at), None)),
+            (State::Offered, Command::Answer) => Ok(self.to(self.state, Some(Message::Answer))),
+            (State::TakenOver(_) | State::Closed(_), Command::SendLateItem) => {
+                Ok(self.to(self.state, Some(Message::LateItem)))
+            }
+            (State::Closed(_), Command::Purge) => Ok(self.to(self.state, Some(Message::Purged))),
             (
                 State::Draft
                 | State::Offered
@@ -269,14 +322,21 @@ impl Sender {
                 | State::Disputed
                 | State::Reclaiming
                 | State::Unconfirmed(_)
-                | State::Reclaimed,
+                | State::Reclaimed
+                | State::Recalling
+                | State::Recalled { .. }
+                | State::Copied,
                 Command::Offer(_)
                 | Command::Withdraw
                 | Command::Expire
                 | Command::SendPackage { .. }
                 | Command::Reclaim
                 | Command::GiveUpWaiting
-                | Command::Close,
+                | Command::Close
+                | Command::Recall
+                | Command::Answer
+                | Command::SendLateItem
+                | Command::Purge,
             ) => Err(illegal()),
         }
     }
@@ -306,17 +366,35 @@ impl Sender {
             // It is back already, in whatever way; that the receiver does not want it changes nothing.
             (
                 Message::Refuse { .. } | Message::Dispute,
-                State::Withdrawn | State::Expired | State::Reclaimed | State::Refused(_) | State::Disputed,
+                State::Withdrawn
+                | State::Expired
+                | State::Reclaimed
+                | State::Refused(_)
+                | State::Disputed
+                | State::Recalling
+                | State::Recalled { .. },
             ) => (None, Answer::Taken),
             (Message::Dispute, State::Offered) => taken(State::Disputed),
-            (Message::ImportResult { complete: true }, State::PackageSent) => taken(State::Imported),
+            (Message::ImportResult { complete: true }, State::PackageSent) => match self.moves {
+                Moves::Nothing => taken(State::Copied),
+                Moves::Responsibility | Moves::Work => taken(State::Imported),
+            },
             (Message::ImportResult { complete: false }, State::PackageSent) => taken(State::Accepted),
             // What it says is older than the question how it stands, which is on its way.
-            (Message::ImportResult { .. }, State::Reclaiming | State::Unconfirmed(_)) => {
+            (
+                Message::ImportResult { .. },
+                State::Reclaiming | State::Unconfirmed(_) | State::Recalling | State::Recalled { .. },
+            ) => (None, Answer::Taken),
+            (
+                Message::TakenOver { at },
+                State::Imported | State::Reclaiming | State::Unconfirmed(_) | State::Recalling,
+            ) if self.moves.takes_over() => taken(State::TakenOver(at)),
+            (
+                Message::RecallResult { purged },
+                State::Recalled { .. } | State::Recalling | State::Unconfirmed(_),
+            ) => taken(State::Recalled { purged: Some(purged) }),
+            (Message::Query, State::Offered) | (Message::Number, State::TakenOver(_) | State::Closed(_)) => {
                 (None, Answer::Taken)
-            }
-            (Message::TakenOver { at }, State::Imported | State::Reclaiming | State::Unconfirmed(_)) => {
-                taken(State::TakenOver(at))
             }
             // The answer to a question of ours said it before.
             (Message::TakenOver { at }, State::TakenOver(known) | State::Closed(known)) if at == known => {
@@ -332,8 +410,14 @@ impl Sender {
                 | Message::Withdraw
                 | Message::Expire
                 | Message::Package { .. }
-                | Message::Closed
-                | Message::Reclaim,
+                | Message::Reclaim
+                | Message::Recall
+                | Message::RecallResult { .. }
+                | Message::Query
+                | Message::Answer
+                | Message::LateItem
+                | Message::Number
+                | Message::Purged,
                 State::Draft
                 | State::Offered
                 | State::Accepted
@@ -347,37 +431,51 @@ impl Sender {
                 | State::Disputed
                 | State::Reclaiming
                 | State::Unconfirmed(_)
-                | State::Reclaimed,
+                | State::Reclaimed
+                | State::Recalling
+                | State::Recalled { .. }
+                | State::Copied,
             ) => refused(),
         }
     }
 
-    /// Takes the receiver's answer to a message of ours. Only the question how it stands waits for one: the others were decided
-    /// when they were sent.
+    /// Takes the receiver's answer to a message of ours. Only the question how it stands and the recall wait for one: the others
+    /// were decided when they were sent.
     pub fn answered(&self, message: Message, answer: Answer) -> Option<Decision> {
         match (message, self.state, answer) {
             (Message::Reclaim, State::Reclaiming | State::Unconfirmed(_), Answer::Taken) => {
                 Some(self.to(State::Reclaimed, None))
             }
-            (Message::Reclaim, State::Reclaiming | State::Unconfirmed(_), Answer::Refused { stands }) => {
-                match stands {
-                    Stands::TakenOver { at } => Some(self.to(State::TakenOver(at), None)),
-                    Stands::Ended => Some(self.to(State::Reclaimed, None)),
-                    Stands::Open => None,
-                }
+            (Message::Recall, State::Recalling | State::Unconfirmed(_), Answer::Taken) => {
+                Some(self.to(State::Recalled { purged: None }, None))
             }
+            (
+                Message::Reclaim | Message::Recall,
+                State::Reclaiming | State::Recalling | State::Unconfirmed(_),
+                Answer::Refused { stands },
+            ) => match stands {
+                Stands::TakenOver { at } => Some(self.to(State::TakenOver(at), None)),
+                Stands::Ended => Some(self.to(State::Reclaimed, None)),
+                Stands::Open => None,
+            },
             (
                 Message::Reclaim
                 | Message::Offer(_)
                 | Message::Withdraw
                 | Message::Expire
                 | Message::Package { .. }
-                | Message::Closed
                 | Message::Accept
                 | Message::Refuse { .. }
                 | Message::Dispute
                 | Message::ImportResult { .. }
-                | Message::TakenOver { .. },
+                | Message::TakenOver { .. }
+                | Message::Recall
+                | Message::RecallResult { .. }
+                | Message::Query
+                | Message::Answer
+                | Message::LateItem
+                | Message::Number
+                | Message::Purged,
                 _,
                 Answer::Taken | Answer::Refused { .. },
             ) => None,
@@ -401,22 +499,30 @@ impl Sender {
             | State::Disputed
             | State::Reclaiming
             | State::Unconfirmed(_)
-            | State::Reclaimed => None,
+            | State::Reclaimed
+            | State::Recalling
+            | State::Recalled { .. }
+            | State::Copied => None,
         }
     }
 
     const fn stands(&self) -> Stands {
         match self.state {
             State::TakenOver(at) | State::Closed(at) => Stands::TakenOver { at },
-            State::Refused(_) | State::Withdrawn | State::Expired | State::Disputed | State::Reclaimed => {
-                Stands::Ended
-            }
+            State::Refused(_)
+            | State::Withdrawn
+            | State::Expired
+            | State::Disputed
+            | State::Reclaimed
+            | State::Recalled { .. }
+            | State::Copied => Stands::Ended,
             State::Draft
             | State::Offered
             | State::Accepted
             | State::PackageSent
             | State::Imported
             | State::Reclaiming
+            | State::Recalling
             | State::Unconfirmed(_) => Stands::Open,
         }
     }

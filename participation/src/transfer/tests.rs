@@ -66,6 +66,7 @@ enum Planted {
 
 struct World {
     planted: Option<Planted>,
+    moves: Moves,
     sender: Sender,
     receiver: Option<Receiver>,
     now: [Timestamp; 2],
@@ -81,10 +82,11 @@ const S: usize = 0;
 const R: usize = 1;
 
 impl World {
-    fn new(planted: Option<Planted>) -> Self {
+    fn new(planted: Option<Planted>, moves: Moves) -> Self {
         Self {
             planted,
-            sender: Sender::default(),
+            moves,
+            sender: Sender::draft(moves),
             receiver: None,
             now: [start(); 2],
             out: Default::default(),
@@ -104,7 +106,7 @@ impl World {
     fn sender_does(&mut self, command: sender::Command) -> bool {
         let decided = match (self.planted, command, self.sender.state()) {
             (Some(Planted::WithdrawsLate), sender::Command::Withdraw, sender::State::PackageSent) => {
-                let mut before = Sender::default();
+                let mut before = Sender::draft(Moves::Responsibility);
                 before.apply(
                     &before
                         .decide(sender::Command::Offer(clocks()), self.now[S])
@@ -134,7 +136,7 @@ impl World {
             && command == receiver::Command::TakeOver
             && receiver.state() == receiver::State::Accepting
         {
-            let mut ready = Receiver::offered(clocks());
+            let mut ready = Receiver::offered(Moves::Responsibility, clocks());
             ready.apply(&ready.decide(receiver::Command::Accept, start()).unwrap());
             ready.apply(
                 &ready
@@ -162,7 +164,7 @@ impl World {
             (Some(answer), _) => *answer,
             (None, None) => {
                 assert!(matches!(message, Message::Offer(_)), "messages come in order");
-                self.receiver = Some(Receiver::offered(clocks()));
+                self.receiver = Some(Receiver::offered(self.moves, clocks()));
                 Answer::Taken
             }
             (None, Some(receiver)) => {
@@ -240,10 +242,13 @@ impl World {
         if (ours, other) == (theirs, theirs) {
             return Err(format!("nobody is responsible: {states}"));
         }
-        if self.was_taken_over && other != Responsibility::Mine {
+        if self.was_taken_over && other == theirs {
             return Err(format!("a take-over was undone: {states}"));
         }
-        self.was_taken_over |= other == Responsibility::Mine;
+        self.was_taken_over |= other != theirs;
+        if self.moves != Moves::Responsibility && (ours == theirs || other == Responsibility::Mine) {
+            return Err(format!("what was only lent moved: {states}"));
+        }
         Ok(())
     }
 
@@ -283,6 +288,10 @@ impl World {
     }
 }
 
+fn moves() -> impl Strategy<Value = Moves> {
+    prop_oneof![3 => Just(Moves::Responsibility), 1 => Just(Moves::Work), 1 => Just(Moves::Nothing)]
+}
+
 fn ops() -> impl Strategy<Value = Vec<Op>> {
     use receiver::Command as ByReceiver;
     use sender::Command as BySender;
@@ -298,6 +307,10 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         BySender::Reclaim,
         BySender::GiveUpWaiting,
         BySender::Close,
+        BySender::Recall,
+        BySender::Answer,
+        BySender::SendLateItem,
+        BySender::Purge,
     ]);
     let by_receiver = prop::sample::select(vec![
         ByReceiver::Accept,
@@ -310,6 +323,9 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         ByReceiver::TakeOver,
         ByReceiver::TakeOver,
         ByReceiver::Lapse,
+        ByReceiver::Query,
+        ByReceiver::AnswerRecall { purged: true },
+        ByReceiver::TellNumber,
     ]);
     let op = prop_oneof![
         2 => by_sender.prop_map(Op::Sender),
@@ -339,32 +355,50 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn exactly_one_side_is_responsible_whatever_is_lost_repeated_or_late(ops in ops()) {
-        let mut world = World::new(None);
+    fn exactly_one_side_is_responsible_whatever_is_lost_repeated_or_late(ops in ops(), moves in moves()) {
+        let mut world = World::new(None, moves);
         prop_assert_eq!(world.run(&ops), Ok(()));
         // The links come back: both end, and agree.
         prop_assert_eq!(world.settle(true), Ok(()));
         let receiver = world.receiver.clone().unwrap();
         prop_assert!(world.sender.state().has_ended(), "{:?}", world.sender);
         prop_assert!(receiver.state().has_ended(), "{:?}", receiver);
-        let agree = if let sender::State::Closed(at) = world.sender.state() {
-            receiver.state() == receiver::State::Closed(at)
-        } else {
-            receiver.responsibility() == Responsibility::Theirs
+        let ended_there = match world.sender.state() {
+            sender::State::Closed(at) => Some(receiver::State::Closed(at)),
+            sender::State::Copied => Some(receiver::State::Copied),
+            sender::State::Draft
+            | sender::State::Offered
+            | sender::State::Accepted
+            | sender::State::PackageSent
+            | sender::State::Imported
+            | sender::State::TakenOver(_)
+            | sender::State::Refused(_)
+            | sender::State::Withdrawn
+            | sender::State::Expired
+            | sender::State::Disputed
+            | sender::State::Reclaiming
+            | sender::State::Unconfirmed(_)
+            | sender::State::Reclaimed
+            | sender::State::Recalling
+            | sender::State::Recalled { .. } => None,
+        };
+        let agree = match ended_there {
+            Some(there) => receiver.state() == there,
+            None => receiver.responsibility() == Responsibility::Theirs,
         };
         prop_assert!(agree, "{:?} and {:?}", world.sender, receiver);
     }
 
     #[test]
-    fn nobody_waits_for_ever_for_a_side_that_is_silent(ops in ops()) {
-        let mut world = World::new(None);
+    fn nobody_waits_for_ever_for_a_side_that_is_silent(ops in ops(), moves in moves()) {
+        let mut world = World::new(None, moves);
         prop_assert_eq!(world.run(&ops), Ok(()));
         prop_assert_eq!(world.settle(false), Ok(()));
         let sender = world.sender.state();
         let shown = matches!(sender, sender::State::Unconfirmed(_));
         prop_assert!(sender.has_ended() || shown, "{:?}", sender);
         if let Some(receiver) = &world.receiver {
-            let ours = receiver.responsibility() == Responsibility::Mine;
+            let ours = receiver.responsibility() != Responsibility::Theirs;
             prop_assert!(receiver.state().has_ended() || ours, "{:?}", receiver);
         }
     }
@@ -381,7 +415,9 @@ fn the_simulation_finds_what_a_builder_might_get_wrong() {
         let mut runner = TestRunner::deterministic();
         let found = (0..20_000).find(|_| {
             let ops = ops().new_tree(&mut runner).unwrap().current();
-            World::new(Some(planted)).run(&ops).is_err()
+            World::new(Some(planted), Moves::Responsibility)
+                .run(&ops)
+                .is_err()
         });
         assert!(found.is_some(), "{planted:?} is not found");
     }
@@ -392,15 +428,15 @@ fn every_state_is_reached_and_left_where_it_has_an_exit() {
     let mut runner = TestRunner::deterministic();
     let (mut senders, mut receivers) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..5_000 {
-        let mut world = World::new(None);
+        let mut world = World::new(None, moves().new_tree(&mut runner).unwrap().current());
         for op in ops().new_tree(&mut runner).unwrap().current() {
             senders.insert(world.sender.state().name());
             receivers.extend(world.receiver.as_ref().map(|receiver| receiver.state().name()));
             world.does(op);
         }
     }
-    assert_eq!(senders.len(), 14, "{senders:?}");
-    assert_eq!(receivers.len(), 11, "{receivers:?}");
+    assert_eq!(senders.len(), 16, "{senders:?}");
+    assert_eq!(receivers.len(), 12, "{receivers:?}");
 }
 
 #[test]
@@ -417,6 +453,10 @@ fn what_is_refused_says_what_is_possible_and_only_that_is() {
         BySender::Reclaim,
         BySender::GiveUpWaiting,
         BySender::Close,
+        BySender::Recall,
+        BySender::Answer,
+        BySender::SendLateItem,
+        BySender::Purge,
     ];
     let by_receiver = [
         ByReceiver::Accept,
@@ -425,6 +465,9 @@ fn what_is_refused_says_what_is_possible_and_only_that_is() {
         ByReceiver::ReportImport { complete: true },
         ByReceiver::TakeOver,
         ByReceiver::Lapse,
+        ByReceiver::Query,
+        ByReceiver::AnswerRecall { purged: false },
+        ByReceiver::TellNumber,
     ];
     // Whatever one command's refusal lists is not illegal, and nothing else is legal.
     fn judged<D>(decided: &[Result<D, Refusal>]) {
@@ -440,7 +483,7 @@ fn what_is_refused_says_what_is_possible_and_only_that_is() {
     }
     let mut runner = TestRunner::deterministic();
     for _ in 0..2_000 {
-        let mut world = World::new(None);
+        let mut world = World::new(None, moves().new_tree(&mut runner).unwrap().current());
         for op in ops().new_tree(&mut runner).unwrap().current() {
             world.does(op);
             judged(&by_sender.map(|command| world.sender.decide(command, world.now[S])));
@@ -449,7 +492,7 @@ fn what_is_refused_says_what_is_possible_and_only_that_is() {
             }
         }
     }
-    let draft = Sender::default();
+    let draft = Sender::draft(Moves::Responsibility);
     let refused = draft.decide(BySender::Withdraw, start()).unwrap_err();
     assert_eq!(refused.code(), "illegal_for_state");
     assert_eq!(
@@ -460,7 +503,7 @@ fn what_is_refused_says_what_is_possible_and_only_that_is() {
 
 #[test]
 fn an_offer_expires_at_its_time_and_a_take_over_after_its_time_is_refused() {
-    let mut sender = Sender::default();
+    let mut sender = Sender::draft(Moves::Responsibility);
     sender.apply(&sender.decide(sender::Command::Offer(clocks()), start()).unwrap());
     let early = start() + 59.minutes();
     assert_eq!(sender.due(early), None);
@@ -473,7 +516,7 @@ fn an_offer_expires_at_its_time_and_a_take_over_after_its_time_is_refused() {
         Some(sender::Command::Expire)
     );
 
-    let mut receiver = Receiver::offered(clocks());
+    let mut receiver = Receiver::offered(Moves::Responsibility, clocks());
     for step in ["accept", "package", "import"] {
         let decision = match step {
             "accept" => receiver.decide(receiver::Command::Accept, start()).unwrap(),
