@@ -11,6 +11,7 @@
 
 pub mod application;
 pub mod calendar;
+pub mod case;
 pub mod competence;
 pub mod deadline;
 pub mod findings;
