@@ -228,6 +228,11 @@ impl Builder {
                         plan.ledger_seconds
                             .map(|_| (plan.member.clone(), "ledger".to_owned())),
                     )
+                    .chain(
+                        plan.casework
+                            .iter()
+                            .map(|_| (plan.member.clone(), "KONTOR".to_owned())),
+                    )
                     .collect(),
             });
             let run = NodeRun {
@@ -305,6 +310,11 @@ impl Node {
     /// Health and metrics.
     pub fn health(&self) -> SocketAddr {
         self.listen.health
+    }
+
+    /// Where its casework is reached.
+    pub fn administration(&self) -> SocketAddr {
+        self.listen.administration
     }
 
     /// Its configuration file.

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod usage;
 pub mod address;
 pub mod wire;
+pub mod desk;
 pub mod directory;
 pub mod authority;
 pub mod subject;

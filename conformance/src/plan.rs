@@ -24,6 +24,8 @@ pub struct NodePlan {
     pub(crate) file_limit_kib: Option<u64>,
     /// Seconds between checkpoints of a node that shows them to others.
     pub(crate) ledger_seconds: Option<u32>,
+    /// Lines of the section `[casework]` besides its client, of a node that has casework.
+    pub(crate) casework: Option<String>,
     /// Lines of the section `[timestamping]`.
     pub(crate) timestamping: String,
     /// Lines of the section `[federation]`.
@@ -93,6 +95,7 @@ impl NodePlan {
             ocsp_refresh_seconds: 1200,
             file_limit_kib: None,
             ledger_seconds: None,
+            casework: None,
             timestamping: String::new(),
             federation: String::new(),
             authentication: KeyAlgorithm::EcdsaP256,
@@ -131,6 +134,13 @@ impl NodePlan {
     #[must_use]
     pub fn ledger(mut self, seconds: u32) -> Self {
         self.ledger_seconds = Some(seconds);
+        self
+    }
+
+    /// With casework and these lines in its section, and the interface on plain HTTP.
+    #[must_use]
+    pub fn casework(mut self, lines: &str) -> Self {
+        self.casework = Some(lines.into());
         self
     }
 

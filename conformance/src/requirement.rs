@@ -207,6 +207,10 @@ requirements! {
     STAMPING_OUTAGE = "stamping.outage", "wire 5.5", "without time-stamps messages flow, the alarm rises, they are refused after the acceptable period, and nothing stays unstamped afterwards";
     STAMPING_IN_TURN = "stamping.in-turn", "wire 5.3", "an authority that is dead, slow, huge or lies costs one try, and the next one is asked";
     LEDGER_RENEWED = "ledger.renewed", "evidence 5", "after a renewal of the member's signing key the key of its log is bound anew, and peers take it";
+    TRANSFER_WHOLE = "transfer.whole", "casework 1, 3", "an application is offered without personal data, accepted, pulled, taken over and closed in six exchanges, with nothing lost";
+    TRANSFER_EXITS = "transfer.exits", "domain 3.2", "an offer is withdrawn, refused, disputed and recalled, and every illegal command is refused with the legal ones";
+    TRANSFER_LATE = "transfer.late", "domain 3.2 step 10", "what comes after the take-over is relayed and lies in the case";
+
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";
 }

@@ -21,6 +21,7 @@ pub mod several;
 pub mod signature;
 pub mod stamping;
 pub mod tampering;
+pub mod transfer;
 pub mod transport;
 pub mod trust;
 
@@ -96,6 +97,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         reconcile::CASES,
         tampering::CASES,
         stamping::CASES,
+        transfer::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()

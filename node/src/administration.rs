@@ -1,11 +1,12 @@
-//! The administration listener: what an auditor may see of the log, over HTTPS, with a token that was granted by name and ends.
+//! The administration listener: what an auditor may see of the log, over HTTPS, with a token that was granted by name and ends;
+//! and casework, whose interface is a room of its own.
 //!
 //! - `access` decides who comes in and how far: handlers take a `Visitor<Scope>`, which only it makes.
 //! - `look` records what is shown before it is: an answer is made from a `Seen`, which only it makes.
 //! - `tiles` shows the tree (C2SP tlog-tiles), `entries` what is in it. `problem` is every refusal (RFC 9457).
 //! - `identity` is the certificate of the listener.
 //!
-//! Nothing can be changed over this listener. What a request may cost is bounded here: its length, its time, how many there
+//! Nothing of the log can be changed over this listener. What a request may cost is bounded here: its length, its time, how many there
 //! are at once.
 
 mod access;
@@ -36,6 +37,7 @@ use tower::ServiceExt;
 use self::access::Door;
 use self::look::Looks;
 use self::problem::Problem;
+use crate::casework::{Casework, api};
 use crate::listen::Connection;
 use crate::messagelog::MessageLog;
 use crate::shutdown::Shutdown;
@@ -68,6 +70,7 @@ pub(crate) struct Desk {
 #[derive(Clone)]
 pub struct Administration {
     router: Router,
+    casework: Option<api::Api>,
     places: Arc<Semaphore>,
 }
 
@@ -97,7 +100,7 @@ impl Opening {
 
 impl Administration {
     /// Wires it up.
-    pub fn open(what: Opening, registry: &mut Registry) -> Self {
+    pub fn open(what: Opening, casework: Option<Arc<Casework>>, registry: &mut Registry) -> Self {
         let desk = Arc::new(Desk {
             door: Door::new(what.delay, registry),
             looks: Looks::new(registry),
@@ -108,12 +111,16 @@ impl Administration {
         });
         Self {
             router: router(desk),
+            casework: casework.map(api::Api::new),
             places: Arc::new(Semaphore::new(REQUESTS)),
         }
     }
 
     /// Answers one request.
     pub async fn answer(self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
+        if let Some(api) = self.casework.filter(|_| api::takes(request.uri().path())) {
+            return clad(api.answer(connection, request).await).await;
+        }
         let target = request.uri().path_and_query().map_or(0, |it| it.as_str().len());
         if target > TARGET {
             let detail = format!("path and query have {target} bytes; {TARGET} are read");

@@ -6,6 +6,7 @@
 
 mod administration;
 mod archive;
+pub mod casework;
 mod egress;
 mod federations;
 mod file;
@@ -24,6 +25,7 @@ use kontor_protocol::id::{ClientId, MemberId, ServerId};
 
 pub use self::administration::{AdministrationSettings, AdministrationTls};
 pub use self::archive::{ArchiveSettings, ArchiveTarget, Archiving, Bodies, BucketSettings, Grouping};
+pub use self::casework::CaseworkSettings;
 pub use self::egress::EgressSettings;
 pub use self::federations::Federations;
 use self::retention::{RetentionPolicy, Schedule};
@@ -225,6 +227,8 @@ pub struct NodeConfig {
     pub checkpoint_age: Duration,
     /// Where archives of logged messages go, if there are to be any.
     pub archiving: Option<Archiving>,
+    /// Casework, if there is any.
+    pub casework: Option<CaseworkSettings>,
     /// Where auditors look, if they may.
     pub administration: Option<AdministrationSettings>,
     /// How long a stop waits for running exchanges.
@@ -276,6 +280,38 @@ mod tests {
         assert_eq!(config.server.to_string(), "TEST/GOV/musterstadt/ss1");
         assert_eq!(config.clients[0].services[0].rights.len(), 2);
         assert_eq!(config.anchor, Path::new("/etc/kontor/anchor.xml"));
+    }
+
+    #[test]
+    fn the_casework_of_the_sample_is_valid_once_it_is_uncommented() {
+        let begin = SAMPLE.find("# [casework]\n").unwrap();
+        let end = begin + SAMPLE[begin..].find("\n\n").unwrap();
+        let wanted = |line: &&str| !line.contains("directory =") && !line.contains("command =");
+        let table: Vec<&str> = SAMPLE[begin..end]
+            .lines()
+            .map(|line| line.trim_start_matches("# "))
+            .filter(|line| !line.starts_with('#') && (line.contains('=') || line.starts_with('[')))
+            .filter(wanted)
+            .collect();
+        let table = table
+            .join("\n")
+            .replace("\"…\"", &format!("\"{}\"", "0".repeat(64)));
+        let text = format!("{}{table}\n{}", &SAMPLE[..begin], &SAMPLE[end..]);
+        let config = NodeConfig::parse(&text, Path::new("/etc/kontor/node.toml")).unwrap();
+        let casework = config.casework.unwrap();
+        assert_eq!(casework.client.to_string(), "TEST/GOV/musterstadt/KONTOR");
+        assert_eq!((casework.keys.len(), casework.standing_rules.len()), (1, 1));
+        assert!(config.clients.iter().any(|client| client.id == casework.client));
+        // Another code, a key that is none, a system as a second pair of eyes.
+        for (from, to) in [
+            ("musterstadt/KONTOR", "musterstadt/kontor"),
+            ("sha256 = \"00", "sha256 = \""),
+            ("roles = [\"worker\"]", "roles = [\"releaser\"]"),
+        ] {
+            let error =
+                NodeConfig::parse(&text.replace(from, to), Path::new("/etc/kontor/node.toml")).unwrap_err();
+            assert_eq!(error.mistakes.len(), 1, "{from}: {error}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The Kontor node: sockets, files, clocks and tasks around the pure crates `protocol` and `pki`.
+//! The Kontor node: sockets, files, clocks and tasks around the pure crates `participation`, `protocol` and `pki`.
 //!
 //! Reading order is the order of the modules below; a module uses only modules listed above it.
 //! Three invariants hold everywhere:
@@ -54,6 +54,7 @@ pub mod archiver;
 pub mod renewer;
 pub mod outbound;
 pub mod witness;
+pub mod casework;
 pub mod transparency;
 pub mod inbound;
 pub mod administration;

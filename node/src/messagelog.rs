@@ -50,6 +50,7 @@ mod renewal;
 mod export;
 mod archive;
 mod control;
+mod vault;
 
 #[cfg(test)]
 mod tests;
@@ -100,6 +101,7 @@ pub use search::Filter;
 pub use show::{FoundEntry, PartState, ShownArchive, ShownEntry, ShownGone, ShownPart};
 pub use stamping::StampingStats;
 pub use stats::LogStats;
+pub(crate) use vault::{CHUNK_OCTETS, Kept, Vault, VaultPart};
 
 use std::{
     path::PathBuf,

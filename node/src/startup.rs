@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::administration::{self, Administration, IdentityError, Opening};
 use crate::admission::Admission;
 use crate::archiver;
+use crate::casework::{self, Casework};
 use crate::chronicle::{self, Chronicle};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Mode, NodeConfig, Tls12};
@@ -25,7 +26,7 @@ use crate::handles::{ExchangeMetrics, Handles};
 use crate::health::Health;
 use crate::in_force::FileState;
 use crate::inbound::Inbound;
-use crate::inbound::provider::Services;
+use crate::inbound::provider::{Own, Services};
 use crate::keystore::{self, Identity, KeyError};
 use crate::listen::{self, ListenError};
 use crate::messagelog::{self, LogError, LogSettings, MessageLog, OpenLog};
@@ -85,6 +86,12 @@ pub enum StartError {
         /// Subject of the certificate.
         subject: String,
     },
+    /// Casework.
+    #[error("casework cannot be opened: {0}")]
+    Casework(#[from] casework::OpenError),
+    /// The state store, while the node ran.
+    #[error("{0}")]
+    Store(String),
     /// TLS settings.
     #[error("TLS cannot be set up: {0}; check key and certificate files")]
     Tls(#[from] rustls::Error),
@@ -185,7 +192,26 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
             None
         }
     };
-    let services = Services::new(witness.clone(), shutdown.clone());
+    let casework = match config.casework.clone() {
+        None => None,
+        Some(settings) => {
+            let setup = casework::Setup {
+                settings,
+                log: log.clone(),
+                trust: trust.clone(),
+                clock: clock.clone(),
+                server: config.server.clone(),
+                test: config.mode == Mode::Test,
+                shutdown: shutdown.clone(),
+            };
+            Some(Casework::open(&config.data_dir, setup)?)
+        }
+    };
+    let own = Own {
+        ledger: witness.clone(),
+        transfer: casework.clone(),
+    };
+    let services = Services::new(own, shutdown.clone());
     let outbound_tls =
         |tls12| tls::federation_client(&provider, &keys.authentication, tls12, &trust).map(Arc::new);
     let outbound_tls = Dialects {
@@ -238,7 +264,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let outbound = Outbound::new(handles.clone(), evidence, outbound_tls);
     let inbound = Inbound::new(handles.clone(), services);
     let opening = Opening::of(log.clone(), timestamper.clone(), shutdown.clone());
-    let auditors = Administration::open(opening, &mut registry);
+    let auditors = Administration::open(opening, casework.clone(), &mut registry);
     let health = Health {
         trust: trust.clone(),
         ocsp: ocsp.clone(),
@@ -263,6 +289,9 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let healths = bound("health", listen.health).await?;
     let administrations = bound("administration", administration.as_ref().map(|it| it.listen)).await?;
 
+    if let Some(casework) = &casework {
+        shutdown.spawn(Arc::clone(casework).run(outbound.clone()));
+    }
     shutdown.spawn(configuration.run(shutdown.clone()));
     shutdown.spawn(chronicle.run(shutdown.clone()));
     shutdown.spawn(reloader.run(shutdown.clone()));
@@ -370,11 +399,17 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let failed = tokio::select! {
         signal = signalled() => { signal?; None }
         () = stdin_closed(), if stop_on_eof => None,
-        error = log.failed() => Some(error),
+        error = log.failed() => Some(error.into()),
+        error = async {
+            match &casework {
+                Some(casework) => casework.failed().await,
+                None => std::future::pending().await,
+            }
+        } => Some(StartError::Store(error)),
     };
     match &failed {
         None => tracing::info!("stopping: no more is accepted, running exchanges are finished"),
-        Some(error) => tracing::error!(%error, "the message log failed; the node stops"),
+        Some(error) => tracing::error!(%error, "what must be on disk cannot be written; the node stops"),
     }
     if !shutdown.finish(config.stop_grace).await {
         tracing::warn!("some exchanges did not end in time and were dropped");
@@ -383,7 +418,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         chronicle::stop(&log).await;
     }
     log.shutdown().await;
-    failed.map_or(Ok(()), |error| Err(error.into()))
+    failed.map_or(Ok(()), Err)
 }
 
 /// The administration listener before it is opened.

@@ -59,6 +59,29 @@ impl Land {
         Self::Th,
     ];
 
+    /// The Land of a regional or municipality key, which begins with its two digits.
+    pub fn of_key(key: &str) -> Option<Self> {
+        Some(match key.get(..2)? {
+            "01" => Self::Sh,
+            "02" => Self::Hh,
+            "03" => Self::Ni,
+            "04" => Self::Hb,
+            "05" => Self::Nw,
+            "06" => Self::He,
+            "07" => Self::Rp,
+            "08" => Self::Bw,
+            "09" => Self::By,
+            "10" => Self::Sl,
+            "11" => Self::Be,
+            "12" => Self::Bb,
+            "13" => Self::Mv,
+            "14" => Self::Sn,
+            "15" => Self::St,
+            "16" => Self::Th,
+            _ => return None,
+        })
+    }
+
     /// The abbreviation.
     pub const fn code(self) -> &'static str {
         match self {

@@ -23,6 +23,7 @@ pub(super) struct Listen {
     pub(super) federation: SocketAddr,
     pub(super) ocsp: SocketAddr,
     pub(super) health: SocketAddr,
+    pub(super) administration: SocketAddr,
 }
 
 impl Listen {
@@ -33,6 +34,7 @@ impl Listen {
             federation: net.address(host, 5500),
             ocsp: net.address(host, 5577),
             health: net.address(host, 9100),
+            administration: net.address(host, 4000),
         }
     }
 }
@@ -176,6 +178,12 @@ grace_seconds = 10
     if let Some(seconds) = plan.ledger_seconds {
         text.push_str(&format!(
             "[transparency]\nclient = \"{member}/ledger\"\ncheckpoint_seconds = {seconds}\n"
+        ));
+    }
+    if let Some(lines) = &plan.casework {
+        text.push_str(&format!(
+            "[administration]\nlisten = \"{}\"\ntls = \"off\"\n[casework]\nclient = \"{member}/KONTOR\"\n{lines}\n",
+            listen.administration
         ));
     }
     if !plan.federation.is_empty() {

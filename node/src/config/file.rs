@@ -15,11 +15,13 @@ use serde::Deserialize;
 use self::service::ServiceTable;
 use super::administration::AdministrationTable;
 use super::archive::ArchiveTable;
+use super::casework::{self, CaseworkSettings, CaseworkTable};
 use super::egress::EgressTable;
 use super::federations::FederationsText;
+use super::retention::RetentionPolicy;
 use super::stamping::TimestampingTable;
 use super::{
-    Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Tls12, Tls12Policy, Unseal,
+    Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Service, Tls12, Tls12Policy, Unseal,
 };
 
 #[derive(Deserialize)]
@@ -47,6 +49,7 @@ pub(super) struct File {
     messagelog: MessageLogTable,
     archive: Option<ArchiveTable>,
     administration: Option<AdministrationTable>,
+    casework: Option<CaseworkTable>,
     #[serde(default)]
     transparency: TransparencyTable,
     #[serde(default)]
@@ -290,7 +293,7 @@ impl Reading {
             }
         };
         let stamping = file.timestamping.read(&mut self.mistakes);
-        let (retention, schedule) = self.retention(&file.messagelog, &file.client);
+        let (mut retention, schedule) = self.retention(&file.messagelog, &file.client);
         let archiving = file
             .archive
             .and_then(|it| it.read(&self.base, &mut self.mistakes));
@@ -298,7 +301,13 @@ impl Reading {
             .administration
             .and_then(|it| it.read(&self.base, &mut self.mistakes));
         let members = self.members(file.member);
-        let clients = self.clients(file.client, &members, &listen, file.internal_tls.is_some());
+        let mut clients = self.clients(file.client, &members, &listen, file.internal_tls.is_some());
+        let casework = file
+            .casework
+            .and_then(|it| it.read(&self.base, &members, &mut self.mistakes));
+        if let Some(casework) = &casework {
+            self.serve_casework(casework, &mut clients, &mut retention);
+        }
         let checkpoint_age = Duration::from_secs(file.transparency.checkpoint_seconds.clamp(1, 3600));
         let federations = file.trust.federations.checked(&mut self.mistakes);
         let egress = file.egress.checked(&self.base, &mut self.mistakes);
@@ -340,6 +349,7 @@ impl Reading {
                 checkpoint_age,
                 archiving,
                 administration,
+                casework,
                 stop_grace: seconds(file.stop.grace_seconds.min(3600)),
                 members,
                 clients,
@@ -371,6 +381,37 @@ impl Reading {
             ));
         }
         Some(id)
+    }
+
+    /// What casework serves is served like what others serve, by a client of the node's own. How long what of it is kept depends on
+    /// whether it holds content of applications; rules of the file come first.
+    fn serve_casework(
+        &mut self,
+        casework: &CaseworkSettings,
+        clients: &mut Vec<Client>,
+        retention: &mut RetentionPolicy,
+    ) {
+        if clients.iter().any(|client| client.id == casework.client) {
+            self.mistakes.push(format!(
+                "casework.client = {} is a [[client]] too: only the node itself may send in its name",
+                casework.client
+            ));
+        }
+        clients.push(Client {
+            id: casework.client.clone(),
+            is_authentication: IsAuthentication::Own,
+            allow_plain: false,
+            is_certificates: Vec::new(),
+            services: vec![Service {
+                code: casework::SERVICE.into(),
+                url: http::Uri::from_static(casework::URL),
+                timeout: Duration::from_secs(60),
+                verify_tls: false,
+                disabled: None,
+                rights: casework.rights.clone(),
+            }],
+        });
+        retention.rules.extend(casework::rules());
     }
 
     fn listen(&mut self, table: &ListenTable) -> Listen {

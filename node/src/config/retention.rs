@@ -57,6 +57,8 @@ pub struct Subject<'a> {
 pub struct RetentionRule {
     /// Only for services of this provider.
     pub provider: Option<ClientId>,
+    /// Only for services of subsystems of this code, whoever's they are.
+    pub subsystem: Option<String>,
     /// Only for services of this code.
     pub service: Option<String>,
     /// Only for requests whose path below the service begins like this, and their responses.
@@ -144,12 +146,15 @@ impl RetentionRule {
             .provider
             .as_ref()
             .is_none_or(|provider| provider == subject.service.provider());
+        let subsystem = self.subsystem.as_deref();
+        let subsystem = subsystem.is_none_or(|code| Some(code) == subject.service.provider().subsystem());
         let service = self
             .service
             .as_deref()
             .is_none_or(|service| service == subject.service.code());
         let path = self.path.as_deref();
         provider
+            && subsystem
             && service
             && path.is_none_or(|prefix| {
                 service_path(subject.request).is_some_and(|path| path.starts_with(prefix))

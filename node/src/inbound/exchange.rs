@@ -126,9 +126,13 @@ async fn course(
         chain: signature.chain,
     };
     let receipt = handles.record(draft, &signed, body.as_ref()).await?;
+    let entry = receipt.number;
     let answers = Some(known.open.insert(handles.log.exchange(receipt)).request());
 
-    let (link, head, answer) = side.services.call(&offered, &request, body.as_ref()).await?;
+    let (link, head, answer) = side
+        .services
+        .call(&offered, &request, body.as_ref(), entry)
+        .await?;
     let request_hash = request.request_hash(body.as_ref().map(|body| &body.digest));
     let response = response_to(&request, &transport, &head, &answer, &request_hash)?;
     let has_body = has_entity(&request, answer.status().as_u16());

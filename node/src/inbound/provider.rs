@@ -12,6 +12,8 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use crate::body::OutBody;
+use crate::casework::Casework;
+use crate::casework::inbox::ENTRY;
 use crate::head::Head;
 use crate::link::{Link, LinkError, Links};
 use crate::listen;
@@ -26,13 +28,22 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Links to services.
 pub struct Services {
     links: Links<String, ()>,
-    own: Option<Arc<Witness>>,
+    own: Own,
     shutdown: Shutdown,
+}
+
+/// What the node serves itself, in this process.
+#[derive(Default)]
+pub struct Own {
+    /// The service `ledger`.
+    pub ledger: Option<Arc<Witness>>,
+    /// The service `transfer`.
+    pub transfer: Option<Arc<Casework>>,
 }
 
 impl Services {
     /// `own` is what the node serves itself.
-    pub fn new(own: Option<Arc<Witness>>, shutdown: Shutdown) -> Self {
+    pub fn new(own: Own, shutdown: Shutdown) -> Self {
         Self {
             links: Links::default(),
             own,
@@ -40,12 +51,14 @@ impl Services {
         }
     }
 
-    /// Sends a verified, permitted and recorded request to the service and waits for the head of its answer.
+    /// Sends a verified, permitted and recorded request to the service and waits for the head of its answer. `entry` is the number of
+    /// its entry, which what the node serves itself rests on.
     pub(super) async fn call(
         &self,
         offered: &Offered,
         request: &RestRequest,
         body: Option<&Spooled>,
+        entry: u64,
     ) -> Result<(Link<()>, Head, Response<Incoming>), Fault> {
         let place = place(offered);
         let asked = async {
@@ -53,7 +66,7 @@ impl Services {
                 Some(link) => link,
                 None => self.open(offered).await?,
             };
-            let mut out = http_request(offered, request, body, &self.shutdown)?;
+            let mut out = http_request(offered, request, body, entry, &self.shutdown)?;
             loop {
                 match link.send(out).await {
                     Ok((head, answer)) => return Ok((link, head, answer)),
@@ -83,9 +96,28 @@ impl Services {
 
     async fn open(&self, offered: &Offered) -> Result<Link<()>, Fault> {
         let url = &offered.service.url;
-        if let Some(own) = self.own.as_ref().filter(|_| url.scheme_str() == Some("kontor")) {
-            let own = Arc::clone(own);
-            let stream = listen::within(&self.shutdown, move |_, request| Arc::clone(&own).answer(request));
+        if is_own(offered) {
+            let stream = match (url.host(), &self.own) {
+                (
+                    Some("ledger"),
+                    Own {
+                        ledger: Some(own), ..
+                    },
+                ) => {
+                    let own = Arc::clone(own);
+                    listen::within(&self.shutdown, move |_, request| Arc::clone(&own).answer(request))
+                }
+                (
+                    Some("transfer"),
+                    Own {
+                        transfer: Some(own), ..
+                    },
+                ) => {
+                    let own = Arc::clone(own);
+                    listen::within(&self.shutdown, move |_, request| Arc::clone(&own).answer(request))
+                }
+                _ => return Err(failed(FaultCode::InternalError, offered, &"it is not served")),
+            };
             let opened = Link::open(stream, (), &self.shutdown).await;
             return opened.map_err(|e| failed(FaultCode::IoError, offered, &e));
         }
@@ -118,6 +150,11 @@ impl Services {
     }
 }
 
+/// Whether the node serves this itself.
+fn is_own(offered: &Offered) -> bool {
+    offered.service.url.scheme_str() == Some("kontor")
+}
+
 /// Where the links of a service belong: services that check different certificates share none.
 fn place(offered: &Offered) -> String {
     let url = &offered.service.url;
@@ -139,6 +176,7 @@ fn http_request(
     offered: &Offered,
     request: &RestRequest,
     body: Option<&Spooled>,
+    entry: u64,
     shutdown: &Shutdown,
 ) -> Result<Request<OutBody>, Fault> {
     let refused = |what: &str| failed(FaultCode::InternalError, offered, &what);
@@ -165,6 +203,10 @@ fn http_request(
         let value =
             HeaderValue::from_bytes(&to_wire(value)).map_err(|_| refused("HTTP cannot carry a header"))?;
         headers.append(name, value);
+    }
+    if is_own(offered) {
+        // Whatever the peer called so is replaced.
+        headers.insert(ENTRY, HeaderValue::from(entry));
     }
     if let Some(body) = delivered {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.length));

@@ -426,6 +426,14 @@ pub(crate) struct ChunkReader {
 }
 
 impl ChunkReader {
+    /// The same, so many chunks further on.
+    pub(crate) fn skipping(self, chunks: u64) -> Self {
+        Self {
+            index: u32::try_from(chunks).unwrap_or(u32::MAX),
+            ..self
+        }
+    }
+
     /// Bytes of the file.
     pub(crate) fn file_length(&self) -> std::io::Result<u64> {
         self.file.len()
@@ -464,6 +472,15 @@ impl ChunkReader {
 pub struct ContentReader {
     chunks: Option<ChunkReader>,
     _spooled: Option<Arc<SpoolFile>>,
+}
+
+impl From<ChunkReader> for ContentReader {
+    fn from(chunks: ChunkReader) -> Self {
+        Self {
+            chunks: Some(chunks),
+            _spooled: None,
+        }
+    }
 }
 
 impl fmt::Debug for ContentReader {

@@ -168,11 +168,20 @@ pub(crate) const VERSION: u32 = 1;
 #[derive(Debug, Clone)]
 pub(crate) struct Layout {
     data: PathBuf,
+    root: &'static str,
 }
 
 impl Layout {
     pub(crate) fn new(data: &Path) -> Self {
-        Self { data: data.into() }
+        Self::of(data, "log")
+    }
+
+    /// Keys and content of something else than the log, kept in the same way below a directory of their own.
+    pub(crate) fn of(data: &Path, root: &'static str) -> Self {
+        Self {
+            data: data.into(),
+            root,
+        }
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -192,7 +201,7 @@ impl Layout {
     }
 
     pub(crate) fn root(&self) -> PathBuf {
-        self.data.join("log")
+        self.data.join(self.root)
     }
 
     pub(crate) fn identity(&self) -> PathBuf {

@@ -33,7 +33,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-fn from_hex(text: &str) -> Option<[u8; 32]> {
+pub(crate) fn from_hex(text: &str) -> Option<[u8; 32]> {
     let mut id = [0; 32];
     if text.len() != 64 || !text.is_ascii() {
         return None;

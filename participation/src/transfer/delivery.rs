@@ -3,9 +3,11 @@
 //!
 //! ```text
 //! PUT /v1/transfers/{transfer id}/{party}/{number}/{kind}      a message of that party; numbers begin with 1
-//! GET /v1/transfers/{transfer id}/package/{part}               a part of the package, parts begin with 0
-//! GET /v1/transfers/{transfer id}/late/{item}/{part}           a part of a late item; the item is its message's number
+//! GET /v1/packages/{transfer id}/{part}                        a part of the package, parts begin with 0
+//! GET /v1/late-items/{transfer id}/{item}/{part}               a part of a late item; the item is its message's number
 //! ```
+//!
+//! Content travels below paths of its own, so that a log can choose what it keeps before it has read a body.
 //!
 //! The same number with the same bytes gets the same answer again; with other bytes, or a number too far on, a conflict that says
 //! which number is expected. Every signed answer settles its message. What the bodies say is here; they hold codes, numbers,
@@ -104,9 +106,9 @@ impl fmt::Display for Place {
                 seq,
                 kind,
             } => write!(f, "/{VERSION}/transfers/{transfer}/{}/{seq}/{kind}", party.name()),
-            Self::Package { transfer, part } => write!(f, "/{VERSION}/transfers/{transfer}/package/{part}"),
+            Self::Package { transfer, part } => write!(f, "/{VERSION}/packages/{transfer}/{part}"),
             Self::Late { transfer, item, part } => {
-                write!(f, "/{VERSION}/transfers/{transfer}/late/{item}/{part}")
+                write!(f, "/{VERSION}/late-items/{transfer}/{item}/{part}")
             }
         }
     }
@@ -120,20 +122,20 @@ fn number<N: std::str::FromStr + ToString>(text: &str) -> Option<N> {
 impl Place {
     /// Reads a path.
     pub fn read(path: &str) -> Option<Self> {
-        let rest = path.strip_prefix('/')?.strip_prefix(VERSION)?;
-        let pieces: Vec<&str> = rest.strip_prefix("/transfers/")?.split('/').collect();
+        let rest = path.strip_prefix('/')?.strip_prefix(VERSION)?.strip_prefix('/')?;
+        let pieces: Vec<&str> = rest.split('/').collect();
         let id = |text: &str| Id::try_from(text.to_owned()).ok();
         match pieces[..] {
-            [transfer, "package", part] => Some(Self::Package {
+            ["packages", transfer, part] => Some(Self::Package {
                 transfer: id(transfer)?,
                 part: number(part)?,
             }),
-            [transfer, "late", item, part] => Some(Self::Late {
+            ["late-items", transfer, item, part] => Some(Self::Late {
                 transfer: id(transfer)?,
                 item: number(item)?,
                 part: number(part)?,
             }),
-            [transfer, party, seq, kind] => Some(Self::Message {
+            ["transfers", transfer, party, seq, kind] => Some(Self::Message {
                 transfer: id(transfer)?,
                 party: match party {
                     "sender" => Party::Sender,
@@ -272,7 +274,10 @@ pub struct Words {
 #[serde(rename_all = "kebab-case", tag = "kind")]
 pub enum Body {
     /// An application without names or content.
-    Offer(Box<Offer>),
+    Offer {
+        /// The offer.
+        offer: Box<Offer>,
+    },
     /// The offer is taken back.
     Withdraw,
     /// Nobody answered in time.
@@ -434,7 +439,7 @@ impl Body {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Void { .. } => "void",
-            Self::Offer(_) => "offer",
+            Self::Offer { .. } => "offer",
             Self::Withdraw => "withdraw",
             Self::Expire => "expire",
             Self::Accept { .. } => "accept",
@@ -457,7 +462,7 @@ impl Body {
     /// What it is to the machines; nothing follows from a `void`.
     pub fn message(&self) -> Option<Message> {
         Some(match self {
-            Self::Offer(offer) => Message::Offer(offer.clocks()),
+            Self::Offer { offer } => Message::Offer(offer.clocks()),
             Self::Withdraw => Message::Withdraw,
             Self::Expire => Message::Expire,
             Self::Accept { .. } => Message::Accept,
@@ -483,7 +488,7 @@ impl Body {
     /// Who may send it; a `void` either.
     pub const fn party(&self) -> Option<Party> {
         match self {
-            Self::Offer(_)
+            Self::Offer { .. }
             | Self::Withdraw
             | Self::Expire
             | Self::Package { .. }
@@ -510,7 +515,7 @@ impl Body {
             | Self::Dispute { words }
             | Self::Query { words, .. }
             | Self::Answer { words, .. } => words.as_ref(),
-            Self::Offer(_)
+            Self::Offer { .. }
             | Self::Withdraw
             | Self::Expire
             | Self::Accept { .. }
@@ -546,7 +551,7 @@ impl Body {
             }
         }
         match self {
-            Self::Offer(offer) => offer.check().map_err(|error| BodyError::Wrong(error.to_string())),
+            Self::Offer { offer } => offer.check().map_err(|error| BodyError::Wrong(error.to_string())),
             Self::Package { bundle, .. } | Self::LateItem { bundle, .. } => {
                 match bundle.manifest_octets > 0 && bundle.octets > bundle.manifest_octets {
                     true => Ok(()),

@@ -59,7 +59,7 @@ pub enum SilenceEffect {
 }
 
 /// A UUID, in lower case with hyphens.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(try_from = "String")]
 pub struct Id(String);
 
@@ -205,6 +205,9 @@ pub struct Offer {
     pub hops: Vec<Hop>,
     /// Whether it belongs to a test instance.
     pub test: bool,
+    /// The transfer that brought it, if this hands it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<Id>,
 }
 
 mod key {

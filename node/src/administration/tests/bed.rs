@@ -107,7 +107,7 @@ impl Bed {
             delay: Duration::ZERO,
             ..Opening::of(log.clone(), world.timestamper(), shutdown.clone())
         };
-        let administration = Administration::open(opening, &mut Default::default());
+        let administration = Administration::open(opening, None, &mut Default::default());
         let answer = move |connection, request| administration.clone().answer(connection, request);
         shutdown.spawn(listen::serve(
             "administration",

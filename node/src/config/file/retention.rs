@@ -72,6 +72,7 @@ impl Reading {
         RetentionRule {
             provider: provider
                 .and_then(|id| self.id("messagelog.rule.provider", id, "INSTANCE/CLASS/CODE[/SUBSYSTEM]")),
+            subsystem: None,
             service: table.service.clone(),
             path: table.path.clone(),
             head,

@@ -9,8 +9,8 @@ fn a_place_is_written_one_way_and_read_back() {
     for path in [
         format!("/v1/transfers/{ID}/sender/1/offer"),
         format!("/v1/transfers/{ID}/receiver/12/taken-over"),
-        format!("/v1/transfers/{ID}/package/0"),
-        format!("/v1/transfers/{ID}/late/3/0"),
+        format!("/v1/packages/{ID}/0"),
+        format!("/v1/late-items/{ID}/3/0"),
     ] {
         assert_eq!(Place::read(&path).unwrap().to_string(), path);
     }
@@ -22,9 +22,9 @@ fn a_place_is_written_one_way_and_read_back() {
         format!("/v1/transfers/{ID}/nobody/1/offer"),
         format!("/v1/transfers/{ID}/sender/1"),
         format!("/v1/transfers/{ID}/sender/1/offer/"),
-        format!("/v1/transfers/{}/package/0", ID.to_uppercase()),
-        format!("/v1/transfers/{ID}/package/-1"),
-        "/v1/transfers/../package/0".into(),
+        format!("/v1/packages/{}/0", ID.to_uppercase()),
+        format!("/v1/packages/{ID}/-1"),
+        "/v1/packages/../0".into(),
     ] {
         assert_eq!(Place::read(&path), None, "{path}");
     }

@@ -87,6 +87,7 @@ fn offer(name: &str) -> (Offer, Value) {
         manifest: Digest([0; 32]),
         hops: Vec::new(),
         test: true,
+        returns: None,
     };
     (offer.of_package(&manifest(name)).unwrap(), expected)
 }

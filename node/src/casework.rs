@@ -1,0 +1,565 @@
+//! Casework: cases (Vorgänge), and transfers of applications between authorities.
+//!
+//! | Room | Owns |
+//! |---|---|
+//! | `store` | rows and transactions |
+//! | `row` | what the rows hold, and what of it is sealed |
+//! | `scan` | the malware scanner |
+//! | `intake` | an application becomes a case |
+//! | `cases` | commands on cases |
+//! | `transfers` | commands on transfers |
+//! | `index` | what lists and searches need of every case, in memory |
+//! | `inbox` | messages and questions of other nodes |
+//! | `outbox` | messages to other nodes, until they are settled |
+//! | `pull` | packages on their way here, and the check of what came |
+//! | `instance` | writing what was taken over into the own instance |
+//! | `clocks` | what falls due |
+//! | `api` | the interface for line-of-business systems and people |
+//!
+//! The order of every change: the entry of the message log first (an act of our own, or the request that brought a message), then one
+//! transaction of the store that cites its number and the hash of its leaf. Nobody is told before that. What a crash leaves between
+//! the two is an act that nothing cites; the next start says so in the log.
+
+pub(crate) mod api;
+mod cases;
+mod clocks;
+pub(crate) mod inbox;
+mod index;
+mod instance;
+mod intake;
+mod outbox;
+mod pull;
+mod refusal;
+mod row;
+mod scan;
+mod store;
+mod transfers;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use kontor_participation::application::manifest::Digest;
+use kontor_participation::transfer::delivery::{Body, Sent};
+use kontor_participation::transfer::offer::Id;
+use kontor_pki::time::UnixTime;
+use kontor_protocol::id::ServerId;
+use kontor_protocol::log::Leaf;
+use kontor_protocol::log::tree::leaf_hash;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, Notify, OwnedMutexGuard, broadcast};
+
+use crate::clock::SharedClock;
+use crate::config::CaseworkSettings;
+use crate::config::casework::{Holder, Role};
+use crate::globalconf::GlobalConf;
+use crate::messagelog::{Acted, Fact, FactKind, LogError, Looked, MessageLog, Vault, VaultPart};
+use crate::shutdown::Shutdown;
+
+pub(crate) use self::refusal::Refused;
+use self::row::{
+    CaseContent, CaseRecord, CaseRow, Cited, EventRow, InRow, OutRow, OutState, Pack, TransferRow,
+};
+use self::store::redb::Redb;
+use self::store::{Store, StoreError, Table, TxError};
+
+/// Why casework cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The message log, or what is sealed beside it.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The state store.
+    #[error("{0}")]
+    Store(String),
+}
+
+/// What casework is built from.
+pub struct Setup {
+    /// Its settings.
+    pub settings: CaseworkSettings,
+    /// The message log.
+    pub log: MessageLog,
+    /// Global configuration.
+    pub trust: Arc<GlobalConf>,
+    /// The clock.
+    pub clock: SharedClock,
+    /// The own server.
+    pub server: ServerId,
+    /// Whether this is a test instance.
+    pub test: bool,
+    /// Tasks and the end.
+    pub shutdown: Shutdown,
+}
+
+/// See the module.
+pub struct Casework {
+    settings: CaseworkSettings,
+    log: MessageLog,
+    trust: Arc<GlobalConf>,
+    clock: SharedClock,
+    server: ServerId,
+    test: bool,
+    shutdown: Shutdown,
+    store: Store,
+    vault: Vault,
+    /// One change of a case or a transfer at a time.
+    locks: StdMutex<BTreeMap<Id, Arc<Mutex<()>>>>,
+    /// The newest instant that was used, in milliseconds.
+    newest: AtomicI64,
+    /// Numbers of subjects: those of this process.
+    subjects: AtomicU64,
+    /// What waits for other nodes.
+    outbox: outbox::Outbox,
+    /// Transfers that something may be due of.
+    active: StdMutex<BTreeSet<Id>>,
+    /// Transfers that somebody has to look at now.
+    woken: StdMutex<BTreeSet<Id>>,
+    wake: Notify,
+    /// Numbers of events, for whoever follows them.
+    told: broadcast::Sender<()>,
+    scanning: scan::Scanner,
+    index: index::Index,
+}
+
+impl std::fmt::Debug for Casework {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Casework").finish_non_exhaustive()
+    }
+}
+
+/// Who acts.
+#[derive(Clone, Debug)]
+pub(crate) struct Principal {
+    /// Stands for (issuer, subject) wherever something is kept.
+    pub(crate) pseudonym: String,
+    /// A person or a system.
+    pub(crate) holder: Holder,
+    /// What may be done.
+    pub(crate) roles: BTreeSet<Role>,
+    /// In which units; none means all.
+    pub(crate) units: BTreeSet<String>,
+    /// On whose behalf a system says that it acts.
+    pub(crate) on_behalf_of: Option<String>,
+}
+
+impl Principal {
+    /// The node itself: clocks, standing rules, the other side's messages.
+    fn node() -> Self {
+        Self {
+            pseudonym: "node".into(),
+            holder: Holder::System,
+            roles: [Role::Worker, Role::Supervisor].into(),
+            units: [].into(),
+            on_behalf_of: None,
+        }
+    }
+
+    /// Whether something of this unit may be seen.
+    pub(crate) fn sees(&self, unit: Option<&str>) -> bool {
+        self.units.is_empty()
+            || self.roles.contains(&Role::Supervisor)
+            || unit.is_some_and(|unit| self.units.contains(unit))
+    }
+
+    /// Refuses who has none of these roles.
+    pub(crate) fn needs(&self, roles: &[Role]) -> Result<(), Refused> {
+        match roles.iter().any(|role| self.roles.contains(role)) {
+            true => Ok(()),
+            false => Err(Refused::role(roles)),
+        }
+    }
+}
+
+/// What a change writes: rows as they are to be, with the versions at which they were read.
+#[derive(Default)]
+struct Step {
+    case: Option<CaseRow>,
+    content: Option<(Id, Option<String>)>,
+    transfer: Option<TransferRow>,
+    out: Vec<OutRow>,
+    /// Files that belong to something now, and those that belong to nothing any more.
+    files: Vec<(String, Option<Id>)>,
+    incoming: Option<(Vec<u8>, InRow)>,
+    intake: Option<(String, intake::IntakeRow)>,
+    events: Vec<EventRow>,
+}
+
+/// The key of a message's row.
+fn out_key(transfer: &Id, seq: u32) -> Vec<u8> {
+    let mut key = transfer.to_string().into_bytes();
+    key.extend_from_slice(&seq.to_be_bytes());
+    key
+}
+
+fn row_key(id: &Id) -> Vec<u8> {
+    id.to_string().into_bytes()
+}
+
+/// A fresh id.
+fn fresh_id() -> Id {
+    Id::try_from(uuid::Uuid::new_v4().to_string()).expect("a UUID is written in lower case with hyphens")
+}
+
+impl Step {
+    /// Sends a message after the commit.
+    fn tell(&mut self, transfer: &mut TransferRow, body: Body, at: Timestamp, test: bool) {
+        transfer.sent += 1;
+        let kind = body.kind().to_owned();
+        let sent = serde_json::to_string(&Sent::new(body, at, test));
+        self.out.push(OutRow {
+            transfer: transfer.id.clone(),
+            peer: transfer.peer.clone(),
+            seq: transfer.sent,
+            kind,
+            body: sent.expect("messages have string keys only"),
+            at,
+            state: OutState::Waiting { tries: 0, next: at },
+        });
+    }
+
+    /// Tells whoever follows what happened.
+    fn event(&mut self, kind: &str, at: Timestamp) {
+        let (case, transfer) = (self.case.as_ref(), self.transfer.as_ref());
+        let unit = case
+            .and_then(|case| case.unit.clone())
+            .or_else(|| transfer.and_then(|transfer| transfer.unit.clone()));
+        self.events.push(EventRow {
+            kind: kind.to_owned(),
+            at,
+            case: case
+                .map(|case| case.id.clone())
+                .or_else(|| transfer.and_then(|transfer| transfer.case.clone())),
+            transfer: transfer.map(|transfer| transfer.id.clone()),
+            unit,
+            state: transfer
+                .map(|transfer| transfer.machine.state().to_owned())
+                .or_else(|| case.map(|case| case.status.name().to_owned())),
+        });
+    }
+}
+
+/// Subjects of one start before another block of numbers is taken.
+const BLOCK: u64 = 1 << 12;
+/// An own clock this far behind the newest instant refuses commands, in milliseconds; so far apart two clocks are shown.
+const APART: i64 = 60_000;
+
+impl Casework {
+    /// Opens store and vault. What an end in the middle left is put right by [`run`](Self::run).
+    pub fn open(dir: &Path, setup: Setup) -> Result<Arc<Self>, OpenError> {
+        let vault = setup.log.vault("casework")?;
+        let path = dir.join("casework").join("state.redb");
+        let engine = Redb::open(&path).map_err(|error| OpenError::Store(error.to_string()))?;
+        let (told, _) = broadcast::channel(1);
+        Ok(Arc::new(Self {
+            scanning: scan::Scanner::new(&setup.settings.scanner),
+            settings: setup.settings,
+            log: setup.log,
+            trust: setup.trust,
+            clock: setup.clock,
+            server: setup.server,
+            test: setup.test,
+            shutdown: setup.shutdown,
+            store: Store::new(Arc::new(engine)),
+            vault,
+            locks: StdMutex::default(),
+            newest: AtomicI64::new(i64::MIN),
+            subjects: AtomicU64::new(0),
+            outbox: outbox::Outbox::default(),
+            active: StdMutex::default(),
+            woken: StdMutex::default(),
+            wake: Notify::new(),
+            told,
+            index: index::Index::default(),
+        }))
+    }
+
+    /// The own subsystem.
+    pub(crate) fn own(&self) -> &kontor_protocol::id::ClientId {
+        &self.settings.client
+    }
+
+    /// Resolves when the state store failed: the process must end.
+    pub async fn failed(&self) -> String {
+        self.store.failed().await.to_string()
+    }
+
+    /// The current instant: never before one that was used.
+    fn now(&self) -> Timestamp {
+        let now = self.clock.now().millis().max(self.newest.load(Ordering::Acquire));
+        Timestamp::from_millisecond(now).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The current instant for a decision. Refused when the own clock is far behind what was recorded.
+    fn decisive_now(&self) -> Result<Timestamp, Refused> {
+        let behind = self
+            .newest
+            .load(Ordering::Acquire)
+            .saturating_sub(self.clock.now().millis());
+        match behind > APART {
+            true => Err(Refused::clock_behind(behind / 1000)),
+            false => Ok(self.now()),
+        }
+    }
+
+    fn used(&self, at: UnixTime) {
+        self.newest.fetch_max(at.millis(), Ordering::AcqRel);
+    }
+
+    /// A number for a subject whose keys are to be made.
+    async fn subject(&self, now: Timestamp) -> Result<(u32, u64), Refused> {
+        let number = self.subjects.fetch_add(1, Ordering::AcqRel);
+        let number = match number % BLOCK {
+            0 => {
+                let block = self
+                    .store
+                    .run_tx("subjects", |tx| Ok::<_, TxError<Refused>>(tx.next("subjects")?))
+                    .await?;
+                // Others that came meanwhile have numbers of the block before, which nobody else uses.
+                self.subjects.store(block * BLOCK + 1, Ordering::Release);
+                block * BLOCK
+            }
+            _ => number,
+        };
+        let date = kontor_participation::deadline::day_of(now);
+        let period = u32::from(date.year().unsigned_abs()) * 100 + u32::from(date.month().unsigned_abs());
+        Ok((period, number))
+    }
+
+    /// Waits until nobody else changes what has one of these ids.
+    async fn lock(&self, ids: &[&Id]) -> Vec<OwnedMutexGuard<()>> {
+        let mut ids: Vec<&Id> = ids.to_vec();
+        ids.sort_by_key(|id| id.to_string());
+        ids.dedup();
+        let mut guards = Vec::new();
+        for id in ids {
+            let lock = {
+                let mut locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+                if locks.len() > 4096 {
+                    locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+                }
+                Arc::clone(locks.entry(id.clone()).or_default())
+            };
+            guards.push(lock.lock_owned().await);
+        }
+        guards
+    }
+
+    fn case(&self, id: &Id) -> Result<CaseRow, Refused> {
+        let row = self.store.get(Table::Cases, &row_key(id))?;
+        row.ok_or_else(|| Refused::not_found("case", id))
+    }
+
+    fn transfer(&self, id: &Id) -> Result<TransferRow, Refused> {
+        let row = self.store.get(Table::Transfers, &row_key(id))?;
+        row.ok_or_else(|| Refused::not_found("transfer", id))
+    }
+
+    fn seal(&self, part: VaultPart, subject: (u32, u64), what: &impl Serialize) -> Result<String, Refused> {
+        let plain =
+            zeroize::Zeroizing::new(serde_json::to_vec(what).map_err(|error| Refused::internal(&error))?);
+        Ok(BASE64_STANDARD.encode(self.vault.seal(part, subject, &plain)?))
+    }
+
+    /// What was sealed; `None` when it is forgotten.
+    fn open_sealed<T: DeserializeOwned>(
+        &self,
+        part: VaultPart,
+        subject: (u32, u64),
+        sealed: &str,
+    ) -> Result<Option<T>, Refused> {
+        if sealed.is_empty() {
+            return Ok(None);
+        }
+        let sealed = BASE64_STANDARD
+            .decode(sealed)
+            .map_err(|error| Refused::internal(&error))?;
+        let opened = self.vault.open(part, subject, &sealed)?;
+        opened
+            .map(|plain| serde_json::from_slice(&plain).map_err(|error| Refused::internal(&error)))
+            .transpose()
+    }
+
+    fn record(&self, case: &CaseRow) -> Result<CaseRecord, Refused> {
+        let record = self.open_sealed(VaultPart::Record, case.subject, &case.record)?;
+        record.ok_or_else(|| Refused::purged("case"))
+    }
+
+    fn content(&self, case: &CaseRow) -> Result<CaseContent, Refused> {
+        let sealed: Option<String> = self.store.get(Table::Contents, &row_key(&case.id))?;
+        let content = self.open_sealed(
+            VaultPart::Content,
+            case.subject,
+            sealed.as_deref().unwrap_or_default(),
+        )?;
+        content.ok_or_else(|| Refused::purged("content of the case"))
+    }
+
+    fn pack(&self, subject: Option<(u32, u64)>, sealed: Option<&String>) -> Result<Pack, Refused> {
+        match (subject, sealed) {
+            (Some(subject), Some(sealed)) => self
+                .open_sealed(VaultPart::Content, subject, sealed)?
+                .ok_or_else(|| Refused::purged("package")),
+            _ => Ok(Pack::default()),
+        }
+    }
+
+    /// Where an entry stands.
+    async fn cited(&self, number: u64) -> Result<Cited, Refused> {
+        let bytes = self.log.leaf(number).await?;
+        if let Ok(leaf) = Leaf::parse(&bytes) {
+            let second = i64::try_from(leaf.second).unwrap_or(i64::MAX);
+            self.used(UnixTime::from_millis(second.saturating_mul(1000)));
+        }
+        Ok(Cited {
+            number,
+            leaf: Digest(leaf_hash(&bytes)),
+        })
+    }
+
+    /// Records a decision of our own. `details` hold ids, codes and versions.
+    async fn act(
+        &self,
+        who: &Principal,
+        act: &str,
+        ground: &str,
+        details: serde_json::Value,
+    ) -> Result<Cited, Refused> {
+        let mut details = details;
+        if let (Some(other), Some(map)) = (&who.on_behalf_of, details.as_object_mut()) {
+            map.insert("on_behalf_of".into(), other.clone().into());
+        }
+        let said = Acted {
+            act: format!("casework.{act}"),
+            who: who.pseudonym.clone(),
+            ground: ground.to_owned(),
+            details,
+        };
+        let receipt = self.log.append_fact(Fact::new(FactKind::Act, &said)).await?;
+        self.cited(receipt.number).await
+    }
+
+    /// Records a look at case data before it is shown.
+    async fn look(&self, who: &Principal, what: &str, ground: &str) -> Result<(), Refused> {
+        let said = Looked {
+            who: match &who.on_behalf_of {
+                Some(other) => format!("{} for {other}", who.pseudonym),
+                None => who.pseudonym.clone(),
+            },
+            what: what.to_owned(),
+            ground: ground.to_owned(),
+        };
+        self.log.append_fact(Fact::new(FactKind::Look, &said)).await?;
+        Ok(())
+    }
+
+    /// Commits a change that rests on an entry. Rows must be as they were read, which the locks see to.
+    async fn commit(&self, name: &'static str, cites: &Cited, step: Step) -> Result<(), Refused> {
+        let Step {
+            mut case,
+            content,
+            mut transfer,
+            out,
+            files,
+            incoming,
+            intake,
+            events,
+        } = step;
+        if let Some(case) = &mut case {
+            case.cites = cites.clone();
+        }
+        if let Some(transfer) = &mut transfer {
+            transfer.cites = cites.clone();
+        }
+        self.store
+            .run_tx(name, |tx| {
+                if let Some(case) = &case {
+                    let key = row_key(&case.id);
+                    let there = tx
+                        .get::<CaseRow>(Table::Cases, &key)?
+                        .map_or(0, |row| row.version);
+                    if there != case.version {
+                        return Err(TxError::Refused(Refused::changed("case")));
+                    }
+                    let mut row = case.clone();
+                    row.version += 1;
+                    tx.put(Table::Cases, &key, &row)?;
+                }
+                if let Some((id, sealed)) = &content {
+                    match sealed {
+                        Some(sealed) => tx.put(Table::Contents, &row_key(id), sealed)?,
+                        None => tx.remove(Table::Contents, &row_key(id)),
+                    }
+                }
+                if let Some(transfer) = &transfer {
+                    let key = row_key(&transfer.id);
+                    let there = tx
+                        .get::<TransferRow>(Table::Transfers, &key)?
+                        .map_or(0, |row| row.version);
+                    if there != transfer.version {
+                        return Err(TxError::Refused(Refused::changed("transfer")));
+                    }
+                    let mut row = transfer.clone();
+                    row.version += 1;
+                    tx.put(Table::Transfers, &key, &row)?;
+                }
+                for (name, owner) in &files {
+                    match owner {
+                        Some(owner) => tx.put(Table::Files, name.as_bytes(), owner)?,
+                        None => tx.remove(Table::Files, name.as_bytes()),
+                    }
+                }
+                for row in &out {
+                    tx.put(Table::Outbox, &out_key(&row.transfer, row.seq), row)?;
+                }
+                if let Some((key, row)) = &incoming {
+                    tx.put(Table::Inbox, key, row)?;
+                }
+                if let Some((key, row)) = &intake {
+                    tx.put(Table::Intakes, key.as_bytes(), row)?;
+                }
+                for event in &events {
+                    tx.append(Table::Events, event)?;
+                }
+                tx.put(Table::Acts, &cites.number.to_be_bytes(), &cites.leaf)?;
+                Ok(())
+            })
+            .await?;
+        if let Some(case) = case {
+            let record = self.open_sealed(VaultPart::Record, case.subject, &case.record)?;
+            self.index.put(&case, record.as_ref());
+        }
+        if !events.is_empty() {
+            // Nobody may be listening.
+            let _ = self.told.send(());
+        }
+        for row in &out {
+            self.outbox.queue(&row.peer, &row.transfer);
+        }
+        if let Some(transfer) = transfer {
+            self.busy(&transfer);
+        }
+        Ok(())
+    }
+}
+
+impl From<TxError<Self>> for Refused {
+    fn from(error: TxError<Self>) -> Self {
+        match error {
+            TxError::Refused(refused) => refused,
+            TxError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "the state store refused");
+        Self::unavailable("store_failed", error.to_string())
+    }
+}

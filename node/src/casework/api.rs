@@ -1,0 +1,257 @@
+//! The interface of casework for line-of-business systems and for pages: cases, transfers, files, events.
+//!
+//! Owns who comes in, the shape of refusals (RFC 9457), versions (`ETag` and `If-Match`), and the list of operations from which both
+//! the routes and the OpenAPI document are made, so that neither can say what the other does not. Each file below owns the handlers
+//! of one thing. Nothing is shown before the look at it is in the log.
+
+mod cases;
+mod contract;
+mod disclosures;
+mod events;
+mod files;
+mod intake;
+mod operations;
+mod recipients;
+mod transfers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::request::Parts;
+use http::{Request, StatusCode};
+use hyper::body::Incoming;
+use kontor_participation::transfer::offer::Id;
+use kontor_pki::crypto::sha256;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+use super::{Casework, Principal, Refused};
+use crate::config::casework::Holder;
+use crate::listen::Connection;
+
+pub(crate) use self::contract::contract;
+
+/// Requests at the same time, answers that flow not counted.
+const REQUESTS: usize = 256;
+/// Time for an answer to begin; a large upload is read within it.
+const PATIENCE: Duration = Duration::from_secs(3600);
+/// Octets of path and query.
+const TARGET: usize = 4096;
+/// Octets of a JSON body.
+const JSON: usize = 256 * 1024;
+
+/// See the module. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Api {
+    router: axum::Router,
+    places: Arc<Semaphore>,
+}
+
+/// Whether a path is for this interface.
+pub(crate) fn takes(path: &str) -> bool {
+    path == "/antrag" || path.starts_with("/api/")
+}
+
+impl Api {
+    pub(crate) fn new(casework: Arc<Casework>) -> Self {
+        Self {
+            router: operations::router(casework),
+            places: Arc::new(Semaphore::new(REQUESTS)),
+        }
+    }
+
+    /// Answers one request.
+    pub(crate) async fn answer(self, connection: Arc<Connection>, request: Request<Incoming>) -> Response {
+        let target = request.uri().path_and_query().map_or(0, |it| it.as_str().len());
+        if target > TARGET {
+            let detail = format!("path and query have {target} bytes; {TARGET} are read");
+            return Refused::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail).into_response();
+        }
+        let Ok(_place) = self.places.try_acquire() else {
+            return Refused::unavailable(
+                "busy",
+                "as many requests as are answered at once are on their way",
+            )
+            .into_response();
+        };
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(connection);
+        match tokio::time::timeout(PATIENCE, self.router.clone().oneshot(request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => Refused::unavailable("too_slow", "the request took too long").into_response(),
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut page = json!({
+            "type": format!("urn:kontor:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Refused"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let Some(hint) = &self.hint {
+            page["hint"] = hint.as_str().into();
+        }
+        if let Some(pointer) = &self.pointer {
+            page["pointer"] = pointer.as_str().into();
+        }
+        if !self.legal.is_empty() {
+            page["legal"] = self.legal.clone().into();
+        }
+        let mut response = (self.status, format!("{page}\n")).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"kontor\""),
+            );
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl FromRequestParts<Arc<Casework>> for Principal {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, casework: &Arc<Casework>) -> Result<Self, Refused> {
+        let unknown = |code, detail: &str| {
+            Refused::new(StatusCode::UNAUTHORIZED, code, detail)
+                .hint("send `Authorization: Bearer KEY`; the operator of the node makes keys with `kontor case key`")
+        };
+        let shown = parts
+            .headers
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok());
+        let shown = shown.ok_or_else(|| unknown("key_missing", "this needs a key"))?;
+        let key = shown
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map_or("", |(_, key)| key.trim());
+        let digest = sha256(key.as_bytes());
+        let key = casework
+            .settings
+            .keys
+            .iter()
+            .find(|key| kontor_pki::crypto::equal(&key.sha256, &digest));
+        let key = key.ok_or_else(|| unknown("key_unknown", "the key is not known here"))?;
+        if kontor_participation::deadline::day_of(casework.now()) > key.expires {
+            return Err(unknown("key_expired", "the key has expired"));
+        }
+        let behalf = parts
+            .headers
+            .get("on-behalf-of")
+            .and_then(|value| value.to_str().ok());
+        let on_behalf_of = behalf
+            .filter(|_| key.holder == Holder::System)
+            .map(|subject| casework.pseudonym(&key.name, subject));
+        Ok(Self {
+            pseudonym: casework.pseudonym("key", &key.name),
+            holder: key.holder,
+            roles: key.roles.clone(),
+            units: key.units.clone(),
+            on_behalf_of,
+        })
+    }
+}
+
+impl Casework {
+    /// What stands for (issuer, subject) wherever something is kept.
+    fn pseudonym(&self, issuer: &str, subject: &str) -> String {
+        let blind = self.vault.blind(&format!("person\0{issuer}\0{subject}"));
+        format!("p-{}", &blind[..16])
+    }
+}
+
+/// The version that a command was decided on.
+fn version(headers: &HeaderMap) -> Result<u64, Refused> {
+    let shown = headers.get(IF_MATCH).ok_or_else(Refused::no_version)?;
+    let text = shown
+        .to_str()
+        .unwrap_or_default()
+        .trim()
+        .trim_start_matches("W/")
+        .trim_matches('"');
+    text.parse()
+        .map_err(|_| Refused::malformed("If-Match names a version, such as \"3\""))
+}
+
+/// An answer with its version.
+fn versioned(status: StatusCode, version: u64, page: &impl Serialize) -> Response {
+    let mut response = page_of(status, page);
+    if let Ok(value) = HeaderValue::from_str(&format!("\"{version}\"")) {
+        response.headers_mut().insert(ETAG, value);
+    }
+    response
+}
+
+fn page_of(status: StatusCode, page: &impl Serialize) -> Response {
+    match serde_json::to_vec(page) {
+        Ok(mut bytes) => {
+            bytes.push(b'\n');
+            let mut response = (status, bytes).into_response();
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => Refused::internal(&error).into_response(),
+    }
+}
+
+/// Reads a JSON body; what it is not is said with the place.
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
+    if body.len() > JSON {
+        let detail = format!("a JSON body has at most {JSON} octets");
+        return Err(Refused::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            detail,
+        ));
+    }
+    let body: &[u8] = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| {
+        Refused::malformed(format!("the body is not what is expected: {error}")).at(format!(
+            "line {}, column {}",
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+/// Reads an id of a path.
+fn id(text: &str) -> Result<Id, Refused> {
+    Id::try_from(text.to_owned()).map_err(|_| {
+        Refused::new(
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "ids are UUIDs in lower case with hyphens",
+        )
+    })
+}
+
+async fn nothing() -> Refused {
+    let detail = "nothing is here; GET /api/v1/openapi.json says what is";
+    Refused::new(StatusCode::NOT_FOUND, "not_found", detail)
+}
+
+async fn not_so() -> Refused {
+    let detail = "this address does not take that method; GET /api/v1/openapi.json says which";
+    Refused::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+}

@@ -1,0 +1,365 @@
+//! What falls due, and what a start has to put right. Everything follows from stored facts and the clock, so that a restart changes
+//! nothing and nothing happens twice.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use kontor_participation::transfer::offer::Id;
+use kontor_participation::transfer::{receiver, sender};
+use kontor_pki::time::UnixTime;
+use kontor_protocol::log::EntryKind;
+
+use super::outbox::Caller;
+use super::row::{CaseRow, Export, Machine, TransferRow};
+use super::transfers::Command;
+use super::{Casework, Principal, Refused, Step, Table};
+use crate::messagelog::{Acted, VaultPart};
+use crate::outbound::Outbound;
+
+/// How often everything is looked at that may be due, besides what is looked at because it changed.
+const ROUND: Duration = Duration::from_secs(15);
+/// Transfers that are worked on at a time.
+const AT_ONCE: usize = 16;
+
+impl Casework {
+    /// Notes that something may be due of a transfer.
+    pub(super) fn busy(&self, transfer: &TransferRow) {
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.is_done(transfer) {
+            true => active.remove(&transfer.id),
+            false => active.insert(transfer.id.clone()),
+        };
+        drop(active);
+        self.look_at(transfer.id.clone());
+    }
+
+    /// Has somebody look at a transfer now.
+    pub(super) fn look_at(&self, transfer: Id) {
+        self.woken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(transfer);
+        self.wake.notify_one();
+    }
+
+    /// Whether nothing more comes by itself.
+    fn is_done(&self, transfer: &TransferRow) -> bool {
+        let late = transfer.late.iter().any(|late| match transfer.machine {
+            Machine::Sender(_) => late.item == 0,
+            Machine::Receiver(_) => !late.imported,
+        });
+        transfer.machine.has_ended() && !late && !self.has_leftovers(transfer)
+    }
+
+    /// Whether a receiver still holds what is not its own.
+    fn has_leftovers(&self, transfer: &TransferRow) -> bool {
+        match &transfer.machine {
+            Machine::Sender(_) => false,
+            Machine::Receiver(machine) => {
+                let ended = matches!(
+                    machine.state(),
+                    receiver::State::Refused(_)
+                        | receiver::State::Disputed
+                        | receiver::State::EndedBySender
+                        | receiver::State::Lapsed
+                        | receiver::State::Recalled { purged: Some(true) }
+                );
+                let case = transfer.case.as_ref().and_then(|case| self.case(case).ok());
+                ended && (transfer.pack.is_some() || case.is_some_and(|case| case.purged_at.is_none()))
+            }
+        }
+    }
+
+    /// Runs outbox, pulls and clocks until the node stops.
+    pub async fn run(self: Arc<Self>, outbound: Arc<Outbound>) {
+        let caller = Arc::new(Caller::new(outbound, self.own().clone()));
+        if let Err(refused) = self.begin().await {
+            tracing::error!(
+                code = refused.code,
+                "casework could not begin: {}",
+                refused.detail
+            );
+        }
+        self.shutdown
+            .spawn(Arc::clone(&self).run_outbox(Arc::clone(&caller)));
+        let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
+        let running = Arc::new(std::sync::Mutex::new(BTreeMap::<Id, bool>::new()));
+        let mut round = tokio::time::interval(ROUND);
+        round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let ids: Vec<Id> = tokio::select! {
+                () = self.wake.notified() => {
+                    std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
+                }
+                _ = round.tick() => {
+                    if let Err(refused) = self.cases_due().await {
+                        tracing::warn!(code = refused.code, "what is due of cases waits: {}", refused.detail);
+                    }
+                    if let Err(refused) = self.mark_acts().await {
+                        tracing::warn!(code = refused.code, "the mark of acts waits: {}", refused.detail);
+                    }
+                    self.active.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+                }
+                () = self.shutdown.soft() => return,
+            };
+            for id in ids {
+                // One task for each at a time; one that is woken meanwhile is looked at again.
+                match running
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .entry(id.clone())
+                {
+                    Entry::Occupied(mut again) => {
+                        again.insert(true);
+                        continue;
+                    }
+                    Entry::Vacant(free) => _ = free.insert(false),
+                }
+                let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                    return;
+                };
+                let (casework, caller, running) =
+                    (Arc::clone(&self), Arc::clone(&caller), Arc::clone(&running));
+                self.shutdown.spawn(async move {
+                    let _place = place;
+                    let again = casework.work(&caller, &id).await;
+let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                    match again {
+                        Ok(true) => casework.look_at(id),
+                        Ok(false) if woken == Some(true) => casework.look_at(id),
+                        Ok(false) => {}
+                        Err(refused) => {
+                            tracing::info!(transfer = %id, code = refused.code, "a transfer waits: {}", refused.detail);
+                            if woken == Some(true) {
+                                casework.look_at(id);
+                            }
+                        }
+                    }
+                });
+            }
+        }
+    }
+
+    /// Does what is due of a transfer; whether there may be more at once.
+    async fn work(self: &Arc<Self>, caller: &Caller, id: &Id) -> Result<bool, Refused> {
+        let row = self.transfer(id)?;
+        let now = self.decisive_now()?;
+        let due = match &row.machine {
+            Machine::Sender(machine) => match machine.due(now) {
+                Some(sender::Command::Expire) => Some(Command::Expire),
+                Some(sender::Command::Reclaim) => Some(Command::Reclaim),
+                _ => {
+                    let waited = row.reclaimed_at.is_some_and(|at| {
+                        now.duration_since(at).unsigned_abs() > self.settings.clocks.unconfirmed
+                    });
+                    (waited && matches!(machine.state(), sender::State::Reclaiming))
+                        .then_some(Command::GiveUpWaiting)
+                }
+            },
+            Machine::Receiver(machine) => match machine.due(now) {
+                Some(receiver::Command::Lapse) => Some(Command::Lapse),
+                _ => None,
+            },
+        };
+        if let Some(command) = due {
+            let ids: Vec<&Id> = std::iter::once(id).chain(row.case.as_ref()).collect();
+            let _lock = self.lock(&ids).await;
+            let row = self.transfer(id)?;
+            self.carry_out(&Principal::node(), row, command, now).await?;
+            return Ok(true);
+        }
+        if self.has_leftovers(&row) {
+            self.clear(&row).await?;
+            return Ok(true);
+        }
+        let pulled = self.pull(caller, id).await?;
+        if let Some(case) = &row.case {
+            self.export(case).await?;
+        }
+        Ok(pulled)
+    }
+
+    /// Removes what a receiver holds of an application that it did not take over.
+    async fn clear(self: &Arc<Self>, row: &TransferRow) -> Result<(), Refused> {
+        let now = self.now();
+        if let Some(id) = &row.case {
+            let _lock = self.lock(&[id]).await;
+            let case = self.case(id)?;
+            if case.purged_at.is_none() {
+                self.purge(&Principal::node(), case, "not taken over", now)
+                    .await?;
+            }
+        }
+        let _lock = self.lock(&[&row.id]).await;
+        let mut row = self.transfer(&row.id)?;
+        let pack = self.pack(row.subject, row.pack.as_ref()).unwrap_or_default();
+        if let (Some(subject), true) = (row.subject, row.case.is_none()) {
+            self.vault.forget(VaultPart::Content, subject)?;
+        }
+        for kept in pack.parts.iter().chain(&pack.files) {
+            self.vault.remove(kept)?;
+        }
+        row.pack = None;
+        let cites = row.cites.clone();
+        let step = Step {
+            files: pack
+                .parts
+                .iter()
+                .map(|kept| (kept.name().to_owned(), None))
+                .collect(),
+            transfer: Some(row),
+            ..Step::default()
+        };
+        self.commit("clear", &cites, step).await
+    }
+
+    /// Deletes content whose time has come, and says so to whoever took the application over.
+    async fn cases_due(self: &Arc<Self>) -> Result<(), Refused> {
+        let now = self.now();
+        for id in self.index.due(now) {
+            let case = self.case(&id)?;
+            let ids: Vec<&Id> = std::iter::once(&id).chain(case.transfer.as_ref()).collect();
+            let _lock = self.lock(&ids).await;
+            let case: CaseRow = self.case(&id)?;
+            if case.delete_at.is_none_or(|at| at > now) || case.hold.is_some() || case.purged_at.is_some() {
+                continue;
+            }
+            let transfer = case.transfer.clone();
+            self.purge(&Principal::node(), case, "grace time after the take-over", now)
+                .await?;
+            if let Some(transfer) = transfer {
+                self.tell_purged(&transfer, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell_purged(&self, id: &Id, now: jiff::Timestamp) -> Result<(), Refused> {
+        let row = self.transfer(id)?;
+        let Machine::Sender(machine) = &row.machine else {
+            return Ok(());
+        };
+        if machine.decide(sender::Command::Purge, now).is_err() {
+            return Ok(());
+        }
+        self.carry_out(&Principal::node(), row, Command::Purged, now)
+            .await
+    }
+
+    /// Puts right what the last end left, and fills what is kept in memory.
+    async fn begin(self: &Arc<Self>) -> Result<(), Refused> {
+        self.close_acts().await?;
+        let all = std::ops::Bound::Unbounded;
+        let named: std::collections::HashSet<String> = self
+            .store
+            .range::<Id>(Table::Files, (all, all), false, usize::MAX)?
+            .into_iter()
+            .filter_map(|(key, _)| String::from_utf8(key).ok())
+            .collect();
+        let removed = self.vault.sweep(&named)?;
+        if removed > 0 {
+            tracing::info!(removed, "files that nothing refers to were removed");
+        }
+        let mut cases = 0;
+        for (_, case) in self
+            .store
+            .range::<CaseRow>(Table::Cases, (all, all), false, usize::MAX)?
+        {
+            cases += 1;
+            if case.export == Some(Export::Posting) {
+                self.uncertain(&case).await?;
+            }
+            let record = self.open_sealed(VaultPart::Record, case.subject, &case.record)?;
+            self.index.put(&case, record.as_ref());
+        }
+        let mut transfers = 0;
+        for (_, row) in self
+            .store
+            .range::<TransferRow>(Table::Transfers, (all, all), false, usize::MAX)?
+        {
+            transfers += 1;
+            if !self.is_done(&row) {
+                self.busy(&row);
+            }
+        }
+        self.queue_waiting()?;
+        tracing::info!(cases, transfers, "casework is open");
+        Ok(())
+    }
+
+    /// Says of acts that no transaction cites that nothing followed from them.
+    async fn close_acts(&self) -> Result<(), Refused> {
+        let mark = self.store.get::<u64>(Table::Meta, b"acts checked")?.unwrap_or(0);
+        let end = self.log.stats().entries;
+        let mut open = Vec::new();
+        for number in mark..end {
+            let Ok(bytes) = self.log.leaf(number).await else {
+                continue;
+            };
+            let Ok(leaf) = kontor_protocol::log::Leaf::parse(&bytes) else {
+                continue;
+            };
+            let second = i64::try_from(leaf.second).unwrap_or(i64::MAX);
+            self.used(UnixTime::from_millis(second.saturating_mul(1000)));
+            if leaf.kind != EntryKind::Act {
+                continue;
+            }
+            let cited = self
+                .store
+                .get::<serde_json::Value>(Table::Acts, &number.to_be_bytes())?
+                .is_some();
+            let ours = self
+                .log
+                .fact(number)
+                .await
+                .ok()
+                .and_then(|fact| fact.said::<Acted>());
+            let ours = ours.filter(|said| said.act.starts_with("casework.") && said.act != "casework.void");
+            if ours.is_some() && !cited {
+                open.push(number);
+            }
+        }
+        if !open.is_empty() {
+            tracing::warn!(
+                acts = open.len(),
+                "acts of the last run led to nothing; that is recorded"
+            );
+            self.act(
+                &Principal::node(),
+                "void",
+                "no transaction",
+                serde_json::json!({ "acts": open }),
+            )
+            .await?;
+        }
+        self.checked(end).await
+    }
+
+    /// Moves the mark on while nothing is between its act and its transaction, which whoever changes something holds a lock for.
+    async fn mark_acts(&self) -> Result<(), Refused> {
+        let end = {
+            let locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+            let quiet = locks.values().all(|lock| Arc::strong_count(lock) == 1);
+            quiet.then(|| self.log.stats().entries)
+        };
+        match end {
+            Some(end) if self.store.get::<u64>(Table::Meta, b"acts checked")? != Some(end) => {
+                self.checked(end).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Notes up to which entry acts are known to be followed by their transactions.
+    async fn checked(&self, end: u64) -> Result<(), Refused> {
+        self.store
+            .run_tx("acts", |tx| {
+                tx.put(Table::Meta, b"acts checked", &end)?;
+                Ok::<_, super::TxError<Refused>>(())
+            })
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,504 @@
+//! Messages to other nodes, until they are settled: in their order within a transfer, a few transfers of a peer at a time, with
+//! back-off and jitter while a peer is silent. A peer that comes back gets one message first and not all of them at once.
+//!
+//! Any signed answer settles a message. A fault or silence is tried again, in the end it is parked; a message that is refused as
+//! malformed is parked at once. What is parked blocks its transfer until a person has it sent again or gives it up (`void`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use kontor_participation::transfer::delivery::{Body, CONTRACT, Place, Receipt, Sent};
+use kontor_participation::transfer::offer::Id;
+use kontor_protocol::id::ClientId;
+use serde_json::json;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::row::{InRow, Machine, OutRow, OutState, TransferRow};
+use super::{Casework, Principal, Refused, Step, Table, out_key};
+use crate::body::OutBody;
+use crate::config::casework::{Role, SERVICE};
+use crate::link::Link;
+use crate::listen;
+use crate::outbound::Outbound;
+
+/// Transfers of one peer that are told something at a time.
+const AT_ONCE: usize = 8;
+/// The first wait after a failure, and the longest.
+const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// A peer answers in this time or is asked another time.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// No answer is larger: bodies between nodes have at most 8 MiB.
+const LIMIT: usize = 8 * 1024 * 1024;
+/// After so long in vain a message is parked.
+const END: Duration = Duration::from_secs(30 * 86_400);
+
+#[derive(Default)]
+struct Peer {
+    waiting: VecDeque<Id>,
+    queued: BTreeSet<Id>,
+    /// Transfers that are told something now, and whether there is more meanwhile.
+    running: BTreeMap<Id, bool>,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+impl Peer {
+    fn add(&mut self, transfer: &Id) {
+        if self.queued.insert(transfer.clone()) {
+            self.waiting.push_back(transfer.clone());
+        }
+    }
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Outbox {
+    peers: Mutex<HashMap<String, Peer>>,
+    wake: Notify,
+}
+
+/// How an attempt ended.
+enum Ended {
+    /// It is settled, or there was nothing to do.
+    Settled,
+    /// The peer is silent.
+    Silent,
+}
+
+impl Outbox {
+    fn peers(&self) -> std::sync::MutexGuard<'_, HashMap<String, Peer>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something of a transfer waits for a peer.
+    pub(super) fn queue(&self, peer: &str, transfer: &Id) {
+        let mut peers = self.peers();
+        let peer = peers.entry(peer.to_owned()).or_default();
+        match peer.running.get_mut(transfer) {
+            Some(more) => *more = true,
+            None => peer.add(transfer),
+        }
+        drop(peers);
+        self.wake.notify_one();
+    }
+
+    /// What can be sent now, and when there may be more.
+    fn next(&self, now: Instant) -> (Vec<(String, Id)>, Option<Instant>) {
+        let (mut ready, mut later) = (Vec::new(), None::<Instant>);
+        for (name, peer) in self.peers().iter_mut() {
+            if let Some(at) = peer.not_before.filter(|at| *at > now) {
+                if !peer.waiting.is_empty() {
+                    later = Some(later.map_or(at, |other| other.min(at)));
+                }
+                continue;
+            }
+            // After a failure one goes ahead.
+            let most = if peer.failures > 0 { 1 } else { AT_ONCE };
+            while peer.running.len() < most
+                && let Some(transfer) = peer.waiting.pop_front()
+            {
+                peer.queued.remove(&transfer);
+                peer.running.insert(transfer.clone(), false);
+                ready.push((name.clone(), transfer));
+            }
+        }
+        (ready, later)
+    }
+
+    fn ended(&self, name: &str, transfer: &Id, ended: &Ended) {
+        let mut peers = self.peers();
+        let peer = peers.entry(name.to_owned()).or_default();
+        let more = peer.running.remove(transfer).unwrap_or(false);
+        match ended {
+            Ended::Settled => {
+                peer.failures = 0;
+                peer.not_before = None;
+                if more {
+                    peer.add(transfer);
+                }
+            }
+            Ended::Silent => {
+                peer.failures = peer.failures.saturating_add(1);
+                let doubled = WAIT
+                    .0
+                    .saturating_mul(1 << peer.failures.saturating_sub(1).min(12));
+                let wait = doubled.min(WAIT.1);
+                // Half of it by chance, so that nodes that failed together do not come back together.
+                let chance =
+                    f64::from(u32::from_be_bytes(kontor_pki::crypto::random())) / f64::from(u32::MAX);
+                peer.not_before = Some(Instant::now() + wait.mul_f64(0.5 + chance / 2.0));
+                if peer.queued.insert(transfer.clone()) {
+                    peer.waiting.push_front(transfer.clone());
+                }
+            }
+        }
+        drop(peers);
+        self.wake.notify_one();
+    }
+
+    /// How much waits for each peer, and how often it was silent in a row.
+    pub(super) fn waiting(&self) -> Vec<(String, usize, u32)> {
+        let peers = self.peers();
+        let all = peers.iter().map(|(name, peer)| {
+            (
+                name.clone(),
+                peer.waiting.len() + peer.running.len(),
+                peer.failures,
+            )
+        });
+        all.filter(|(_, waiting, _)| *waiting > 0).collect()
+    }
+}
+
+/// What a peer answered.
+pub(super) struct PeerAnswer {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+/// Speaks to peers in the name of the own subsystem: ordinary exchanges, signed, recorded and verified.
+pub(crate) struct Caller {
+    outbound: Arc<Outbound>,
+    own: ClientId,
+}
+
+impl Caller {
+    /// Speaks through the own outbound side.
+    pub(crate) fn new(outbound: Arc<Outbound>, own: ClientId) -> Self {
+        Self { outbound, own }
+    }
+
+    /// One exchange; the error is a sentence.
+    pub(super) async fn call(
+        &self,
+        casework: &Casework,
+        peer: &str,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<PeerAnswer, String> {
+        let peer: ClientId = peer.parse().map_err(|error| format!("{peer}: {error}"))?;
+        let outbound = Arc::clone(&self.outbound);
+        let shutdown = &casework.shutdown;
+        let stream = listen::within(shutdown, move |connection, request| {
+            Arc::clone(&outbound).answer(connection, request)
+        });
+        let said = |error: &dyn std::fmt::Display| error.to_string();
+        let asked = async {
+            let mut link = Link::open(stream, (), shutdown)
+                .await
+                .map_err(|error| said(&error))?;
+            let request = Request::builder()
+                .method(method)
+                .uri(format!("/r1/{}/{SERVICE}{path}", peer.to_path()))
+                .header("host", "localhost")
+                .header("x-road-client", self.own.to_path())
+                .header(CONTENT_TYPE, "application/json")
+                .body(match body.is_empty() {
+                    true => OutBody::Empty,
+                    false => OutBody::from(body),
+                })
+                .map_err(|error| said(&error))?;
+            let (_, answer) = link.send(request).await.map_err(|error| said(&error))?;
+            let (parts, body) = answer.into_parts();
+            let body = Limited::new(body, LIMIT)
+                .collect()
+                .await
+                .map_err(|error| said(&error))?
+                .to_bytes();
+            match parts.headers.get("x-road-error") {
+                Some(code) => {
+                    let code = code.to_str().unwrap_or_default();
+                    let text = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
+                    Err(format!("{code}: {text}"))
+                }
+                None => Ok(PeerAnswer {
+                    status: parts.status,
+                    body,
+                }),
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .unwrap_or_else(|_| Err("no answer in time".into()))
+    }
+}
+
+impl Casework {
+    /// Sends what waits, for as long as the node runs.
+    pub(super) async fn run_outbox(self: Arc<Self>, caller: Arc<Caller>) {
+        loop {
+            let (ready, later) = self.outbox.next(Instant::now());
+            for (peer, transfer) in ready {
+                let (casework, caller) = (Arc::clone(&self), Arc::clone(&caller));
+                self.shutdown.spawn(async move {
+                    let ended = match casework.send_next(&caller, &transfer).await {
+                        Ok(ended) => ended,
+                        Err(refused) => {
+                            tracing::error!(code = refused.code, %transfer, "a message could not be handled: {}", refused.detail);
+                            Ended::Silent
+                        }
+                    };
+                    casework.outbox.ended(&peer, &transfer, &ended);
+                });
+            }
+            let wait = async {
+                match later {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.outbox.wake.notified() => {}
+                () = wait => {}
+                () = self.shutdown.soft() => return,
+            }
+        }
+    }
+
+    /// The first message of a transfer that waits; nothing when one before it is parked.
+    fn first_waiting(&self, transfer: &Id) -> Result<Option<OutRow>, Refused> {
+        let rows = self
+            .store
+            .below::<OutRow>(Table::Outbox, transfer.to_string().as_bytes())?;
+        let first = rows
+            .into_iter()
+            .map(|(_, row)| row)
+            .find(|row| matches!(row.state, OutState::Waiting { .. } | OutState::Parked { .. }));
+        Ok(first.filter(|row| matches!(row.state, OutState::Waiting { .. })))
+    }
+
+    async fn send_next(self: &Arc<Self>, caller: &Caller, transfer: &Id) -> Result<Ended, Refused> {
+        let Some(mut row) = self.first_waiting(transfer)? else {
+            return Ok(Ended::Settled);
+        };
+        let party = self.transfer(transfer)?.machine.party();
+        let path = Place::Message {
+            transfer: transfer.clone(),
+            party,
+            seq: row.seq,
+            kind: row.kind.clone(),
+        }
+        .to_string();
+        let body = Bytes::from(row.body.clone());
+        let answered = caller.call(self, &row.peer, Method::PUT, &path, body).await;
+        let answer = match answered {
+            Ok(answer)
+                if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS =>
+            {
+                tracing::info!(%transfer, seq = row.seq, kind = row.kind, status = answer.status.as_u16(), "a peer asks for patience");
+                return self
+                    .silent(row, "unavailable", format!("it answers with {}", answer.status))
+                    .await;
+            }
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::info!(%transfer, seq = row.seq, kind = row.kind, "a peer could not be told: {error}");
+                return self.silent(row, "undeliverable", error).await;
+            }
+        };
+        let receipt = serde_json::from_slice::<Receipt>(&answer.body).ok();
+        let receipt = receipt.filter(|receipt| receipt.contract == CONTRACT && receipt.message == path);
+        match receipt.filter(|_| matches!(answer.status, StatusCode::ACCEPTED | StatusCode::CONFLICT)) {
+            Some(receipt) => {
+                self.answered_by(row, receipt).await?;
+            }
+            None => {
+                let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                let text = |name: &str| {
+                    said.get(name)
+                        .and_then(|value| value.as_str())
+                        .unwrap_or_default()
+                };
+                row.state = OutState::Parked {
+                    code: Some(text("code"))
+                        .filter(|code| !code.is_empty())
+                        .unwrap_or("refused")
+                        .to_owned(),
+                    reason: format!("status {}: {}", answer.status.as_u16(), text("detail")),
+                };
+                self.park(row).await?;
+            }
+        }
+        // The next one of this transfer, if there is one.
+        if let Some(next) = self.first_waiting(transfer)? {
+            self.outbox.queue(&next.peer, transfer);
+        }
+        Ok(Ended::Settled)
+    }
+
+    async fn silent(self: &Arc<Self>, mut row: OutRow, code: &str, reason: String) -> Result<Ended, Refused> {
+        if self.now().duration_since(row.at).unsigned_abs() < END {
+            return Ok(Ended::Silent);
+        }
+        row.state = OutState::Parked {
+            code: code.to_owned(),
+            reason,
+        };
+        self.park(row).await?;
+        Ok(Ended::Settled)
+    }
+
+    async fn park(self: &Arc<Self>, row: OutRow) -> Result<(), Refused> {
+        let _lock = self.lock(&[&row.transfer]).await;
+        let transfer = self.transfer(&row.transfer)?;
+        if let OutState::Parked { code, reason } = &row.state {
+            tracing::warn!(transfer = %row.transfer, seq = row.seq, kind = row.kind, code, "a message is parked: {reason}");
+        }
+        let now = self.now();
+        let details = json!({ "transfer": row.transfer, "seq": row.seq, "kind": row.kind });
+        let cites = self
+            .act(&Principal::node(), "park", "undeliverable", details)
+            .await?;
+        let mut step = Step {
+            transfer: Some(transfer),
+            ..Step::default()
+        };
+        step.event("transfer.parked", now);
+        self.put_out(&cites, step, row).await
+    }
+
+    /// Commits a step that changes a message's row without sending anything.
+    async fn put_out(&self, cites: &super::row::Cited, mut step: Step, row: OutRow) -> Result<(), Refused> {
+        step.out.push(row);
+        self.commit("outbox", cites, step).await
+    }
+
+    /// Takes the answer to a message.
+    async fn answered_by(self: &Arc<Self>, mut row: OutRow, receipt: Receipt) -> Result<(), Refused> {
+        let before = self.transfer(&row.transfer)?;
+        let ids: Vec<&Id> = std::iter::once(&row.transfer)
+            .chain(before.case.as_ref())
+            .collect();
+        let _lock = self.lock(&ids).await;
+        let mut transfer = self.transfer(&row.transfer)?;
+        let mut case = transfer.case.as_ref().map(|case| self.case(case)).transpose()?;
+        let now = self.now();
+        let sent: Sent = serde_json::from_str(&row.body).map_err(|error| Refused::internal(&error))?;
+        let answer = receipt.answer;
+        if let Some(message) = sent.body.message() {
+            match transfer.machine.clone() {
+                Machine::Sender(mut machine) => {
+                    if let Some(decision) = machine.answered(message, answer) {
+                        machine.apply(&decision);
+                        transfer.machine = Machine::Sender(machine);
+                    }
+                }
+                Machine::Receiver(mut machine) => {
+                    if let Some(decision) = machine.answered(message, answer) {
+                        machine.apply(&decision);
+                        transfer.machine = Machine::Receiver(machine);
+                    }
+                }
+            }
+        }
+        if let Some(case) = &mut case {
+            self.settle_case(case, &transfer, now);
+        }
+        let changed = transfer.machine != before.machine;
+        let cites = match changed {
+            // The answer is an entry of its own in the log; what follows from it is an act that cites the message.
+            true => {
+                let details = json!({
+                    "transfer": transfer.id, "seq": row.seq, "kind": row.kind, "state": transfer.machine.state(),
+                });
+                self.act(&Principal::node(), "answered", "receipt", details)
+                    .await?
+            }
+            false => transfer.cites.clone(),
+        };
+        let state = transfer.machine.state();
+        row.state = OutState::Answered {
+            receipt: Box::new(receipt),
+            entry: None,
+        };
+        let mut step = Step {
+            case: case.filter(|_| changed),
+            transfer: Some(transfer),
+            ..Step::default()
+        };
+        if changed {
+            step.event(&format!("transfer.{}", state.to_lowercase()), now);
+        }
+        self.put_out(&cites, step, row).await
+    }
+
+    /// Has a parked message sent again, or gives it up.
+    pub(crate) async fn parked(&self, who: &Principal, id: &Id, again: bool) -> Result<TransferRow, Refused> {
+        who.needs(&[Role::Supervisor, Role::Worker])?;
+        let _lock = self.lock(&[id]).await;
+        let mut transfer = self.seen_transfer(who, id)?;
+        let now = self.decisive_now()?;
+        let rows = self
+            .store
+            .below::<OutRow>(Table::Outbox, id.to_string().as_bytes())?;
+        let parked = rows
+            .into_iter()
+            .map(|(_, row)| row)
+            .find(|row| matches!(row.state, OutState::Parked { .. }));
+        let mut row = parked
+            .ok_or_else(|| Refused::conflict("nothing_parked", "no message of this transfer is parked"))?;
+        let name = if again { "retry" } else { "void" };
+        let details = json!({ "transfer": id, "seq": row.seq, "kind": row.kind });
+        let cites = self.act(who, name, "worker", details).await?;
+        row.state = OutState::Waiting { tries: 0, next: now };
+        if !again {
+            let body = Body::Void {
+                gives_up: row.kind.clone(),
+            };
+            row.kind = body.kind().to_owned();
+            row.body = serde_json::to_string(&Sent::new(body, now, self.test))
+                .map_err(|error| Refused::internal(&error))?;
+        }
+        row.at = now;
+        transfer.flags.retain(|flag| flag != "parked");
+        let mut step = Step {
+            transfer: Some(transfer),
+            ..Step::default()
+        };
+        step.event(&format!("transfer.{name}"), now);
+        self.put_out(&cites, step, row).await?;
+        self.transfer(id)
+    }
+
+    /// The messages of a transfer that were sent or wait.
+    pub(crate) fn sent_messages(&self, id: &Id) -> Result<Vec<OutRow>, Refused> {
+        let rows = self
+            .store
+            .below::<OutRow>(Table::Outbox, id.to_string().as_bytes())?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+
+    /// The messages of a transfer that came, with the answers that were given.
+    pub(crate) fn received_messages(&self, id: &Id) -> Result<serde_json::Value, Refused> {
+        let rows = self
+            .store
+            .below::<InRow>(Table::Inbox, id.to_string().as_bytes())?;
+        let rows = rows.into_iter().map(|(key, row)| {
+            let seq = key.last_chunk::<4>().map_or(0, |seq| u32::from_be_bytes(*seq));
+            json!({ "seq": seq, "kind": row.kind, "at": row.at, "sha256": row.sha256, "receipt": row.receipt })
+        });
+        Ok(rows.collect())
+    }
+
+    /// Queues what a start finds waiting.
+    pub(super) fn queue_waiting(&self) -> Result<(), Refused> {
+        let all = std::ops::Bound::Unbounded;
+        for (key, row) in self
+            .store
+            .range::<OutRow>(Table::Outbox, (all, all), false, usize::MAX)?
+        {
+            debug_assert_eq!(key, out_key(&row.transfer, row.seq));
+            if matches!(row.state, OutState::Waiting { .. }) {
+                self.outbox.queue(&row.peer, &row.transfer);
+            }
+        }
+        Ok(())
+    }
+}

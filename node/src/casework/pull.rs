@@ -1,0 +1,441 @@
+//! Packages on their way here: part by part, each on disk before the next is asked for, so that a start goes on where the last one
+//! ended; then the check of every file against the manifest that was offered, the scanner, and the case that comes of it.
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode};
+use kontor_participation::application::intake as form;
+use kontor_participation::application::manifest::{File, Manifest, Role};
+use kontor_participation::transfer::delivery::{Bundle, FileResult, ImportedFile, Place};
+use kontor_participation::transfer::offer::Id;
+use kontor_participation::transfer::receiver::{self, State};
+use serde_json::json;
+
+use super::intake::{Arrived, Received};
+use super::outbox::Caller;
+use super::row::{CaseFile, CaseRow, Machine, Pack, TransferRow, Verdict};
+use super::{Casework, Principal, Refused, Step};
+use crate::messagelog::{ContentReader, Kept, VaultPart};
+
+/// Octets of a manifest.
+const MAX_MANIFEST: u64 = 16 * 1024 * 1024;
+
+/// What an import found.
+struct Imported {
+    files: Vec<CaseFile>,
+    form: Vec<u8>,
+    results: Vec<ImportedFile>,
+    complete: bool,
+}
+
+/// Reads parts one after the other as one stream.
+struct Parts<'a> {
+    casework: &'a Casework,
+    waiting: std::slice::Iter<'a, Kept>,
+    reading: Option<ContentReader>,
+    left: BytesMut,
+}
+
+impl Parts<'_> {
+    /// At most so many octets; none at the end.
+    async fn take(&mut self, most: usize) -> Result<Bytes, Refused> {
+        while self.left.is_empty() {
+            if let Some(reader) = &mut self.reading {
+                match reader.next().await? {
+                    Some(piece) => self.left.extend_from_slice(&piece),
+                    None => self.reading = None,
+                }
+                continue;
+            }
+            match self.waiting.next() {
+                Some(kept) => self.reading = Some(self.casework.vault.read(kept)?),
+                None => return Ok(Bytes::new()),
+            }
+        }
+        let length = self.left.len().min(most);
+        Ok(self.left.split_to(length).freeze())
+    }
+
+    /// Exactly so many octets, or what there is.
+    async fn whole(&mut self, wanted: u64) -> Result<Vec<u8>, Refused> {
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        let mut out = Vec::new();
+        while out.len() < wanted {
+            let piece = self.take(wanted - out.len()).await?;
+            if piece.is_empty() {
+                break;
+            }
+            out.extend_from_slice(&piece);
+        }
+        Ok(out)
+    }
+}
+
+impl Casework {
+    /// Pulls and checks what a transfer still has to get: its package, or late items. Gives whether it got further.
+    pub(super) async fn pull(&self, caller: &Caller, id: &Id) -> Result<bool, Refused> {
+        let row = self.transfer(id)?;
+        let Machine::Receiver(machine) = &row.machine else {
+            return Ok(false);
+        };
+        match machine.state() {
+            State::PackageReady => self.pull_package(caller, id).await,
+            State::TakenOver(_) | State::Closed(_) => self.pull_late(caller, id).await,
+            _ => Ok(false),
+        }
+    }
+
+    async fn pull_package(&self, caller: &Caller, id: &Id) -> Result<bool, Refused> {
+        let mut row = self.transfer(id)?;
+        let Some(bundle) = row.bundle else {
+            return Ok(false);
+        };
+        if row.subject.is_none() {
+            let subject = self.subject(self.now()).await?;
+            let _lock = self.lock(&[id]).await;
+            row = self.transfer(id)?;
+            row.subject = Some(subject);
+            self.note(row.clone()).await?;
+            row = self.transfer(id)?;
+        }
+        let mut pack = self.pack(row.subject, row.pack.as_ref())?;
+        while (pack.parts.len() as u64) < bundle.parts() {
+            let place = Place::Package {
+                transfer: id.clone(),
+                part: pack.parts.len() as u64,
+            };
+            let kept = self
+                .fetch(caller, &row.peer, &place, bundle, pack.parts.len() as u64)
+                .await?;
+            let _lock = self.lock(&[id]).await;
+            row = self.transfer(id)?;
+            if !is_ready(&row) {
+                // It ended meanwhile; what was pulled is removed with its key.
+                self.vault.remove(&kept)?;
+                return Ok(false);
+            }
+            let name = kept.name().to_owned();
+            pack.parts.push(kept);
+            row.pack = Some(self.seal_pack(&row, &pack)?);
+            row.pulled = pack.parts.len() as u64;
+            self.note_files(row.clone(), vec![(name, Some(id.clone()))])
+                .await?;
+            row = self.transfer(id)?;
+        }
+        self.import(id, &pack, bundle).await?;
+        Ok(true)
+    }
+
+    fn seal_pack(&self, row: &TransferRow, pack: &Pack) -> Result<String, Refused> {
+        let subject = row
+            .subject
+            .ok_or_else(|| Refused::internal(&"a package without a subject"))?;
+        self.seal(VaultPart::Content, subject, pack)
+    }
+
+    /// Commits a row that rests on what it rested on before: progress, and nothing that was decided.
+    async fn note(&self, row: TransferRow) -> Result<(), Refused> {
+        self.note_files(row, Vec::new()).await
+    }
+
+    async fn note_files(&self, row: TransferRow, files: Vec<(String, Option<Id>)>) -> Result<(), Refused> {
+        let cites = row.cites.clone();
+        let step = Step {
+            transfer: Some(row),
+            files,
+            ..Step::default()
+        };
+        self.commit("progress", &cites, step).await
+    }
+
+    /// One part, on disk.
+    async fn fetch(
+        &self,
+        caller: &Caller,
+        peer: &str,
+        place: &Place,
+        bundle: Bundle,
+        part: u64,
+    ) -> Result<Kept, Refused> {
+        let answer = caller
+            .call(self, peer, Method::GET, &place.to_string(), Bytes::new())
+            .await;
+        let answer = answer.map_err(|error| Refused::unavailable("peer_silent", error))?;
+        if answer.status != StatusCode::OK {
+            let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(300)]).into_owned();
+            return Err(Refused::unavailable(
+                "part_refused",
+                format!("status {}: {text}", answer.status.as_u16()),
+            ));
+        }
+        let from = part * kontor_participation::application::manifest::PART;
+        let expected = (bundle.octets - from).min(kontor_participation::application::manifest::PART);
+        if answer.body.len() as u64 != expected {
+            let detail = format!(
+                "part {part} has {} octets, {expected} are expected",
+                answer.body.len()
+            );
+            return Err(Refused::unavailable("part_length", detail));
+        }
+        let mut writer = self.vault.spool();
+        writer.write(answer.body).await?;
+        Ok(self.vault.keep(writer.finish().await?).await?)
+    }
+
+    /// Checks what was pulled, file by file.
+    async fn check(&self, pack: &Pack, bundle: Bundle) -> Result<Imported, Refused> {
+        let now = self.now();
+        let mut parts = Parts {
+            casework: self,
+            waiting: pack.parts.iter(),
+            reading: None,
+            left: BytesMut::new(),
+        };
+        let mut imported = Imported {
+            files: Vec::new(),
+            form: Vec::new(),
+            results: Vec::new(),
+            complete: false,
+        };
+        if bundle.manifest_octets > MAX_MANIFEST {
+            return Ok(imported);
+        }
+        let bytes = parts.whole(bundle.manifest_octets).await?;
+        let manifest = match Manifest::read(&bytes, &bundle.manifest) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                tracing::warn!(code = error.code(), "a package is not what was offered");
+                return Ok(imported);
+            }
+        };
+        imported.complete = true;
+        for file in manifest.files() {
+            let (result, kept) = self.check_file(&mut parts, file, &mut imported.form).await?;
+            let result = match kept {
+                None => result,
+                Some(received) => {
+                    let kept = self.keep_as(file.clone(), received.content, now).await?;
+                    let result = match kept.scan.verdict {
+                        Verdict::Infected => FileResult::Infected,
+                        Verdict::Unscannable | Verdict::Error if self.scanning.is_there() => {
+                            FileResult::Unscannable
+                        }
+                        Verdict::Clean | Verdict::Unscannable | Verdict::Error => FileResult::Complete,
+                    };
+                    imported.files.push(kept);
+                    result
+                }
+            };
+            imported.complete &= result != FileResult::Mismatch;
+            imported.results.push(ImportedFile {
+                file_id: file.file_id.clone(),
+                result,
+            });
+        }
+        Ok(imported)
+    }
+
+    /// Reads one file of the stream; the form is kept in memory and not as a file.
+    async fn check_file(
+        &self,
+        parts: &mut Parts<'_>,
+        file: &File,
+        form: &mut Vec<u8>,
+    ) -> Result<(FileResult, Option<Received>), Refused> {
+        let mismatch = Ok((FileResult::Mismatch, None));
+        if file.role == Role::Data && form.is_empty() && file.size <= form::MAX_OCTETS as u64 {
+            *form = parts.whole(file.size).await?;
+            return match file.check(form) {
+                Ok(()) => Ok((FileResult::Complete, None)),
+                Err(_) => mismatch,
+            };
+        }
+        let mut receiving = self.receive()?;
+        let mut left = file.size;
+        while left > 0 {
+            let piece = parts
+                .take(usize::try_from(left.min(64 * 1024)).unwrap_or(65536))
+                .await?;
+            if piece.is_empty() {
+                return mismatch;
+            }
+            left -= piece.len() as u64;
+            receiving.write(piece).await?;
+        }
+        let received = receiving.finish().await?;
+        match received.sha256 == file.sha256 && received.sha512 == file.sha512 {
+            true => Ok((FileResult::Complete, Some(received))),
+            false => mismatch,
+        }
+    }
+
+    /// Makes a case of a package that is whole, and says to the sender how it went.
+    async fn import(&self, id: &Id, pack: &Pack, bundle: Bundle) -> Result<(), Refused> {
+        let imported = self.check(pack, bundle).await?;
+        let form = form::read(&imported.form);
+        let _lock = self.lock(&[id]).await;
+        let mut transfer = self.transfer(id)?;
+        let now = self.decisive_now()?;
+        let subject = transfer
+            .subject
+            .ok_or_else(|| Refused::internal(&"a package without a subject"))?;
+        let parts: Vec<_> = pack
+            .parts
+            .iter()
+            .map(|kept| (kept.name().to_owned(), None))
+            .collect();
+        let mut step = Step {
+            files: parts,
+            ..Step::default()
+        };
+        let complete = imported.complete && form.is_ok() && is_ready(&transfer);
+        if let (true, Ok(form)) = (complete, form) {
+            let findings = self.findings(&form, &imported.files);
+            let arrived = Arrived::Transfer {
+                transfer: id.clone(),
+                subject,
+                application_id: transfer.offer.application_id.clone(),
+                first_received_at: transfer.offer.first_received_at,
+                foreign_number: None,
+            };
+            let names: Vec<_> = imported
+                .files
+                .iter()
+                .map(|file| file.kept.name().to_owned())
+                .collect();
+            let (mut case, _, content) = self
+                .new_case(form, imported.files, findings, now, arrived)
+                .await?;
+            case.region = Some(transfer.offer.region.to_string());
+            case.deadlines.clone_from(&transfer.offer.running_deadlines);
+            case.flags = transfer.offer.flags;
+            case.hops.clone_from(&transfer.offer.hops);
+            case.unit.clone_from(&transfer.unit);
+            transfer.case = Some(case.id.clone());
+            step.files
+                .extend(names.into_iter().map(|name| (name, Some(case.id.clone()))));
+            step.content = Some((case.id.clone(), Some(content)));
+            step.case = Some(case);
+        } else {
+            for file in &imported.files {
+                self.vault.remove(&file.kept)?;
+            }
+        }
+        if let Machine::Receiver(machine) = transfer.machine.clone()
+            && is_ready(&transfer)
+        {
+            let mut machine = machine;
+            let decision = machine.decide(receiver::Command::ReportImport { complete }, now)?;
+            machine.apply(&decision);
+            transfer.machine = Machine::Receiver(machine);
+            transfer.pack = None;
+            transfer.pulled = 0;
+            transfer.import_problem = (!complete).then(|| "package_mismatch".to_owned());
+            let details = json!({ "transfer": id, "complete": complete, "case": transfer.case });
+            let cites = self.act(&Principal::node(), "import", "package", details).await?;
+            let body = self.import_result(complete, imported.results);
+            step.tell(&mut transfer, body, now, self.test);
+            step.transfer = Some(transfer);
+            step.event(
+                if complete {
+                    "transfer.imported"
+                } else {
+                    "transfer.import_failed"
+                },
+                now,
+            );
+            self.commit("import", &cites, step).await?;
+        }
+        for kept in &pack.parts {
+            self.vault.remove(kept)?;
+        }
+        Ok(())
+    }
+
+    /// Pulls late items and puts them into the case.
+    async fn pull_late(&self, caller: &Caller, id: &Id) -> Result<bool, Refused> {
+        let row = self.transfer(id)?;
+        let Some(late) = row.late.iter().find(|late| !late.imported).cloned() else {
+            return Ok(false);
+        };
+        let mut pack = self.pack(row.subject, late.pack.as_ref())?;
+        while (pack.parts.len() as u64) < late.bundle.parts() {
+            let part = pack.parts.len() as u64;
+            let place = Place::Late {
+                transfer: id.clone(),
+                item: late.item,
+                part,
+            };
+            let kept = self.fetch(caller, &row.peer, &place, late.bundle, part).await?;
+            let name = kept.name().to_owned();
+            pack.parts.push(kept);
+            let _lock = self.lock(&[id]).await;
+            let mut row = self.transfer(id)?;
+            let sealed = self.seal_pack(&row, &pack)?;
+            if let Some(late) = row.late.iter_mut().find(|it| it.item == late.item) {
+                late.pack = Some(sealed);
+                late.pulled = pack.parts.len() as u64;
+            }
+            self.note_files(row, vec![(name, Some(id.clone()))]).await?;
+        }
+        let imported = self.check(&pack, late.bundle).await?;
+        let case = row
+            .case
+            .clone()
+            .ok_or_else(|| Refused::internal(&"a take-over without a case"))?;
+        let _lock = self.lock(&[id, &case]).await;
+        let (mut row, mut case): (TransferRow, CaseRow) = (self.transfer(id)?, self.case(&case)?);
+        let now = self.now();
+        let mut step = Step {
+            files: pack
+                .parts
+                .iter()
+                .map(|kept| (kept.name().to_owned(), None))
+                .collect(),
+            ..Step::default()
+        };
+        let found = row.late.iter_mut().find(|it| it.item == late.item);
+        if let Some(found) = found {
+            found.imported = true;
+            found.pack = None;
+        }
+        let ok = imported.complete && case.purged_at.is_none();
+        if ok {
+            let mut content = self.content(&case)?;
+            for mut file in imported.files {
+                file.late = Some(late.item);
+                case.files += 1;
+                case.octets += file.file.size;
+                case.findings.extend(self.file_finding(&file));
+                step.files
+                    .push((file.kept.name().to_owned(), Some(case.id.clone())));
+                content.files.push(file);
+            }
+            let sealed = self.seal(VaultPart::Content, case.subject, &content)?;
+            step.content = Some((case.id.clone(), Some(sealed)));
+        } else {
+            for file in &imported.files {
+                self.vault.remove(&file.kept)?;
+            }
+            row.flags.push("late_item_unusable".into());
+        }
+        let details = json!({ "transfer": id, "case": case.id, "item": late.item, "complete": ok });
+        let cites = self
+            .act(&Principal::node(), "late_item", "relayed", details)
+            .await?;
+        step.case = Some(case);
+        step.transfer = Some(row);
+        step.event("case.late_item", now);
+        self.commit("late_item", &cites, step).await?;
+        for kept in &pack.parts {
+            self.vault.remove(kept)?;
+        }
+        Ok(true)
+    }
+}
+
+fn is_ready(row: &TransferRow) -> bool {
+    match &row.machine {
+        Machine::Receiver(machine) => machine.state() == State::PackageReady,
+        Machine::Sender(_) => false,
+    }
+}

@@ -1,0 +1,265 @@
+//! Sealed records and files beside the log, for what is no message and has to be forgotten all the same: kept as the log keeps its
+//! own, with keys in trees of their own, outside of whatever holds the sealed bytes.
+//!
+//! Owns the directory that it is given below the data directory of the node: `keys`, `spool`, `content`. A subject has a number for
+//! life; what is sealed for it in one part is forgotten at once, by its key. Files have random names and random keys of their own,
+//! which belong into something that is sealed here.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kontor_pki::crypto::{self, OpenFailed};
+use kontor_pki::sealed::MasterKey;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::MessageLog;
+use super::content::{ChunkReader, ContentFile, ContentId, ContentReader, ContentStore, ContentWriter};
+use super::error::LogError;
+use super::format::{CHUNK, Layout};
+use super::identity::{Home, from_hex, hex};
+use super::keytree::{BlobClass, KeyName, KeyRing, associated_data, open, seal};
+use super::numbers::NumberSet;
+use crate::disk::{self, Disk};
+
+/// Octets of a piece of a file.
+pub(crate) const CHUNK_OCTETS: u64 = CHUNK as u64;
+
+/// What of a subject is sealed, each part with a key of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum VaultPart {
+    /// What is known as long as its receipts are kept.
+    Record,
+    /// What is gone with its purge.
+    Content,
+}
+
+impl VaultPart {
+    fn name(self, period: u32) -> KeyName {
+        KeyName {
+            class: match self {
+                Self::Record => BlobClass::Head,
+                Self::Content => BlobClass::Body,
+            },
+            retention: "case"
+                .parse()
+                .expect("the name of a default class is well formed"),
+            period,
+        }
+    }
+}
+
+/// A file of the vault: its name, its key and its length.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Kept {
+    id: String,
+    key: String,
+    /// Octets of its content.
+    pub(crate) length: u64,
+}
+
+/// See the module. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Vault {
+    id: [u8; 32],
+    secret: Arc<Zeroizing<[u8; 32]>>,
+    keys: Arc<Mutex<KeyRing>>,
+    content: ContentStore,
+}
+
+impl MessageLog {
+    /// Opens what lies beside the log in this directory; files that nothing took are removed.
+    pub(crate) fn vault(&self, root: &'static str) -> Result<Vault, LogError> {
+        let layout = Layout::of(self.home.layout.data(), root);
+        let disk = Arc::clone(&self.home.disk);
+        for dir in [layout.root(), layout.keys(), layout.spool(), layout.content()] {
+            disk.create_dir(&dir)
+                .map_err(LogError::io("could not create", &dir))?;
+        }
+        let id = crypto::sha256(&[&self.home.id[..], root.as_bytes()].concat());
+        let secret = secret(&*disk, &layout, &self.master, &id)?;
+        let home = Home {
+            disk: Arc::clone(&disk),
+            layout: layout.clone(),
+            id,
+            purges: Arc::default(),
+        };
+        let content = ContentStore {
+            disk,
+            layout,
+            status: self.status.clone(),
+        };
+        Ok(Vault {
+            id,
+            secret: Arc::new(secret),
+            keys: Arc::new(Mutex::new(KeyRing::new(&home, Arc::clone(&self.master)))),
+            content,
+        })
+    }
+}
+
+/// What equal texts are found by: made once, sealed by the node's unsealing key.
+fn secret(
+    disk: &dyn Disk,
+    layout: &Layout,
+    master: &MasterKey,
+    id: &[u8; 32],
+) -> Result<Zeroizing<[u8; 32]>, LogError> {
+    let path = layout.root().join("secret");
+    let label = format!("kontor/vault/secret/1 {}", hex(id));
+    let sealed = match disk::read_all(disk, &path, 4096) {
+        Ok(sealed) => sealed,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let fresh = Zeroizing::new(crypto::random::<32>());
+            let sealed = master.seal(&label, &*fresh).expect("the label is one short line");
+            disk::replace(disk, &path, &sealed).map_err(LogError::io("could not write", &path))?;
+            return Ok(fresh);
+        }
+        Err(error) => return Err(LogError::io("could not read", &path)(error)),
+    };
+    let opened = master.open(&label, &sealed).ok();
+    let secret = opened.and_then(|opened| <[u8; 32]>::try_from(&opened[..]).ok());
+    secret
+        .map(Zeroizing::new)
+        .ok_or_else(|| LogError::damaged(&path, "it does not open with the unsealing key"))
+}
+
+impl Vault {
+    fn ring(&self) -> std::sync::MutexGuard<'_, KeyRing> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Seals something of a subject. `period` is the year times 100 plus the month in which the subject began, and never changes.
+    pub(crate) fn seal(
+        &self,
+        part: VaultPart,
+        (period, number): (u32, u64),
+        plain: &[u8],
+    ) -> Result<Vec<u8>, LogError> {
+        let name = part.name(period);
+        let key = self.ring().for_writing(&name, number)?;
+        let associated = associated_data(&self.id, number, name.class, period);
+        let mut sealed = plain.to_vec();
+        seal(&key, &associated, crypto::random(), &mut sealed);
+        Ok(sealed)
+    }
+
+    /// Opens it again; `None` when its key is forgotten.
+    pub(crate) fn open(
+        &self,
+        part: VaultPart,
+        (period, number): (u32, u64),
+        sealed: &[u8],
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, LogError> {
+        let name = part.name(period);
+        let Some(key) = self.ring().for_reading(&name, number)? else {
+            return Ok(None);
+        };
+        let associated = associated_data(&self.id, number, name.class, period);
+        let opened = open(&key, &associated, sealed).map_err(|OpenFailed| {
+            LogError::damaged(
+                &self.content.layout.keys(),
+                "a sealed row does not open with its key",
+            )
+        })?;
+        Ok(Some(opened))
+    }
+
+    /// Forgets the key of one part of a subject for good: synced when this returns. Gives whether there was one.
+    pub(crate) fn forget(&self, part: VaultPart, (period, number): (u32, u64)) -> Result<bool, LogError> {
+        let numbers: NumberSet = [number].into_iter().collect();
+        self.ring().forget(&part.name(period), &numbers, false)
+    }
+
+    /// Takes a file while it arrives.
+    pub(crate) fn spool(&self) -> ContentWriter {
+        self.content.spool()
+    }
+
+    /// Moves a file to its place, where it stays until it is removed. What refers to it is written after this: a crash in between
+    /// leaves a file that the next start removes.
+    pub(crate) async fn keep(&self, file: ContentFile) -> Result<Kept, LogError> {
+        let (content, id) = (self.content.clone(), file.id());
+        let kept = Kept {
+            id: id.to_string(),
+            key: hex(file.key()),
+            length: file.len(),
+        };
+        let moved = tokio::task::spawn_blocking(move || {
+            content.keep(id)?;
+            file.taken();
+            content.disk.sync_dir(&content.layout.content())
+        });
+        let path = self.content.layout.content();
+        moved
+            .await
+            .map_err(|_| LogError::Closed)?
+            .map_err(LogError::io("could not keep a file in", &path))?;
+        Ok(kept)
+    }
+
+    /// Reads a file from its start.
+    pub(crate) fn read(&self, kept: &Kept) -> Result<ContentReader, LogError> {
+        Ok(self.chunks(kept)?.into())
+    }
+
+    /// Reads a file from the chunk on in which this octet lies.
+    pub(crate) fn read_from(&self, kept: &Kept, from: u64) -> Result<ContentReader, LogError> {
+        Ok(self.chunks(kept)?.skipping(from / CHUNK_OCTETS).into())
+    }
+
+    fn chunks(&self, kept: &Kept) -> Result<ChunkReader, LogError> {
+        let unknown = || LogError::damaged(&self.content.layout.content(), "a row names no file");
+        let id = ContentId::parse(&kept.id).ok_or_else(unknown)?;
+        let key = Zeroizing::new(from_hex(&kept.key).ok_or_else(unknown)?);
+        self.content.open(id, &key, kept.length)
+    }
+
+    /// Removes a file; its key is not in it, so nothing is left once that is forgotten.
+    pub(crate) fn remove(&self, kept: &Kept) -> Result<(), LogError> {
+        let path = self.content.layout.content().join(&kept.id);
+        match self.content.disk.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(LogError::io("could not remove", &path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes what lies there and is not among these: files of a crash between their writing and the row that names them.
+    pub(crate) fn sweep(&self, named: &std::collections::HashSet<String>) -> Result<usize, LogError> {
+        let (disk, layout) = (&self.content.disk, &self.content.layout);
+        let mut removed = 0;
+        for (dir, all) in [(layout.spool(), true), (layout.content(), false)] {
+            for name in disk.list(&dir).map_err(LogError::io("could not list", &dir))? {
+                if all || !named.contains(&name) {
+                    let path = dir.join(&name);
+                    disk.remove(&path)
+                        .map_err(LogError::io("could not remove", &path))?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// A digest under a key of this vault, by which equal texts are found without being kept.
+    pub(crate) fn blind(&self, text: &str) -> String {
+        hex(&crypto::hmac_sha256(&**self.secret, &[text.as_bytes()]))
+    }
+
+    /// Octets that may still be written.
+    pub(crate) fn room(&self) -> Result<u64, LogError> {
+        let dir = self.content.layout.content();
+        self.content
+            .disk
+            .free_space(&dir)
+            .map_err(LogError::io("could not ask for the free space of", &dir))
+    }
+}
+
+impl Kept {
+    /// Its random name.
+    pub(crate) fn name(&self) -> &str {
+        &self.id
+    }
+}
