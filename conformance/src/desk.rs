@@ -138,7 +138,7 @@ impl Desk {
         }
     }
 
-    /// One request.
+    /// One request; a node that is being opened is waited for.
     pub async fn send(
         &self,
         method: Method,
@@ -147,16 +147,26 @@ impl Desk {
         kind: &str,
         body: Vec<u8>,
     ) -> Result<Answer> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", self.at.to_string())
-            .header("authorization", format!("Bearer {}", self.key))
-            .header("content-type", kind);
-        if let Some(version) = version {
-            request = request.header("if-match", format!("\"{version}\""));
+        let begun = Instant::now();
+        loop {
+            let mut request = Request::builder()
+                .method(method.clone())
+                .uri(path)
+                .header("host", self.at.to_string())
+                .header("authorization", format!("Bearer {}", self.key))
+                .header("content-type", kind);
+            if let Some(version) = version {
+                request = request.header("if-match", format!("\"{version}\""));
+            }
+            let request = request.body(Full::new(Bytes::from(body.clone())))?;
+            let answer = http::once(self.at, None, request).await?;
+            let starting = answer.status == StatusCode::SERVICE_UNAVAILABLE
+                && String::from_utf8_lossy(&answer.body).contains("\"starting\"");
+            if !starting || begun.elapsed() > PATIENCE {
+                return Ok(answer);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        http::once(self.at, None, request.body(Full::new(Bytes::from(body)))?).await
     }
 
     /// A page that is there.

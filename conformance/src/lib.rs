@@ -10,6 +10,7 @@
 pub mod requirement;
 pub mod report;
 pub mod clock;
+pub mod transfers;
 pub mod usage;
 pub mod address;
 pub mod wire;

@@ -20,6 +20,7 @@ use kontor_conformance::report::{Gaps, say};
 use kontor_conformance::requirement;
 use kontor_conformance::subject::Subject;
 use kontor_conformance::suite::{self, Selection};
+use kontor_conformance::transfers::{self, TransfersPlan};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -46,6 +47,8 @@ enum Command {
     /// Both nodes keep their files on an ext4 in a loop device, which is shut down by its ioctl and mounted again. Needs root,
     /// mkfs.ext4, loop devices, and xfs_io or python3; says SKIPPED where one is missing.
     PowerCut(PowerArguments),
+    /// Hand many applications over between two nodes that are killed at random, and compare both sides of each
+    Transfers(TransfersArguments),
     /// Measure what nodes hold while large bodies pass
     Memory(MemoryArguments),
     /// Change a large global configuration under load: content, the key that signs it, a server's address
@@ -106,6 +109,28 @@ struct KillArguments {
     /// How many of these have their evidence verified
     #[arg(long, default_value_t = 10)]
     verified: usize,
+}
+
+#[derive(Args)]
+struct TransfersArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Transfers
+    #[arg(long, default_value_t = 1000)]
+    transfers: usize,
+    /// Transfers under way at a time
+    #[arg(long, default_value_t = 16)]
+    at_once: usize,
+    /// Kills, of one node or both
+    #[arg(long, default_value_t = 100)]
+    kills: usize,
+    /// What the ways of the transfers and the instants of the kills are drawn from
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 #[derive(Args)]
@@ -272,6 +297,7 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Bench(arguments) => runtime(true)?.block_on(bench(arguments)),
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
+        Command::Transfers(arguments) => runtime(true)?.block_on(transfers(arguments)),
         Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
         Command::Change(arguments) => runtime(true)?.block_on(change(arguments)),
         Command::Handshakes(arguments) => runtime(true)?.block_on(handshakes(arguments)),
@@ -344,6 +370,33 @@ async fn kill(arguments: KillArguments) -> Result<ExitCode> {
     }
     write_json(arguments.json.as_deref(), &report)?;
     Ok(verdict(report.missing.is_empty()))
+}
+
+async fn transfers(arguments: TransfersArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = TransfersPlan {
+        transfers: arguments.transfers,
+        at_once: arguments.at_once.max(1),
+        kills: arguments.kills,
+        seed: arguments.seed,
+        aloud: true,
+    };
+    let report = transfers::run(&subject, plan).await?;
+    say(format_args!(
+        "{} transfers, {} kills, {} commands acknowledged, {} files compared, {:.1} s; ends {:?}; {} wrong",
+        report.transfers,
+        report.kills,
+        report.acknowledged,
+        report.files_compared,
+        report.seconds,
+        report.ends,
+        report.wrong.len()
+    ));
+    for wrong in &report.wrong {
+        say(wrong);
+    }
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.wrong.is_empty()))
 }
 
 async fn power_cut(arguments: PowerArguments) -> Result<ExitCode> {

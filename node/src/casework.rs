@@ -37,7 +37,7 @@ mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use base64::Engine as _;
@@ -112,8 +112,10 @@ pub struct Casework {
     locks: StdMutex<BTreeMap<Id, Arc<Mutex<()>>>>,
     /// The newest instant that was used, in milliseconds.
     newest: AtomicI64,
-    /// Numbers of subjects: those of this process.
-    subjects: AtomicU64,
+    /// Numbers of subjects that this process may give: the next one, and the end of its block.
+    subjects: Mutex<(u64, u64)>,
+    /// Whether what the last end left is put right, and what is kept in memory is there.
+    ready: AtomicBool,
     /// What waits for other nodes.
     outbox: outbox::Outbox,
     /// Transfers that something may be due of.
@@ -269,7 +271,8 @@ impl Casework {
             vault,
             locks: StdMutex::default(),
             newest: AtomicI64::new(i64::MIN),
-            subjects: AtomicU64::new(0),
+            subjects: Mutex::new((0, 0)),
+            ready: AtomicBool::new(false),
             outbox: outbox::Outbox::default(),
             active: StdMutex::default(),
             woken: StdMutex::default(),
@@ -277,6 +280,14 @@ impl Casework {
             told,
             index: index::Index::default(),
         }))
+    }
+
+    /// Refuses what comes before everything is there.
+    fn is_open(&self) -> Result<(), Refused> {
+        match self.ready.load(Ordering::Acquire) {
+            true => Ok(()),
+            false => Err(Refused::unavailable("starting", "casework is being opened")),
+        }
     }
 
     /// The own subsystem.
@@ -313,18 +324,22 @@ impl Casework {
 
     /// A number for a subject whose keys are to be made.
     async fn subject(&self, now: Timestamp) -> Result<(u32, u64), Refused> {
-        let number = self.subjects.fetch_add(1, Ordering::AcqRel);
-        let number = match number % BLOCK {
-            0 => {
-                let block = self
-                    .store
-                    .run_tx("subjects", |tx| Ok::<_, TxError<Refused>>(tx.next("subjects")?))
-                    .await?;
-                // Others that came meanwhile have numbers of the block before, which nobody else uses.
-                self.subjects.store(block * BLOCK + 1, Ordering::Release);
-                block * BLOCK
-            }
-            _ => number,
+        let number = {
+            let mut subjects = self.subjects.lock().await;
+            let (next, end) = *subjects;
+            let (next, end) = match next < end {
+                true => (next, end),
+                false => {
+                    // Nobody gets a number of a block again: one that was given and not used is lost.
+                    let block = self
+                        .store
+                        .run_tx("subjects", |tx| Ok::<_, TxError<Refused>>(tx.next("subjects")?))
+                        .await?;
+                    (block * BLOCK, (block + 1) * BLOCK)
+                }
+            };
+            *subjects = (next + 1, end);
+            next
         };
         let date = kontor_participation::deadline::day_of(now);
         let period = u32::from(date.year().unsigned_abs()) * 100 + u32::from(date.month().unsigned_abs());

@@ -9,11 +9,13 @@ use crate::desk::{Desk, application, files, number, settings, text};
 use crate::federation::Federation;
 use crate::plan::NodePlan;
 use crate::subject::Subject;
+use crate::transfers::{self, TransfersPlan};
 
 cases! {
     quick TRANSFER_WHOLE => whole;
     quick TRANSFER_EXITS => exits;
     quick TRANSFER_LATE => late;
+    slow TRANSFER_CRASH => crash;
 }
 
 /// The member that takes over.
@@ -397,6 +399,24 @@ async fn wait_for(desk: &Desk, transfer: &str, looks: impl Fn(&Value) -> bool) -
         ensure!(begun.elapsed().as_secs() < 30, "not in time: {page}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+}
+
+async fn crash(world: &World) -> Result<()> {
+    let plan = TransfersPlan {
+        transfers: 48,
+        at_once: 12,
+        kills: 6,
+        seed: 7,
+        aloud: false,
+    };
+    let report = transfers::run(world.federation.subject(), plan).await?;
+    ensure!(report.wrong.is_empty(), "{}", report.wrong.join("\n"));
+    ensure!(
+        report.kills > 2,
+        "only {} kills: the transfers were over too soon",
+        report.kills
+    );
+    Ok(())
 }
 
 async fn late(world: &World) -> Result<()> {

@@ -131,6 +131,7 @@ impl FromRequestParts<Arc<Casework>> for Principal {
     type Rejection = Refused;
 
     async fn from_request_parts(parts: &mut Parts, casework: &Arc<Casework>) -> Result<Self, Refused> {
+        casework.is_open()?;
         let unknown = |code, detail: &str| {
             Refused::new(StatusCode::UNAUTHORIZED, code, detail)
                 .hint("send `Authorization: Bearer KEY`; the operator of the node makes keys with `kontor case key`")

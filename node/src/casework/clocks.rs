@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -75,13 +76,18 @@ impl Casework {
     /// Runs outbox, pulls and clocks until the node stops.
     pub async fn run(self: Arc<Self>, outbound: Arc<Outbound>) {
         let caller = Arc::new(Caller::new(outbound, self.own().clone()));
-        if let Err(refused) = self.begin().await {
+        while let Err(refused) = self.begin().await {
             tracing::error!(
                 code = refused.code,
-                "casework could not begin: {}",
+                "casework cannot be opened and takes nothing: {}",
                 refused.detail
             );
+            tokio::select! {
+                () = tokio::time::sleep(ROUND) => {}
+                () = self.shutdown.soft() => return,
+            }
         }
+        self.ready.store(true, Ordering::Release);
         self.shutdown
             .spawn(Arc::clone(&self).run_outbox(Arc::clone(&caller)));
         let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));

@@ -74,6 +74,8 @@ impl Casework {
         brought: &Brought,
         body: Incoming,
     ) -> Result<Response<OutBody>, Refused> {
+        self.is_open()?;
+        self.outbox.heard_of(&brought.client.to_string());
         if (method, path) == (&Method::GET, "/v1/openapi.json") {
             let document = super::api::contract().as_bytes().to_vec();
             return Ok(respond(StatusCode::OK, "application/json", document));

@@ -124,15 +124,19 @@ impl Outbox {
                 }
             }
             Ended::Silent => {
-                peer.failures = peer.failures.saturating_add(1);
-                let doubled = WAIT
-                    .0
-                    .saturating_mul(1 << peer.failures.saturating_sub(1).min(12));
-                let wait = doubled.min(WAIT.1);
-                // Half of it by chance, so that nodes that failed together do not come back together.
-                let chance =
-                    f64::from(u32::from_be_bytes(kontor_pki::crypto::random())) / f64::from(u32::MAX);
-                peer.not_before = Some(Instant::now() + wait.mul_f64(0.5 + chance / 2.0));
+                let now = Instant::now();
+                // Those that were on their way together fail together, which is one failure.
+                if peer.not_before.is_none_or(|at| at <= now) {
+                    peer.failures = peer.failures.saturating_add(1);
+                    let doubled = WAIT
+                        .0
+                        .saturating_mul(1 << peer.failures.saturating_sub(1).min(12));
+                    let wait = doubled.min(WAIT.1);
+                    // Half of it by chance, so that nodes that failed together do not come back together.
+                    let chance =
+                        f64::from(u32::from_be_bytes(kontor_pki::crypto::random())) / f64::from(u32::MAX);
+                    peer.not_before = Some(now + wait.mul_f64(0.5 + chance / 2.0));
+                }
                 if peer.queued.insert(transfer.clone()) {
                     peer.waiting.push_front(transfer.clone());
                 }
@@ -140,6 +144,15 @@ impl Outbox {
         }
         drop(peers);
         self.wake.notify_one();
+    }
+
+    /// A peer spoke to us, so it can be spoken to: one message goes ahead of the others now.
+    pub(super) fn heard_of(&self, name: &str) {
+        if let Some(peer) = self.peers().get_mut(name)
+            && peer.not_before.take().is_some()
+        {
+            self.wake.notify_one();
+        }
     }
 
     /// How much waits for each peer, and how often it was silent in a row.

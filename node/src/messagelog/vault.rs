@@ -136,7 +136,9 @@ impl Vault {
         plain: &[u8],
     ) -> Result<Vec<u8>, LogError> {
         let name = part.name(period);
-        let key = self.ring().for_writing(&name, number)?;
+        // Subjects do not come in the order of their numbers; a tree reaches over all of 2^32.
+        let first = number - (number & u64::from(u32::MAX));
+        let key = self.ring().for_writing_from(&name, number, first)?;
         let associated = associated_data(&self.id, number, name.class, period);
         let mut sealed = plain.to_vec();
         seal(&key, &associated, crypto::random(), &mut sealed);

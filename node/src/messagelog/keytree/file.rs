@@ -136,6 +136,16 @@ impl KeyRing {
 
     /// The key for a blob that is about to be written; makes the tree, synced, when it is the first of its name.
     pub(crate) fn for_writing(&mut self, name: &KeyName, number: u64) -> Result<AeadKey, LogError> {
+        self.for_writing_from(name, number, number)
+    }
+
+    /// The same, where a tree that has to be made reaches back to `first`: for numbers that do not come in their order.
+    pub(crate) fn for_writing_from(
+        &mut self,
+        name: &KeyName,
+        number: u64,
+        first: u64,
+    ) -> Result<AeadKey, LogError> {
         self.notice_purge();
         let tree = match self.position(name) {
             Some(index) => &mut self.trees[index].1,
@@ -143,7 +153,7 @@ impl KeyRing {
                 let tree = match self.load(name)? {
                     Some(tree) => tree,
                     None => {
-                        let tree = KeyTree::generate(number);
+                        let tree = KeyTree::generate(first);
                         self.store(name, &tree)
                             .map_err(LogError::io("could not write", &self.path(name)))?;
                         tree
