@@ -264,13 +264,17 @@ impl Desk {
 
     /// A command on a transfer as it is now.
     pub async fn command(&self, transfer: &str, command: &str, body: &Value) -> Result<Value> {
-        let now = self.get(&format!("/api/v1/transfers/{transfer}")).await?;
-        self.done(
-            &format!("/api/v1/transfers/{transfer}/commands/{command}"),
-            number(&now, "version")?,
-            body,
-        )
-        .await
+        let path = format!("/api/v1/transfers/{transfer}/commands/{command}");
+        loop {
+            let now = self.get(&format!("/api/v1/transfers/{transfer}")).await?;
+            let (status, page) = self.post(&path, number(&now, "version")?, body).await?;
+            // Two nodes do things by themselves meanwhile.
+            if status == StatusCode::PRECONDITION_FAILED {
+                continue;
+            }
+            ensure!(status.is_success(), "POST {path}: {status}: {page}");
+            return Ok(page);
+        }
     }
 }
 

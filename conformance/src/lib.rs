@@ -25,6 +25,7 @@ pub mod tamper;
 pub mod evidence;
 pub mod service;
 pub mod bench;
+pub mod instance;
 pub mod kill;
 pub mod power;
 pub mod memory;

@@ -211,6 +211,8 @@ requirements! {
     TRANSFER_EXITS = "transfer.exits", "domain 3.2", "an offer is withdrawn, refused, disputed and recalled, and every illegal command is refused with the legal ones";
     TRANSFER_LATE = "transfer.late", "domain 3.2 step 10", "what comes after the take-over is relayed and lies in the case";
 
+    TRANSFER_INSTANCE = "transfer.instance", "casework 3", "what was taken over is written into the own instance with the applicant's tree unchanged below a group that says where it came from, and an unclear outcome is never repeated by itself";
+    TRANSFER_FINDINGS = "transfer.findings", "casework 3", "an infected file and an identification number open the case and hold its release back until a second person has decided";
     TRANSFER_CRASH = "transfer.crash", "casework 5", "with either node killed at random every transfer ends in the same legal state on both sides, and nothing acknowledged is lost";
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";
