@@ -3,6 +3,7 @@
 //! Owns parsing and help. Everything a command does is in the rooms below; only this room and its files print.
 
 mod authority;
+mod casework;
 mod health;
 mod log;
 mod node;
@@ -40,7 +41,7 @@ recorded on both sides before anything is released. The protocol is X-Road 7: a 
 the other side.";
 
 const AFTER_HELP: &str = "\
-Begin with `kontor up`: a federation of three members on this machine, with test trust, samples and the commands \
+Begin with `kontor up`: a federation of four members on this machine, with test trust, samples and the commands \
 to try it. `kontor help COMMAND` says more about each command.
 
 Exit codes: 0 done, 1 failed, 64 wrong usage; `kontor verify` has its own.";
@@ -64,13 +65,19 @@ enum Command {
     /// Run the authority of a federation: global configuration, OCSP, time-stamps
     #[command(subcommand)]
     Authority(authority::Command),
+    /// Work on cases of a running node: list, show, move, offer to another authority
+    #[command(subcommand)]
+    Case(casework::Case),
     /// Ask the message log of a node
     #[command(subcommand)]
     Log(log::Command),
     /// Run a node
     #[command(subcommand)]
     Node(node::Command),
-    /// Run a whole federation on this machine: authority, three nodes, a sample service
+    /// Work on transfers of a running node: list, show, accept, take over
+    #[command(subcommand)]
+    Transfer(casework::Transfer),
+    /// Run a whole federation on this machine: authority, four nodes, a sample service
     #[command(long_about = up::LONG_ABOUT)]
     Up(up::Up),
     /// Check evidence containers offline: who signed what and when, and does it hold
@@ -91,8 +98,10 @@ pub fn run() -> ExitCode {
     };
     let ended = match cli.command {
         Command::Authority(command) => command.run(),
+        Command::Case(command) => command.run(),
         Command::Log(command) => command.run(),
         Command::Node(command) => command.run(),
+        Command::Transfer(command) => command.run(),
         Command::Up(up) => up.run(),
         Command::Verify(verify) => verify.run(),
     };

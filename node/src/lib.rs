@@ -60,6 +60,7 @@ pub mod inbound;
 pub mod administration;
 pub mod startup;
 pub mod authority;
+mod desk;
 pub mod up;
 pub mod cli;
 

@@ -10,6 +10,7 @@ mod settings;
 pub mod prepare;
 pub mod provider;
 mod children;
+pub(crate) mod cases;
 mod guide;
 
 use std::fs::{File, TryLockError};
@@ -22,7 +23,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use self::children::{Children, Ended, tail};
-use self::layout::{Layout, MEMBERS, Places, claim};
+use self::layout::{Layout, Places, claim};
 use self::prepare::PrepareError;
 use crate::clock::SharedClock;
 use crate::fetch::{Bounds, Fetcher};
@@ -47,6 +48,8 @@ pub struct Options {
     pub dir: PathBuf,
     /// Start over.
     pub fresh: bool,
+    /// Make cases of the samples where there are none.
+    pub cases: bool,
     /// This program, for the children.
     pub program: PathBuf,
 }
@@ -69,6 +72,9 @@ pub enum UpError {
         /// The end of its log.
         tail: String,
     },
+    /// The samples could not be made cases.
+    #[error("the samples could not be made cases: {0}")]
+    Cases(String),
     /// The directory holds other things.
     #[error("{0} is not empty and was not made by `kontor up`; choose an empty or new directory with --dir")]
     Foreign(PathBuf),
@@ -155,6 +161,11 @@ pub async fn run<E: std::fmt::Display>(
         (Some(stopped), _) => stopped.map_err(|e| UpError::Signals(e.to_string())),
         (None, Err(error)) => Err(error),
         (None, Ok(samples)) => {
+            if options.cases {
+                cases::fill(&layout, &samples)
+                    .await
+                    .map_err(|error| UpError::Cases(format!("{error:#}")))?;
+            }
             guide::write_federation(&layout, &samples)
                 .map_err(io_error("federation.json could not be written"))?;
             say(
@@ -260,13 +271,13 @@ async fn start_all(
     let listen = layout.provider().to_string();
     let dir = text(&layout.provider_dir());
     let mut arguments = vec!["up", "provider", "--listen", &listen, "--dir", &dir];
-    arguments.extend(MEMBERS.iter().flat_map(|m| ["--office", m.code]));
+    arguments.extend(layout.members().iter().flat_map(|m| ["--office", m.code]));
     start(children, "provider", &arguments)?;
-    for member in &MEMBERS {
+    for member in layout.members() {
         let config = text(&layout.node_config(member));
         start(children, member.code, &["node", "run", "--config", &config])?;
     }
-    for (index, member) in MEMBERS.iter().enumerate() {
+    for (index, member) in layout.members().iter().enumerate() {
         let health = format!("http://{}/health", layout.node(index, 9100));
         ready(children, layout, member.code, &health).await?;
         report(out, member.name, started);

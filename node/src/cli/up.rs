@@ -19,7 +19,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// What it does, in full.
 pub(super) const LONG_ABOUT: &str = "\
-Run a whole federation on this machine: an authority, the nodes of two municipalities and a chamber, and a sample \
+Run a whole federation on this machine: an authority, the nodes of two municipalities, an Amt and a chamber, and a sample \
 service that takes applications.
 
 Everything is written to one directory: keys, certificates, configuration files, logs, samples and what arrives. A \
@@ -127,6 +127,7 @@ impl Up {
                 let options = Options {
                     dir,
                     fresh: self.fresh,
+                    cases: true,
                     program,
                 };
                 let stopped = async { shutdown::signalled().await.map_err(anyhow::Error::from) };

@@ -125,7 +125,8 @@ fn node(layout: &Layout, index: usize, member: &Member) -> Value {
 
 /// The content of `federation.json`.
 fn federation(layout: &Layout, samples: &[Sample]) -> Value {
-    let nodes: Vec<_> = MEMBERS
+    let nodes: Vec<_> = layout
+        .members()
         .iter()
         .enumerate()
         .map(|(index, member)| node(layout, index, member))
@@ -165,7 +166,7 @@ pub(super) fn text(layout: &Layout, samples: &[Sample], kontor: &Path, query_id:
         out.push('\n');
     };
     line("");
-    for (index, member) in MEMBERS.iter().enumerate() {
+    for (index, member) in layout.members().iter().enumerate() {
         line(&format!("  {}", member.name));
         line(&format!("      client        {}", member.client()));
         line(&format!(
@@ -236,6 +237,26 @@ pub(super) fn text(layout: &Layout, samples: &[Sample], kontor: &Path, query_id:
         let client = format!("X-Road-Client: {}", chamber.client());
         let url = layout.intake_url(CHAMBER, receiver);
         line(&command(&["curl".into(), "-sS".into(), "-H".into(), client, url]));
+    }
+    if let Some((last, amt)) = layout.members().iter().enumerate().next_back() {
+        line("The samples are cases here, one of them offered to the member below. Take it over:");
+        line("");
+        let at = |command: &str| {
+            format!(
+                "  {kontor} transfer {command} --url https://{} --key-file {} --ca {}",
+                layout.node(last, 4000),
+                path(&layout.desk_key(amt, "worker")),
+                path(&layout.node_dir(amt).join("data/administration/ca.pem"))
+            )
+        };
+        for command in ["list", "do ID accept", "do ID take-over", "notice ID"] {
+            line(&at(command));
+        }
+        line("");
+        line(&format!(
+            "See the whole course of a transfer explained step by step: {kontor} tour"
+        ));
+        line("");
     }
     line(&format!(
         "For scripts: {}. Ctrl-C ends everything.",

@@ -30,8 +30,9 @@ pub struct Member {
     pub server: &'static str,
 }
 
-/// Two municipalities and a chamber. The first sends, the second receives.
-pub const MEMBERS: [Member; 3] = [
+/// Two municipalities, a chamber and an Amt. The first sends, the second receives; the last works for the places of a
+/// regional key that the samples name, and is there where all run on this machine.
+pub const MEMBERS: [Member; 4] = [
     Member {
         class: "GOV",
         code: "musterhafen-fiktiv",
@@ -50,7 +51,17 @@ pub const MEMBERS: [Member; 3] = [
         name: "Handwerkskammer Musterküste (fiktiv)",
         server: "ss3",
     },
+    Member {
+        class: "GOV",
+        code: "amt-musterau-fiktiv",
+        name: "Amt Musterau (fiktiv)",
+        server: "ss4",
+    },
 ];
+
+/// For which beginnings of regional keys the members are competent, in their order: those of the samples. The keys are real
+/// places' so that routing can be tried; that these members are competent there is made up.
+pub const REGIONS: [&str; 4] = ["010020000000", "01057", "01", "010585890"];
 
 impl Member {
     /// Identifier of the member.
@@ -66,6 +77,11 @@ impl Member {
     /// Identifier of the subsystem of its node.
     pub fn ledger(&self) -> String {
         format!("{}/{LEDGER}", self.id())
+    }
+
+    /// Identifier of the subsystem in which its casework speaks.
+    pub fn casework(&self) -> String {
+        format!("{}/{}", self.id(), crate::config::casework::SUBSYSTEM)
     }
 
     /// Identifier of its server.
@@ -107,6 +123,22 @@ impl Layout {
             Places::Loopback(_) => listens.ip().to_string(),
             Places::Containers(_) => name.to_owned(),
         }
+    }
+
+    /// Who takes part: in containers, those that have a network there.
+    pub fn members(&self) -> &'static [Member] {
+        match self.places {
+            Places::Loopback(_) => &MEMBERS,
+            Places::Containers(_) => &MEMBERS[..3],
+        }
+    }
+
+    /// The key of a principal at a member's desk: `intake`, `worker`, `releaser` or `officer`.
+    pub fn desk_key(&self, member: &Member, principal: &str) -> PathBuf {
+        self.node_dir(member)
+            .join("desk")
+            .join(principal)
+            .with_extension("key")
     }
 
     /// Where the authority listens.
@@ -231,7 +263,8 @@ pub fn claim(dir: &Path) -> io::Result<Claim> {
         let Ok(held) = TcpListener::bind(layout.address(254, AUTHORITY_PORT)) else {
             continue;
         };
-        let nodes = (0..MEMBERS.len()).flat_map(|index| NODE_PORTS.map(|port| layout.node(index, port)));
+        let nodes =
+            (0..layout.members().len()).flat_map(|index| NODE_PORTS.map(|port| layout.node(index, port)));
         let mut all = nodes.chain([layout.authority(), layout.provider()]);
         if all.all(|address| TcpListener::bind(address).is_ok()) {
             let moved = remembered != Some(net);

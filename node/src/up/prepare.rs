@@ -67,7 +67,8 @@ pub fn prepare(layout: &Layout, moved: bool, now: UnixTime) -> Result<(), Prepar
     let authority = prepare_authority(layout, now)?;
     let anchor = anchor(layout, &authority.configuration).to_xml();
     std::thread::scope(|scope| {
-        let nodes: Vec<_> = MEMBERS
+        let nodes: Vec<_> = layout
+            .members()
             .iter()
             .enumerate()
             .map(|(index, _)| {
@@ -83,7 +84,7 @@ pub fn prepare(layout: &Layout, moved: bool, now: UnixTime) -> Result<(), Prepar
     // What the authority publishes of a server stands with the authority: members' folders may be on other machines.
     let servers = layout.authority_dir().join("servers");
     std::fs::create_dir_all(&servers).map_err(file_error(&servers))?;
-    for member in &MEMBERS {
+    for member in layout.members() {
         let own = layout.node_dir(member).join("keys/auth.pem");
         let pem = std::fs::read(&own).map_err(file_error(&own))?;
         write(&servers.join(format!("{}.pem", member.code)), &pem)?;
@@ -197,11 +198,38 @@ fn prepare_node(
         };
         folder.identity(&wanted, &authority.ca, &authority.issued, now)?;
     }
+    let mut keys = Vec::new();
+    for (principal, _, _) in settings::PRINCIPALS {
+        keys.push(desk_key(&layout.desk_key(member, principal))?);
+    }
+    write(
+        &folder.dir.join("directory.toml"),
+        settings::directory(layout).as_bytes(),
+    )?;
     write(&folder.dir.join("anchor.xml"), anchor)?;
     write(
         &layout.node_config(member),
-        settings::node(layout, index, member).as_bytes(),
+        settings::node(layout, index, member, &keys).as_bytes(),
     )
+}
+
+/// SHA-256 of a key to the interface, which is made if it is not there.
+fn desk_key(path: &Path) -> Result<[u8; 32], PrepareError> {
+    let key = match std::fs::read_to_string(path) {
+        Ok(key) => key,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let dir = path.parent().unwrap_or(path);
+            std::fs::create_dir_all(dir).map_err(file_error(dir))?;
+            let key: String = crypto::random::<32>()
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            write_secret(path, key.as_bytes())?;
+            key
+        }
+        Err(error) => return Err(file_error(path)(error)),
+    };
+    Ok(crypto::sha256(key.trim().as_bytes()))
 }
 
 fn anchor(layout: &Layout, configuration: &Certificate) -> ConfigurationAnchor {

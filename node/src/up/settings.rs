@@ -4,15 +4,46 @@
 
 use std::fmt::Write as _;
 
-use super::layout::{INSTANCE, LEDGER, Layout, MEMBERS, Member, Places, SERVICE, SUBSYSTEM};
+use super::layout::{INSTANCE, LEDGER, Layout, MEMBERS, Member, Places, REGIONS, SERVICE, SUBSYSTEM};
 use super::prepare::PROFILE;
+use crate::config::casework;
 
 const WRITTEN: &str = "\
 # Written by `kontor up` at every start; changes are lost. Copy the folder to begin a configuration of your own.
 ";
 
+/// Who may use the interface of a member's casework: name of the key's file, holder and roles.
+pub(super) const PRINCIPALS: [(&str, &str, &str); 4] = [
+    ("intake", "system", "\"intake\""),
+    ("worker", "person", "\"worker\", \"supervisor\""),
+    ("releaser", "person", "\"worker\", \"releaser\""),
+    ("officer", "person", "\"data_protection\""),
+];
+
+/// `directory.toml`: who is competent, as the samples need it.
+pub(super) fn directory(layout: &Layout) -> String {
+    let mut text = format!(
+        "{WRITTEN}# Who is competent for what. Members and their competence are made up.\nversion = \"fiktiv-1\"\n"
+    );
+    for (member, region) in layout
+        .members()
+        .iter()
+        .zip(REGIONS)
+        .filter(|(member, _)| member.class == "GOV")
+    {
+        let _ = write!(
+            text,
+            "\n[[authority]]\nmember = \"{}\"\nname = \"{}\"\n[[authority.rule]]\nservices = [\"all\"]\nregions = [\"{region}\"]\n\
+             since = \"2020-01-01\"\nsource = \"made up for this federation\"\n",
+            member.id(),
+            member.name
+        );
+    }
+    text
+}
+
 /// `node.toml` of a member.
-pub(super) fn node(layout: &Layout, index: usize, member: &Member) -> String {
+pub(super) fn node(layout: &Layout, index: usize, member: &Member, keys: &[[u8; 32]]) -> String {
     let listen = |port| layout.node(index, port);
     let plain = match layout.places {
         Places::Loopback(_) => ("on loopback only", ""),
@@ -99,6 +130,21 @@ timeout_seconds = 60
         allow = plain.1,
         url = layout.applications_url(member),
     );
+    let _ = write!(
+        text,
+        "\n[casework]\n# Cases and transfers: https://{}/api/v1, with the keys in the folder desk.\nclient = \"{}\"\nregion = \"{}\"\n\
+         directory = \"directory.toml\"\n",
+        listen(4000),
+        member.casework(),
+        REGIONS[index]
+    );
+    for ((name, holder, roles), key) in PRINCIPALS.iter().zip(keys) {
+        let digest: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let _ = write!(
+            text,
+            "\n[[casework.key]]\nname = \"{name}\"\nholder = \"{holder}\"\nsha256 = \"{digest}\"\nroles = [{roles}]\nexpires = \"2099-12-31\"\n"
+        );
+    }
     // The first municipality may hand in at the two others; nobody else may do anything.
     if index != 0 {
         let _ = write!(
@@ -177,26 +223,39 @@ description = "Chambers and associations"
         profile = PROFILE.class_name(),
         management = MEMBERS[0].client(),
     );
-    for member in MEMBERS {
+    for member in layout.members() {
         let _ = write!(
             text,
-            "\n[[member]]\nid = \"{}\"\nname = \"{}\"\nsubsystems = [\"{SUBSYSTEM}\", \"{LEDGER}\"]\n",
+            "\n[[member]]\nid = \"{}\"\nname = \"{}\"\nsubsystems = [\"{SUBSYSTEM}\", \"{LEDGER}\", \"{}\"]\n",
             member.id(),
-            member.name
+            member.name,
+            casework::SUBSYSTEM
         );
     }
+    let members: Vec<String> = layout
+        .members()
+        .iter()
+        .map(|member| format!("\"{}\"", member.casework()))
+        .collect();
+    let _ = write!(
+        text,
+        "\n# Who may hand applications over to each other.\n[[group]]\ncode = \"{}\"\ndescription = \"Casework\"\nmembers = [{}]\n",
+        casework::GROUP,
+        members.join(", ")
+    );
     text += "\n# maintenance = \"Back at noon\" in a [[server]] tells everybody that it is not available.\n";
-    for (index, member) in MEMBERS.iter().enumerate() {
+    for (index, member) in layout.members().iter().enumerate() {
         let _ = write!(
             text,
             "\n[[server]]\nowner = \"{}\"\ncode = \"{}\"\naddress = \"{}\"\n\
-             authentication_certificates = [\"servers/{}.pem\"]\nclients = [\"{}\", \"{}\"]\n",
+             authentication_certificates = [\"servers/{}.pem\"]\nclients = [\"{}\", \"{}\", \"{}\"]\n",
             member.id(),
             member.server,
             layout.node_host(index, member),
             member.code,
             member.client(),
-            member.ledger()
+            member.ledger(),
+            member.casework()
         );
     }
     text
@@ -208,35 +267,49 @@ mod tests {
     use crate::authority::registry::Registry;
     use crate::config::NodeConfig;
 
-    fn layout() -> Layout {
-        Layout {
-            dir: "/tmp/kontor".into(),
+    /// A layout whose folders hold the file that the others name.
+    fn layout(dir: &std::path::Path) -> Layout {
+        let layout = Layout {
+            dir: dir.into(),
             places: Places::Loopback(9),
+        };
+        for member in layout.members() {
+            std::fs::create_dir_all(layout.node_dir(member)).unwrap();
+            let path = layout.node_dir(member).join("directory.toml");
+            std::fs::write(path, directory(&layout)).unwrap();
         }
+        layout
     }
 
     #[test]
     fn every_file_that_is_written_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = layout(dir.path());
         for (index, member) in MEMBERS.iter().enumerate() {
-            let path = layout().node_config(member);
-            let config = NodeConfig::parse(&node(&layout(), index, member), &path).unwrap();
+            let path = layout.node_config(member);
+            let keys = [[7; 32], [8; 32], [9; 32], [10; 32]];
+            let config = NodeConfig::parse(&node(&layout, index, member, &keys), &path).unwrap();
             assert_eq!(config.server.to_string(), member.server_id());
+            assert_eq!(config.casework.unwrap().keys.len(), PRINCIPALS.len());
         }
-        let path = layout().authority_dir().join("authority.toml");
-        let registry = Registry::parse(&authority(&layout()), &path).unwrap();
-        assert_eq!(registry.servers.len(), 3);
+        let path = layout.authority_dir().join("authority.toml");
+        let registry = Registry::parse(&authority(&layout), &path).unwrap();
+        assert_eq!(registry.servers.len(), 4);
+        assert_eq!(registry.groups[0].members.len(), 4);
         assert_eq!(registry.public_address, "127.77.9.1:4080");
     }
 
     #[test]
     fn only_the_first_municipality_has_rights_and_only_at_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = layout(dir.path());
         let rights = |index: usize| {
-            let text = node(&layout(), index, &MEMBERS[index]);
-            let config = NodeConfig::parse(&text, &layout().node_config(&MEMBERS[index])).unwrap();
+            let text = node(&layout, index, &MEMBERS[index], &[[7; 32]]);
+            let config = NodeConfig::parse(&text, &layout.node_config(&MEMBERS[index])).unwrap();
             config.clients[0].services[0].rights.clone()
         };
         assert!(rights(0).is_empty());
-        for index in [1, 2] {
+        for index in [1, 2, 3] {
             assert_eq!(rights(index).len(), 1);
             assert!(format!("{:?}", rights(index)[0].subject).contains(MEMBERS[0].code));
         }

@@ -4,6 +4,7 @@ use super::*;
 
 fn options(dir: &Path, fresh: bool) -> Options {
     Options {
+        cases: true,
         dir: dir.to_owned(),
         fresh,
         program: "kontor".into(),

@@ -220,7 +220,7 @@ fn the_folder_of_a_container_needs_no_other_one_and_the_compose_file_gives_it_it
     let authority = moved(layout.authority_dir(), "authority").join("authority.toml");
     Authority::open(&authority, ManualClock::at(now())).unwrap();
     given(layout.authority().ip());
-    for (index, member) in MEMBERS.iter().enumerate() {
+    for (index, member) in layout.members().iter().enumerate() {
         let file = moved(layout.node_dir(member), member.code).join("node.toml");
         let config = NodeConfig::read(&file).unwrap();
         assert!(config.anchor.exists() && config.members[0].sign.key.exists());
