@@ -7,6 +7,7 @@ mod casework;
 mod health;
 mod log;
 mod node;
+mod tour;
 mod up;
 mod verify;
 
@@ -42,7 +43,7 @@ the other side.";
 
 const AFTER_HELP: &str = "\
 Begin with `kontor up`: a federation of four members on this machine, with test trust, samples and the commands \
-to try it. `kontor help COMMAND` says more about each command.
+to try it. `kontor tour` plays the hand-over of an application and explains it. `kontor help COMMAND` says more about each command.
 
 Exit codes: 0 done, 1 failed, 64 wrong usage; `kontor verify` has its own.";
 
@@ -74,6 +75,9 @@ enum Command {
     /// Run a node
     #[command(subcommand)]
     Node(node::Command),
+    /// Play the hand-over of an application and explain each step: who is responsible now, and what proves it
+    #[command(long_about = tour::LONG_ABOUT)]
+    Tour(tour::Tour),
     /// Work on transfers of a running node: list, show, accept, take over
     #[command(subcommand)]
     Transfer(casework::Transfer),
@@ -101,6 +105,7 @@ pub fn run() -> ExitCode {
         Command::Case(command) => command.run(),
         Command::Log(command) => command.run(),
         Command::Node(command) => command.run(),
+        Command::Tour(tour) => tour.run(),
         Command::Transfer(command) => command.run(),
         Command::Up(up) => up.run(),
         Command::Verify(verify) => verify.run(),

@@ -22,6 +22,7 @@ pub mod delivery;
 pub mod message;
 pub mod offer;
 pub mod receiver;
+pub mod replay;
 pub mod sender;
 #[cfg(test)]
 mod tests;

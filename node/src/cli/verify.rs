@@ -7,6 +7,7 @@
 
 mod archive;
 mod bundle;
+mod course;
 mod package;
 mod progress;
 mod statement;
@@ -22,6 +23,7 @@ use kontor_pki::time::UnixTime;
 use kontor_protocol::container::check::{Question, Verdicts, check_record, check_with};
 use kontor_protocol::container::{Reason, Report, Verdict};
 use kontor_protocol::limits;
+use kontor_protocol::package::cover::Language;
 use kontor_protocol::trust::TrustSet;
 use serde::Serialize;
 
@@ -55,7 +57,9 @@ archive whose predecessor is not there is incomplete. Encrypted archives (*.gpg)
 
 An evidence package (a ZIP file with manifest.json) holds containers, their companions and a global configuration. Every \
 file is compared with the manifest, every container is judged. Without --trust the configuration in the package is used: \
-that proves only that the package fits together, and the verdict is undecided at best.
+that proves only that the package fits together, and the verdict is undecided at best. Where messages of a transfer of an \
+application are in it, they are replayed: the report says step by step what was said, and which member was responsible when. \
+What could not have been said then is a contradiction, and the package invalid.
 
 Verdicts: valid; invalid (cryptography fails, parts contradict each other, the archive is damaged); incomplete (what is \
 there holds, but a time-stamp or a part is missing); undecided (DIR does not know an authority or instance).
@@ -80,9 +84,20 @@ pub(super) struct Verify {
     /// Digest that the earliest archive must continue
     #[arg(long, value_name = "DIGEST")]
     previous: Option<String>,
+    /// Language of what is said about transfers: de or en
+    #[arg(long, default_value = "en", value_parser = language)]
+    language: Language,
     /// Write one JSON object a line for each container, statement and archive
     #[arg(long)]
     json: bool,
+}
+
+fn language(text: &str) -> Result<Language, String> {
+    match text {
+        "de" => Ok(Language::German),
+        "en" => Ok(Language::English),
+        _ => Err("de or en".to_owned()),
+    }
 }
 
 fn instant(text: &str) -> Result<UnixTime, String> {

@@ -12,6 +12,7 @@ use kontor_protocol::trust::TrustSet;
 use serde::Serialize;
 
 use super::bundle::{BundleReport, judge_renewed};
+use super::course::{self, Collector};
 use super::progress::Progress;
 use super::{Verify, shown, statement};
 
@@ -133,6 +134,7 @@ impl Verify {
             );
         }
         let (mut verdicts, mut progress) = (Verdicts::new(), Progress::new(names.len()));
+        let mut transfers = Collector::default();
         for name in names {
             let beside = package
                 .companion(&name)
@@ -150,12 +152,26 @@ impl Verify {
             });
             progress.clear();
             match judged {
-                Ok((_, container)) => report.container(&name, &container, self.json)?,
+                Ok((_, container)) => {
+                    report.container(&name, &container, self.json)?;
+                    let small = package.size(&name).is_some_and(|size| size <= course::LIMIT);
+                    if container.verdict != Verdict::Invalid && small {
+                        let mut whole = Vec::new();
+                        if let Err(error) = package.file(&name, &mut whole) {
+                            report.damaged(&error);
+                        }
+                        transfers.take(&whole);
+                    }
+                }
                 Err(error) => report.damaged(&error),
             }
             progress.done(1);
         }
         progress.end();
+        if !transfers.say(&report.file, self.language, self.json)? {
+            let text = "the messages of a transfer in it contradict each other";
+            report.refuse(Verdict::Invalid, "transfer_contradiction", text);
+        }
         Ok(())
     }
 }
