@@ -403,3 +403,30 @@ fn process_with(argument: &str) -> Option<Pid> {
     }
     None
 }
+
+#[test]
+fn the_tour_plays_a_transfer_and_its_evidence_says_who_was_responsible_when() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for (language, moved, told) in [
+        (
+            "de",
+            "Zuständig ist TEST/GOV/amt-musterau-fiktiv seit",
+            "6. Eine Unterlage",
+        ),
+        (
+            "en",
+            "TEST/GOV/amt-musterau-fiktiv is responsible since",
+            "6. A document",
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kontor"))
+            .args(["tour", "--yes", "--language", language])
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = stdout(&output);
+        for wanted in [moved, told, "evidence.zip: VALID"] {
+            assert!(said.contains(wanted), "{wanted} is missing in:\n{said}");
+        }
+    }
+}

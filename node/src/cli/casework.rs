@@ -45,6 +45,8 @@ pub(super) enum Transfer {
     Show(One),
     /// Act on a transfer: accept, refuse, dispute, query, take-over; withdraw, answer, recall, reclaim, send-package
     Do(DoTransfer),
+    /// Print the query ids of all messages of a transfer, for `kontor log export --query-ids`
+    Messages(One),
     /// Print the text for the notice to the applicant
     Notice(One),
 }
@@ -286,6 +288,7 @@ impl Transfer {
                 let page = super::block_on(async { it.desk.command(&subject, &path, &body).await })?;
                 show(&page, it.json, transfer_in_words)
             }
+            Self::Messages(one) => one.print(|id| format!("/api/v1/transfers/{id}"), query_ids),
             Self::Notice(one) => one.print(
                 |id| format!("/api/v1/transfers/{id}/notice"),
                 |page| format!("{}\n", said(page, "text")),
@@ -406,6 +409,22 @@ fn show(page: &Value, as_json: bool, words: impl Fn(&Value) -> String) -> anyhow
         true => super::print(&format!("{page}\n")),
         false => super::print(&words(page)),
     }
+}
+
+/// Query ids of a transfer's messages, one a line.
+pub(super) fn query_ids(row: &Value) -> String {
+    let all = |name: &str| row[name].as_array().cloned().unwrap_or_default();
+    let sent = all("sent")
+        .into_iter()
+        .map(|message| message["state"]["receipt"]["x_road_id"].clone());
+    let received = all("received")
+        .into_iter()
+        .map(|message| message["receipt"]["x_road_id"].clone());
+    let ids: Vec<String> = sent
+        .chain(received)
+        .filter_map(|id| Some(id.as_str()?.to_owned() + "\n"))
+        .collect();
+    ids.concat()
 }
 
 fn case_in_words(case: &Value) -> String {

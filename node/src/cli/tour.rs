@@ -353,14 +353,17 @@ impl Stage {
             Tongue::De => "de",
             Tongue::En => "en",
         };
-        let (config, out) = (text(&layout.node_config(self.from)), text(&package));
+        let page = self.here.get(&format!("/api/v1/transfers/{transfer}")).await?;
+        let ids = layout.dir.join("query-ids");
+        std::fs::write(&ids, super::casework::query_ids(&page))?;
+        let (config, out, ids) = (text(&layout.node_config(self.from)), text(&package), text(&ids));
         let exported = run(&[
             "log",
             "export",
             "--config",
             &config,
-            "--member",
-            &self.to.id(),
+            "--query-ids",
+            &ids,
             "--package",
             &out,
             "--language",

@@ -15,7 +15,7 @@ use super::package::{Packing, Tongue, statement_name};
 use super::progress::Progress;
 use crate::clock::{Clock, SystemClock};
 use crate::config::NodeConfig;
-use crate::messagelog::{Selection, Told, Written};
+use crate::messagelog::{Filter, Selection, Told, Written};
 
 pub(super) const LONG_ABOUT: &str = "\
 Write the evidence of logged messages as ASiC-E containers.
@@ -50,6 +50,9 @@ pub(in crate::cli) struct Export {
     /// Number of one entry
     #[arg(long, value_name = "N")]
     id: Option<u64>,
+    /// Query ids, one a line, instead of one: those of a transfer are printed by `kontor transfer messages`
+    #[arg(long, value_name = "FILE")]
+    query_ids: Option<PathBuf>,
     #[command(flatten)]
     by: By,
     /// Directory for the files; made if it is missing
@@ -200,11 +203,29 @@ fn of_statement(number: u64, statement: PathBuf, notes: Vec<String>) -> Exported
 }
 
 impl Export {
+    /// The query ids of the file, each once.
+    fn listed(&self) -> anyhow::Result<Vec<Selection>> {
+        let path = self.query_ids.as_deref().unwrap_or(Path::new(""));
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let mut ids: Vec<&str> = text.lines().map(str::trim).filter(|id| !id.is_empty()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let by = |id: &str| Filter {
+            query_id: Some(id.to_owned()),
+            ..self.by.filter()
+        };
+        Ok(ids
+            .into_iter()
+            .map(|id| Selection::Every(Box::new(by(id))))
+            .collect())
+    }
+
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let config = NodeConfig::read(&self.config)?;
-        let selection = match (self.id, self.by.is_empty()) {
-            (Some(number), true) => Selection::Number(number),
-            (None, false) => Selection::Every(Box::new(self.by.filter())),
+        let selections = match (self.id, self.by.is_empty()) {
+            (None, true) if self.query_ids.is_some() => self.listed()?,
+            (Some(number), true) => vec![Selection::Number(number)],
+            (None, false) => vec![Selection::Every(Box::new(self.by.filter()))],
             (Some(_), false) => {
                 return refuse(&anyhow::anyhow!(
                     "--id names one entry; leave out what else chooses entries"
@@ -230,40 +251,42 @@ impl Export {
             None => None,
         };
         let (mut outcome, mut progress) = (Outcome::new(self.json), Progress::new());
-        Access::to(&config)?.ask(|control| {
-            control.export(selection, (self.unstamped, self.evidence_record), &mut |told| {
-                match told {
-                    Told::Partial(indexed, of) => progress.partial(indexed, of),
-                    Told::Progress(read, of) => progress.show(read, of),
-                    Told::Entry(exported) => {
-                        progress.end();
-                        let written = match (&mut packing, &self.out) {
-                            (Some(packing), _) => packing.add(*exported)?,
-                            (None, out) => exported.write(out.as_deref().unwrap_or(Path::new(".")))?,
-                        };
-                        outcome.exported(written.into())?;
+        for selection in selections {
+            Access::to(&config)?.ask(|control| {
+                control.export(selection, (self.unstamped, self.evidence_record), &mut |told| {
+                    match told {
+                        Told::Partial(indexed, of) => progress.partial(indexed, of),
+                        Told::Progress(read, of) => progress.show(read, of),
+                        Told::Entry(exported) => {
+                            progress.end();
+                            let written = match (&mut packing, &self.out) {
+                                (Some(packing), _) => packing.add(*exported)?,
+                                (None, out) => exported.write(out.as_deref().unwrap_or(Path::new(".")))?,
+                            };
+                            outcome.exported(written.into())?;
+                        }
+                        Told::Statement { number, json, notes } => {
+                            progress.end();
+                            let written = match (&mut packing, &self.out) {
+                                (Some(packing), _) => packing.add_statement(number, &json)?,
+                                (None, out) => {
+                                    let dir = out.as_deref().unwrap_or(Path::new("."));
+                                    let path = dir.join(statement_name(number));
+                                    fs::write(&path, &json).with_context(|| path.display().to_string())?;
+                                    path
+                                }
+                            };
+                            outcome.exported(of_statement(number, written, notes))?;
+                        }
+                        Told::Refused { number, code, text } => {
+                            progress.end();
+                            outcome.refused(Refusal { number, code, text });
+                        }
                     }
-                    Told::Statement { number, json, notes } => {
-                        progress.end();
-                        let written = match (&mut packing, &self.out) {
-                            (Some(packing), _) => packing.add_statement(number, &json)?,
-                            (None, out) => {
-                                let dir = out.as_deref().unwrap_or(Path::new("."));
-                                let path = dir.join(statement_name(number));
-                                fs::write(&path, &json).with_context(|| path.display().to_string())?;
-                                path
-                            }
-                        };
-                        outcome.exported(of_statement(number, written, notes))?;
-                    }
-                    Told::Refused { number, code, text } => {
-                        progress.end();
-                        outcome.refused(Refusal { number, code, text });
-                    }
-                }
-                Ok(())
-            })
-        })?;
+                    Ok(())
+                })
+            })?;
+        }
         drop(progress);
         if let Some(package) = packing.map(Packing::finish).transpose()?.flatten()
             && !self.json
