@@ -213,6 +213,8 @@ requirements! {
 
     TRANSFER_INSTANCE = "transfer.instance", "casework 3", "what was taken over is written into the own instance with the applicant's tree unchanged below a group that says where it came from, and an unclear outcome is never repeated by itself";
     TRANSFER_FINDINGS = "transfer.findings", "casework 3", "an infected file and an identification number open the case and hold its release back until a second person has decided";
+    TRANSFER_MESSAGES = "transfer.messages", "casework 1", "a message that comes again gets its answer again; other bytes, a gap, a stranger, another kind and what cannot be read are refused and settle nothing";
+    TRANSFER_CLOCKS = "transfer.clocks", "domain 3.2", "an offer that nobody answers and a package that nobody takes over end by themselves on both sides, content is deleted after the grace time and that is told";
     TRANSFER_CRASH = "transfer.crash", "casework 5", "with either node killed at random every transfer ends in the same legal state on both sides, and nothing acknowledged is lost";
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";

@@ -98,6 +98,8 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         tampering::CASES,
         stamping::CASES,
         transfer::CASES,
+        transfer::release::CASES,
+        transfer::contract::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()
