@@ -51,7 +51,19 @@ impl Casework {
             Machine::Sender(_) => late.item == 0,
             Machine::Receiver(_) => !late.imported,
         });
-        transfer.machine.has_ended() && !late && !self.has_leftovers(transfer)
+        transfer.machine.has_ended()
+            && !late
+            && !self.has_leftovers(transfer)
+            && !self.is_to_be_written(transfer)
+    }
+
+    /// Whether the case of a receiver still has to be written into its instance.
+    fn is_to_be_written(&self, transfer: &TransferRow) -> bool {
+        let case = match &transfer.machine {
+            Machine::Sender(_) => None,
+            Machine::Receiver(_) => transfer.case.as_ref().and_then(|case| self.case(case).ok()),
+        };
+        case.is_some_and(|case| matches!(case.export, Some(Export::Wanted | Export::Posting)))
     }
 
     /// Whether a receiver still holds what is not its own.

@@ -13,7 +13,7 @@ use crate::subject::Subject;
 use crate::suite::{World, cases};
 
 cases! {
-    quick TRANSFER_INSTANCE => instance;
+    slow TRANSFER_INSTANCE => instance;
     quick TRANSFER_FINDINGS => findings;
 }
 
