@@ -169,6 +169,16 @@ impl Desk {
         }
     }
 
+    /// A request of this desk without a body, for who sends it otherwise.
+    pub fn request(&self, method: Method, path: &str) -> Result<http::WholeRequest> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", self.at.to_string())
+            .header("authorization", format!("Bearer {}", self.key));
+        Ok(request.body(Full::default())?)
+    }
+
     /// A page that is there.
     pub async fn get(&self, path: &str) -> Result<Value> {
         let answer = self

@@ -49,6 +49,8 @@ enum Command {
     PowerCut(PowerArguments),
     /// Hand many applications over between two nodes that are killed at random, and compare both sides of each
     Transfers(TransfersArguments),
+    /// Measure transfers a second, from the offer to the take-over, beside exchanges a second of the same nodes
+    TransferSpeed(SpeedArguments),
     /// Measure what nodes hold while large bodies pass
     Memory(MemoryArguments),
     /// Change a large global configuration under load: content, the key that signs it, a server's address
@@ -109,6 +111,22 @@ struct KillArguments {
     /// How many of these have their evidence verified
     #[arg(long, default_value_t = 10)]
     verified: usize,
+}
+
+#[derive(Args)]
+struct SpeedArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Transfers
+    #[arg(long, default_value_t = 1000)]
+    transfers: usize,
+    /// Desks on each side, and information systems
+    #[arg(long, default_value_t = 32)]
+    at_once: usize,
 }
 
 #[derive(Args)]
@@ -298,6 +316,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(arguments) => runtime(true)?.block_on(bench(arguments)),
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
         Command::Transfers(arguments) => runtime(true)?.block_on(transfers(arguments)),
+        Command::TransferSpeed(arguments) => runtime(true)?.block_on(transfer_speed(arguments)),
         Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
         Command::Change(arguments) => runtime(true)?.block_on(change(arguments)),
         Command::Handshakes(arguments) => runtime(true)?.block_on(handshakes(arguments)),
@@ -397,6 +416,23 @@ async fn transfers(arguments: TransfersArguments) -> Result<ExitCode> {
     }
     write_json(arguments.json.as_deref(), &report)?;
     Ok(verdict(report.wrong.is_empty()))
+}
+
+async fn transfer_speed(arguments: SpeedArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let report = transfers::speed::run(&subject, arguments.transfers, arguments.at_once.max(1)).await?;
+    say(format_args!(
+        "{} transfers in {:.1} s: {:.1}/s, six exchanges each; {:.0} exchanges/s otherwise: {:.2}; peak {} and {} MiB",
+        report.transfers,
+        report.seconds,
+        report.transfers_per_second,
+        report.exchanges_per_second,
+        report.ratio,
+        report.peak_mib[0],
+        report.peak_mib[1]
+    ));
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn power_cut(arguments: PowerArguments) -> Result<ExitCode> {

@@ -4,6 +4,8 @@
 //! Owns the desks that go on after a node comes back (what they are told counts, what breaks off is asked again) and the list of
 //! what was acknowledged. Which way a transfer goes is drawn from a seed.
 
+pub mod speed;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

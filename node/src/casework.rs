@@ -239,6 +239,10 @@ impl Step {
                 .or_else(|| transfer.and_then(|transfer| transfer.case.clone())),
             transfer: transfer.map(|transfer| transfer.id.clone()),
             unit,
+            version: transfer
+                .map(|transfer| transfer.version)
+                .or_else(|| case.map(|case| case.version))
+                .map(|version| version + 1),
             state: transfer
                 .map(|transfer| transfer.machine.state().to_owned())
                 .or_else(|| case.map(|case| case.status.name().to_owned())),

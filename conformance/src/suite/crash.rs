@@ -40,11 +40,14 @@ async fn large_body(world: &World) -> Result<()> {
         aloud: false,
     };
     let report = memory::run(world.federation.subject(), plan).await?;
-    let highest = report.highest_kib() >> 10;
+    // What a node holds when it is idle is mostly the program, which a build for debugging has much of.
+    let idle = report.idle_kib.into_iter().min().unwrap_or_default();
+    let grown = report.highest_kib().saturating_sub(idle) >> 10;
     ensure!(
-        highest < 64,
-        "a node held {highest} MiB while a body of 64 MiB passed: {:?}",
-        report.passages
+        grown < 32,
+        "a node grew by {grown} MiB while a body of 64 MiB passed: {:?}, idle {:?}",
+        report.passages,
+        report.idle_kib
     );
     Ok(())
 }

@@ -391,6 +391,7 @@ impl Casework {
             .collect();
         let _lock = self.lock(&ids).await;
         let mut transfer = self.transfer(&row.transfer)?;
+        let was = transfer.machine.clone();
         let mut case = transfer.case.as_ref().map(|case| self.case(case)).transpose()?;
         let now = self.now();
         let sent: Sent = serde_json::from_str(&row.body).map_err(|error| Refused::internal(&error))?;
@@ -414,7 +415,7 @@ impl Casework {
         if let Some(case) = &mut case {
             self.settle_case(case, &transfer, now);
         }
-        let changed = transfer.machine != before.machine;
+        let changed = transfer.machine != was;
         let cites = match changed {
             // The answer is an entry of its own in the log; what follows from it is an act that cites the message.
             true => {
@@ -433,7 +434,7 @@ impl Casework {
         };
         let mut step = Step {
             case: case.filter(|_| changed),
-            transfer: Some(transfer),
+            transfer: Some(transfer).filter(|_| changed),
             ..Step::default()
         };
         if changed {

@@ -482,6 +482,9 @@ pub(crate) struct EventRow {
     /// The unit that it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<String>,
+    /// The version that it led to, of the transfer or else of the case: what a command can name in If-Match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) version: Option<u64>,
     /// The state that it led to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) state: Option<String>,
