@@ -13,7 +13,7 @@ use kontor_pki::time::UnixTime;
 use kontor_protocol::log::EntryKind;
 
 use super::outbox::Caller;
-use super::row::{CaseRow, Export, Machine, TransferRow};
+use super::row::{CaseRow, Export, Machine, OutState, TransferRow};
 use super::transfers::Command;
 use super::{Casework, Principal, Refused, Step, Table};
 use crate::messagelog::{Acted, VaultPart};
@@ -311,7 +311,7 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     async fn close_acts(&self) -> Result<(), Refused> {
         let mark = self.store.get::<u64>(Table::Meta, b"acts checked")?.unwrap_or(0);
         let end = self.log.stats().entries;
-        let mut open = Vec::new();
+        let (mut open, mut deletions) = (Vec::new(), Vec::new());
         for number in mark..end {
             let Ok(bytes) = self.log.leaf(number).await else {
                 continue;
@@ -335,8 +335,11 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                 .ok()
                 .and_then(|fact| fact.said::<Acted>());
             let ours = ours.filter(|said| said.act.starts_with("casework.") && said.act != "casework.void");
-            if ours.is_some() && !cited {
+            if let Some(said) = ours.filter(|_| !cited) {
                 open.push(number);
+                let case = said.details["case"].as_str().map(str::to_owned);
+                let case = case.filter(|_| said.act == "casework.purge");
+                deletions.extend(case.and_then(|case| Id::try_from(case).ok()));
             }
         }
         if !open.is_empty() {
@@ -352,7 +355,41 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             )
             .await?;
         }
+        // A deletion that was begun is carried out: its key may be gone already.
+        for id in deletions {
+            let _lock = self.lock(&[&id]).await;
+            let case = self.case(&id)?;
+            if case.purged_at.is_none() {
+                self.purge(&Principal::node(), case, "begun before the last end", self.now())
+                    .await?;
+            }
+        }
         self.checked(end).await
+    }
+
+    /// What of a transfer takes longer than it should, by code.
+    pub(crate) fn overdue(&self, row: &TransferRow) -> Result<Vec<&'static str>, Refused> {
+        let now = self.now();
+        let older = |at: jiff::Timestamp, than: Duration| {
+            now.duration_since(at) > jiff::SignedDuration::try_from(than).unwrap_or_default()
+        };
+        let clocks = &self.settings.clocks;
+        let mut overdue = Vec::new();
+        let waiting = self.sent_messages(&row.id)?.into_iter().any(|message| {
+            matches!(message.state, OutState::Waiting { .. }) && older(message.at, clocks.receipt)
+        });
+        if waiting {
+            overdue.push("receipt_missing");
+        }
+        let pulling = match &row.machine {
+            Machine::Receiver(machine) => machine.state() == receiver::State::PackageReady,
+            Machine::Sender(machine) => machine.state() == sender::State::PackageSent,
+        };
+        let since = row.package_at.unwrap_or(row.offered_at);
+        if pulling && older(since, clocks.import) {
+            overdue.push("import_overdue");
+        }
+        Ok(overdue)
     }
 
     /// Moves the mark on while nothing is between its act and its transaction, which whoever changes something holds a lock for.

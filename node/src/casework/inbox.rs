@@ -340,6 +340,7 @@ impl Casework {
                             take_over_until,
                             bundle,
                         };
+                        transfer.package_at = Some(now);
                         step.tell(&mut transfer, body, now, self.test);
                     }
                     self.relay(step, &mut transfer, now);

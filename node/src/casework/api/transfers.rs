@@ -123,7 +123,9 @@ pub(super) async fn list(
                     break 'pages;
                 }
                 next = Some(row.id.clone());
-                shown.push(view(row));
+                let mut page = view(row);
+                page["overdue"] = json!(casework.overdue(row)?);
+                shown.push(page);
             }
         }
         from = Some(last);
@@ -145,6 +147,7 @@ pub(super) async fn show(
         .look(&who, &format!("transfer {}", row.id), "work")
         .await?;
     let mut page = view(&row);
+    page["overdue"] = json!(casework.overdue(&row)?);
     page["sent"] = json!(
         casework
             .sent_messages(&row.id)?
