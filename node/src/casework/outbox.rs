@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
+use http::response::Parts;
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
 use kontor_participation::transfer::delivery::{Body, CONTRACT, Place, Receipt, Sent};
 use kontor_participation::transfer::offer::Id;
 use kontor_protocol::id::ClientId;
@@ -25,6 +27,7 @@ use crate::body::OutBody;
 use crate::config::casework::{Role, SERVICE};
 use crate::link::Link;
 use crate::listen;
+use crate::messagelog::ContentWriter;
 use crate::outbound::Outbound;
 
 /// Transfers of one peer that are told something at a time.
@@ -196,6 +199,64 @@ impl Caller {
         path: &str,
         body: Bytes,
     ) -> Result<PeerAnswer, String> {
+        let asked = async {
+            let (_link, parts, body) = self.asked(casework, peer, method, path, body).await?;
+            let body = whole(body).await?;
+            match parts.headers.get("x-road-error") {
+                Some(code) => Err(fault(code, &body)),
+                None => Ok(PeerAnswer {
+                    status: parts.status,
+                    body,
+                }),
+            }
+        };
+        in_time(asked).await
+    }
+
+    /// Pulls octets and hands them on as they come; gives how many there were.
+    pub(super) async fn pull(
+        &self,
+        casework: &Casework,
+        peer: &str,
+        path: &str,
+        to: &mut ContentWriter,
+    ) -> Result<u64, String> {
+        let asked = async {
+            let (_link, parts, mut body) = self
+                .asked(casework, peer, Method::GET, path, Bytes::new())
+                .await?;
+            if let Some(code) = parts.headers.get("x-road-error") {
+                return Err(fault(code, &whole(body).await?));
+            }
+            if parts.status != StatusCode::OK {
+                let text = String::from_utf8_lossy(&whole(body).await?)
+                    .chars()
+                    .take(300)
+                    .collect::<String>();
+                return Err(format!("status {}: {text}", parts.status.as_u16()));
+            }
+            while let Some(frame) = body.frame().await {
+                let frame = frame.map_err(|error| error.to_string())?;
+                let Ok(piece) = frame.into_data() else { continue };
+                if to.written() + piece.len() as u64 > LIMIT as u64 {
+                    return Err("it is larger than a part".into());
+                }
+                to.write(piece).await.map_err(|error| error.to_string())?;
+            }
+            Ok(to.written())
+        };
+        in_time(asked).await
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    async fn asked(
+        &self,
+        casework: &Casework,
+        peer: &str,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(Link<()>, Parts, Incoming), String> {
         let peer: ClientId = peer.parse().map_err(|error| format!("{peer}: {error}"))?;
         let outbound = Arc::clone(&self.outbound);
         let shutdown = &casework.shutdown;
@@ -203,44 +264,40 @@ impl Caller {
             Arc::clone(&outbound).answer(connection, request)
         });
         let said = |error: &dyn std::fmt::Display| error.to_string();
-        let asked = async {
-            let mut link = Link::open(stream, (), shutdown)
-                .await
-                .map_err(|error| said(&error))?;
-            let request = Request::builder()
-                .method(method)
-                .uri(format!("/r1/{}/{SERVICE}{path}", peer.to_path()))
-                .header("host", "localhost")
-                .header("x-road-client", self.own.to_path())
-                .header(CONTENT_TYPE, "application/json")
-                .body(match body.is_empty() {
-                    true => OutBody::Empty,
-                    false => OutBody::from(body),
-                })
-                .map_err(|error| said(&error))?;
-            let (_, answer) = link.send(request).await.map_err(|error| said(&error))?;
-            let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, LIMIT)
-                .collect()
-                .await
-                .map_err(|error| said(&error))?
-                .to_bytes();
-            match parts.headers.get("x-road-error") {
-                Some(code) => {
-                    let code = code.to_str().unwrap_or_default();
-                    let text = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
-                    Err(format!("{code}: {text}"))
-                }
-                None => Ok(PeerAnswer {
-                    status: parts.status,
-                    body,
-                }),
-            }
-        };
-        tokio::time::timeout(PATIENCE, asked)
+        let mut link = Link::open(stream, (), shutdown)
             .await
-            .unwrap_or_else(|_| Err("no answer in time".into()))
+            .map_err(|error| said(&error))?;
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/r1/{}/{SERVICE}{path}", peer.to_path()))
+            .header("host", "localhost")
+            .header("x-road-client", self.own.to_path())
+            .header(CONTENT_TYPE, "application/json")
+            .body(match body.is_empty() {
+                true => OutBody::Empty,
+                false => OutBody::from(body),
+            })
+            .map_err(|error| said(&error))?;
+        let (_, answer) = link.send(request).await.map_err(|error| said(&error))?;
+        let (parts, body) = answer.into_parts();
+        Ok((link, parts, body))
     }
+}
+
+async fn whole(body: Incoming) -> Result<Bytes, String> {
+    let body = Limited::new(body, LIMIT).collect().await;
+    Ok(body.map_err(|error| error.to_string())?.to_bytes())
+}
+
+fn fault(code: &http::HeaderValue, body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
+    format!("{}: {text}", code.to_str().unwrap_or_default())
+}
+
+async fn in_time<T>(asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::time::timeout(PATIENCE, asked)
+        .await
+        .unwrap_or_else(|_| Err("no answer in time".into()))
 }
 
 impl Casework {

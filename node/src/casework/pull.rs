@@ -2,9 +2,8 @@
 //! ended; then the check of every file against the manifest that was offered, the scanner, and the case that comes of it.
 
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode};
 use kontor_participation::application::intake as form;
-use kontor_participation::application::manifest::{File, Manifest, Role};
+use kontor_participation::application::manifest::{File, Manifest, PART, Role};
 use kontor_participation::transfer::delivery::{Bundle, FileResult, ImportedFile, Place};
 use kontor_participation::transfer::offer::Id;
 use kontor_participation::transfer::receiver::{self, State};
@@ -156,28 +155,15 @@ impl Casework {
         bundle: Bundle,
         part: u64,
     ) -> Result<Kept, Refused> {
-        let answer = caller
-            .call(self, peer, Method::GET, &place.to_string(), Bytes::new())
-            .await;
-        let answer = answer.map_err(|error| Refused::unavailable("peer_silent", error))?;
-        if answer.status != StatusCode::OK {
-            let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(300)]).into_owned();
-            return Err(Refused::unavailable(
-                "part_refused",
-                format!("status {}: {text}", answer.status.as_u16()),
-            ));
-        }
-        let from = part * kontor_participation::application::manifest::PART;
-        let expected = (bundle.octets - from).min(kontor_participation::application::manifest::PART);
-        if answer.body.len() as u64 != expected {
-            let detail = format!(
-                "part {part} has {} octets, {expected} are expected",
-                answer.body.len()
-            );
+        let mut writer = self.vault.spool();
+        let came = caller.pull(self, peer, &place.to_string(), &mut writer).await;
+        let came = came.map_err(|error| Refused::unavailable("part_not_pulled", error))?;
+        let from = part * PART;
+        let expected = bundle.octets.saturating_sub(from).min(PART);
+        if came != expected {
+            let detail = format!("part {part} has {came} octets, {expected} are expected");
             return Err(Refused::unavailable("part_length", detail));
         }
-        let mut writer = self.vault.spool();
-        writer.write(answer.body).await?;
         Ok(self.vault.keep(writer.finish().await?).await?)
     }
 
