@@ -1,5 +1,5 @@
 //! A desk at a node with casework: what a person or a system does there, over the interface of the node. Owns the keys that the
-//! suite's nodes know, a fictional application, and the waiting for what two nodes do by themselves.
+//! suite's nodes know, a fictional application, two authorities, and the waiting for what two nodes do by themselves.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -11,7 +11,10 @@ use hyper::{Method, Request, StatusCode};
 use kontor_pki::crypto::sha256;
 use serde_json::{Value, json};
 
-use crate::federation::Node;
+use crate::address::Net;
+use crate::federation::{Federation, Node};
+use crate::plan::NodePlan;
+use crate::subject::Subject;
 use crate::wire::http::{self, Answer};
 
 /// How long two nodes may take for what they do by themselves.
@@ -55,6 +58,20 @@ pub fn settings(region: &str, more: &str) -> String {
         ));
     }
     text
+}
+
+/// The member that takes over.
+pub const BETA: &str = "TEST/GOV/1002";
+
+/// Two authorities with casework.
+pub async fn authorities(subject: &Subject, net: &Net, more: &str) -> Result<Federation> {
+    Federation::builder(net)
+        .node(NodePlan::new("alpha", "1001").casework(&settings("010585890008", more)))
+        .node(NodePlan::new("beta", "1002").casework(&settings("010020000000", more)))
+        .group("KONTOR", &[("1001", "KONTOR"), ("1002", "KONTOR")])
+        .start(subject)
+        .await
+        .context("two nodes with casework")
 }
 
 /// An application of a fictional person, with letters that get lost easily, as the intake takes it.

@@ -19,10 +19,9 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::address::Net;
-use crate::desk::{Desk, application, files, number, text};
+use crate::desk::{BETA, Desk, application, authorities, files, number, text};
 use crate::report::say;
 use crate::subject::Subject;
-use crate::suite::transfer::{BETA, authorities};
 
 /// How many, and how often a node dies.
 #[derive(Clone, Copy, Debug)]

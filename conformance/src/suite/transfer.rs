@@ -5,15 +5,12 @@
 pub mod contract;
 pub mod release;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::{World, cases};
 use crate::address::Net;
-use crate::desk::{Desk, application, files, number, settings, text};
-use crate::federation::Federation;
-use crate::plan::NodePlan;
-use crate::subject::Subject;
+use crate::desk::{BETA, Desk, application, authorities, files, number, text};
 use crate::transfers::{self, TransfersPlan};
 
 cases! {
@@ -22,20 +19,6 @@ cases! {
     quick TRANSFER_LATE => late;
     slow TRANSFER_CLOCKS => clocks;
     slow TRANSFER_CRASH => crash;
-}
-
-/// The member that takes over.
-pub const BETA: &str = "TEST/GOV/1002";
-
-/// Two authorities with casework.
-pub async fn authorities(subject: &Subject, net: &Net, more: &str) -> Result<Federation> {
-    Federation::builder(net)
-        .node(NodePlan::new("alpha", "1001").casework(&settings("010585890008", more)))
-        .node(NodePlan::new("beta", "1002").casework(&settings("010020000000", more)))
-        .group("KONTOR", &[("1001", "KONTOR"), ("1002", "KONTOR")])
-        .start(subject)
-        .await
-        .context("two nodes with casework")
 }
 
 /// The form of a case, without what the node's JSON may write differently.

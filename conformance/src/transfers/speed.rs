@@ -20,12 +20,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::address::Net;
-use crate::desk::{Desk, application, settings, text};
+use crate::desk::{BETA, Desk, application, settings, text};
 use crate::federation::Federation;
 use crate::plan::{INSTANCE, NodePlan, ServicePlan};
 use crate::service::Service;
 use crate::subject::Subject;
-use crate::suite::transfer::BETA;
 use crate::usage;
 use crate::wire::http::Connection;
 

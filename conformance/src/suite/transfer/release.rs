@@ -3,9 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use super::{BETA, authorities, taken_over, wait_for};
+use super::{taken_over, wait_for};
 use crate::address::Net;
-use crate::desk::{Desk, application, files, number, settings, text};
+use crate::desk::{BETA, Desk, application, authorities, files, number, settings, text};
 use crate::federation::Federation;
 use crate::instance::{Instance, Mood};
 use crate::plan::NodePlan;
