@@ -7,7 +7,9 @@
 //! | `scan` | the malware scanner |
 //! | `intake` | an application becomes a case |
 //! | `cases` | commands on cases |
+//! | `offers` | who is offered what, until when, and the package |
 //! | `transfers` | commands on transfers |
+//! | `late` | what comes after the copy was frozen |
 //! | `index` | what lists and searches need of every case, in memory |
 //! | `inbox` | messages and questions of other nodes |
 //! | `outbox` | messages to other nodes, until they are settled |
@@ -27,6 +29,8 @@ pub(crate) mod inbox;
 mod index;
 mod instance;
 mod intake;
+mod late;
+mod offers;
 mod outbox;
 mod pull;
 mod refusal;

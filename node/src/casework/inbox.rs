@@ -222,7 +222,7 @@ impl Casework {
                         "the test mark of the offer differs from that of this node",
                     ));
                 }
-                (self.offered((**offer).clone(), &brought.client, now), true)
+                (Self::offered((**offer).clone(), &brought.client, now), true)
             }
             (None, Body::Offer { .. }) => {
                 return Err(Refused::invalid(

@@ -4,7 +4,7 @@
 use bytes::{Bytes, BytesMut};
 use kontor_participation::application::intake as form;
 use kontor_participation::application::manifest::{File, Manifest, PART, Role};
-use kontor_participation::transfer::delivery::{Bundle, FileResult, ImportedFile, Place};
+use kontor_participation::transfer::delivery::{Body, Bundle, FileResult, ImportedFile, Place};
 use kontor_participation::transfer::offer::Id;
 use kontor_participation::transfer::receiver::{self, State};
 use serde_json::json;
@@ -318,7 +318,10 @@ impl Casework {
             transfer.import_problem = (!complete).then(|| "package_mismatch".to_owned());
             let details = json!({ "transfer": id, "complete": complete, "case": transfer.case });
             let cites = self.act(&Principal::node(), "import", "package", details).await?;
-            let body = self.import_result(complete, imported.results);
+            let body = Body::ImportResult {
+                complete,
+                files: imported.results,
+            };
             step.tell(&mut transfer, body, now, self.test);
             step.transfer = Some(transfer);
             step.event(

@@ -375,6 +375,49 @@ pub(crate) struct TransferRow {
     pub(crate) cites: Cited,
 }
 
+impl TransferRow {
+    /// One that was offered just now.
+    pub(crate) fn new(machine: Machine, offer: Offer, peer: String, now: Timestamp) -> Self {
+        Self {
+            id: offer.transfer_id.clone(),
+            version: 0,
+            peer,
+            case: None,
+            subject: None,
+            machine,
+            offer,
+            offered_at: now,
+            unit: None,
+            assignee: None,
+            sent: 0,
+            received: 0,
+            bundle: None,
+            pack: None,
+            pulled: 0,
+            import_problem: None,
+            package_at: None,
+            questions: Vec::new(),
+            late: Vec::new(),
+            number: None,
+            instance_number: None,
+            take_over_known_at: None,
+            clocks_apart: false,
+            flags: Vec::new(),
+            recalled: None,
+            their_purge: None,
+            our_purge: None,
+            suggestion: None,
+            standing_rule: None,
+            reclaimed_at: None,
+            // Set by the commit.
+            cites: Cited {
+                number: 0,
+                leaf: Digest([0; 32]),
+            },
+        }
+    }
+}
+
 /// A late item.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Late {

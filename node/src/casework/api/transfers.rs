@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 
 use super::cases::limit;
 use super::{id, page_of, read, version, versioned};
+use crate::casework::offers::Wish;
 use crate::casework::row::{Machine, TransferRow};
-use crate::casework::transfers::{Command, Wish};
+use crate::casework::transfers::Command;
 use crate::casework::{Casework, Principal, Refused, Table};
 
 /// A transfer as it is shown.

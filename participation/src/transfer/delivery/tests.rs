@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::transfer::RefusalReason;
+use crate::transfer::message::Message;
 
 const ID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
 

@@ -1,0 +1,128 @@
+//! Late items: what comes for an application after it was handed over, or while its copy is frozen, is relayed for a set time.
+
+use jiff::Timestamp;
+use kontor_participation::application::manifest::Manifest;
+use kontor_participation::transfer::Responsibility;
+use kontor_participation::transfer::delivery::{Body, Bundle};
+use kontor_participation::transfer::offer::Id;
+use kontor_pki::crypto::random;
+use serde_json::json;
+
+use super::row::{Late, Machine, Pack, TransferRow};
+use super::{Casework, Principal, Refused, Step};
+use crate::config::casework::Role;
+use crate::messagelog::VaultPart;
+
+impl Casework {
+    /// Adds files that came for an application which was handed over, or is being.
+    pub(crate) async fn late_item(
+        &self,
+        who: &Principal,
+        case: &Id,
+        files: Vec<super::intake::Part>,
+    ) -> Result<TransferRow, Refused> {
+        who.needs(&[Role::Worker, Role::Supervisor, Role::Intake])?;
+        if files.is_empty() {
+            return Err(Refused::invalid(
+                "late_item_empty",
+                "a late item has at least one file",
+            ));
+        }
+        let seen = self.seen_case(who, case)?;
+        let id = seen.transfer.clone().ok_or_else(|| {
+            Refused::conflict(
+                "not_handed_over",
+                "the case is in no transfer; add the files to the case itself",
+            )
+        })?;
+        let _lock = self.lock(&[case, &id]).await;
+        let (seen, mut transfer) = (self.seen_case(who, case)?, self.transfer(&id)?);
+        let now = self.decisive_now()?;
+        let Machine::Sender(machine) = transfer.machine.clone() else {
+            let detail = "the application came here; add the files to the case itself";
+            return Err(Refused::conflict("not_handed_over", detail));
+        };
+        if machine.responsibility() == Responsibility::Mine {
+            return Err(Refused::conflict(
+                "not_handed_over",
+                "the transfer has ended; add the files to the case itself",
+            ));
+        }
+        let taken = transfer.machine.taken_over_at();
+        if let Some(at) = taken
+            && now.duration_since(at).unsigned_abs() > self.settings.clocks.relay
+        {
+            let detail = format!("late items are relayed for a set time, and it was taken over at {at}");
+            return Err(
+                Refused::conflict("relay_ended", detail).hint("send it to the new authority by another way")
+            );
+        }
+        let mut kept = Vec::new();
+        for part in files {
+            kept.push(self.keep(part, now).await?);
+        }
+        if let Some(finding) = kept.iter().find_map(|file| self.file_finding(file)) {
+            let detail = format!("the scanner holds it back: {}", finding.code);
+            return Err(Refused::conflict("findings_open", detail)
+                .hint("look at the file, and send it by another way if need be"));
+        }
+        let manifest = Manifest::new(kept.iter().map(|file| file.file.clone()).collect(), random())
+            .map_err(|error| Refused::internal(&error))?;
+        let (bytes, digest) = manifest.bytes().map_err(|error| Refused::internal(&error))?;
+        let bundle = Bundle {
+            manifest: digest,
+            manifest_octets: bytes.len() as u64,
+            octets: bytes.len() as u64 + manifest.octets(),
+        };
+        let pack = Pack {
+            manifest: String::from_utf8(bytes).map_err(|error| Refused::internal(&error))?,
+            files: kept.iter().map(|file| file.kept.clone()).collect(),
+            parts: Vec::new(),
+        };
+        let details = json!({ "case": case, "transfer": id, "files": kept.len(), "manifest": digest });
+        let cites = self.act(who, "late_item", "worker", details).await?;
+        let mut step = Step {
+            files: kept
+                .iter()
+                .map(|file| (file.kept.name().to_owned(), Some(id.clone())))
+                .collect(),
+            ..Step::default()
+        };
+        transfer.late.push(Late {
+            item: 0,
+            received_at: now,
+            before_take_over: taken.is_none(),
+            bundle,
+            pack: Some(self.seal(VaultPart::Content, seen.subject, &pack)?),
+            pulled: 0,
+            imported: false,
+        });
+        self.relay(&mut step, &mut transfer, now);
+        step.transfer = Some(transfer);
+        step.event("transfer.late_item", now);
+        self.commit("late_item", &cites, step).await?;
+        self.transfer(&id)
+    }
+
+    /// Tells the receiver of late items that it was not told of, once it has taken over.
+    pub(super) fn relay(&self, step: &mut Step, transfer: &mut TransferRow, now: Timestamp) {
+        if transfer.machine.taken_over_at().is_none() {
+            return;
+        }
+        for index in 0..transfer.late.len() {
+            let Some(late) = transfer.late.get(index).filter(|late| late.item == 0) else {
+                continue;
+            };
+            let body = Body::LateItem {
+                received_at: late.received_at,
+                before_take_over: late.before_take_over,
+                bundle: late.bundle,
+            };
+            step.tell(transfer, body, now, self.test);
+            let item = transfer.sent;
+            if let Some(late) = transfer.late.get_mut(index) {
+                late.item = item;
+            }
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! Offers: who can be offered what until when, and the package that is made of a case before a word of it leaves.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use kontor_participation::application::intake as form;
+use kontor_participation::application::manifest::{File, Manifest, Role as FileRole};
+use kontor_participation::calendar::{HolidayTable, Land, Place};
+use kontor_participation::deadline::{Deadline, Rule};
+use kontor_participation::transfer::Responsibility;
+use kontor_participation::transfer::delivery::{Body, Bundle};
+use kontor_participation::transfer::message::Clocks;
+use kontor_participation::transfer::offer::{Circle, Id, Offer, Situation};
+use kontor_participation::transfer::receiver::Receiver;
+use kontor_participation::transfer::sender::{self, Sender};
+use kontor_pki::crypto::random;
+use kontor_protocol::id::{ClientId, MemberId};
+use serde_json::json;
+
+use super::cases::may_act;
+use super::intake::Received;
+use super::row::{CaseContent, CaseRow, Machine, Pack, TransferRow};
+use super::transfers::WORKERS;
+use super::{Casework, Principal, Refused, Step, fresh_id};
+use crate::config::casework::SUBSYSTEM;
+use crate::messagelog::{Kept, VaultPart};
+
+/// What an offer is to be.
+#[derive(Clone, Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wish {
+    /// The recipient's member, `INSTANCE/CLASS/CODE`.
+    pub(crate) to: String,
+    /// Why.
+    pub(crate) situation: String,
+    /// The region that decides, if the case has none.
+    #[serde(default)]
+    pub(crate) region: Option<String>,
+    /// A person has seen that it has been there or was refused before.
+    #[serde(default)]
+    pub(crate) confirmed: bool,
+    /// Instant until which an answer is wanted; by default working days of the receiver.
+    #[serde(default)]
+    pub(crate) answer_wanted_by: Option<jiff::civil::Date>,
+    /// Instant until which it can be taken over.
+    #[serde(default)]
+    pub(crate) take_over_until: Option<Timestamp>,
+    /// The transfer that brought it, if this is a return.
+    #[serde(default)]
+    pub(crate) returns: Option<Id>,
+}
+
+impl Casework {
+    /// The subsystem of a recipient that has a node.
+    fn recipient(&self, to: &str) -> Result<(MemberId, ClientId), Refused> {
+        let member: MemberId = to.parse().map_err(|error: kontor_protocol::id::InvalidId| {
+            Refused::invalid("recipient_malformed", format!("{to:?} names no member: {error}")).at("/to")
+        })?;
+        if member == *self.own().member() {
+            let detail = "that is this member itself; assign the case to another unit instead";
+            return Err(Refused::invalid("recipient_self", detail).at("/to"));
+        }
+        let trust = self
+            .trust
+            .current(self.clock.now())
+            .map_err(|fault| Refused::unavailable("no_trust", fault.text().to_owned()))?;
+        let subsystem = ClientId::subsystem_of(member.clone(), SUBSYSTEM)
+            .map_err(|error| Refused::invalid("recipient_malformed", error.to_string()).at("/to"))?;
+        if !trust.servers_of(&subsystem).is_empty() {
+            return Ok((member, subsystem));
+        }
+        match trust.member_name(&member) {
+            Some(name) => {
+                let detail = format!("{name} ({member}) has no subsystem {SUBSYSTEM} in the federation");
+                Err(Refused::invalid("recipient_without_node", detail)
+                    .hint("hand it over on paper or by another way, and note that in the case")
+                    .at("/to"))
+            }
+            None => Err(
+                Refused::invalid("recipient_unknown", format!("{member} is not in the federation"))
+                    .hint("look for the competent authority with GET /api/v1/recipients")
+                    .at("/to"),
+            ),
+        }
+    }
+
+    /// Offers a case to another authority.
+    pub(crate) async fn offer(
+        &self,
+        who: &Principal,
+        case: &Id,
+        version: u64,
+        wish: &Wish,
+    ) -> Result<TransferRow, Refused> {
+        who.needs(&WORKERS)?;
+        let _lock = self.lock(&[case]).await;
+        let mut case = self.seen_case(who, case)?;
+        if case.version != version {
+            return Err(Refused::version(case.version, version));
+        }
+        let now = self.decisive_now()?;
+        self.may_offer(who, &case)?;
+        let situation: Situation = match wish.situation.as_str() {
+            "ASSISTANCE" => {
+                let detail = "a contribution of another authority (Amtshilfe) hands nothing over";
+                return Err(Refused::invalid("assistance", detail)
+                    .hint("ask for it as participation")
+                    .at("/situation"));
+            }
+            other => serde_json::from_value(json!(other)).map_err(|_| {
+                let detail = format!(
+                    "{other:?} is none of MISDIRECTED, COMPETENCE_CHANGED, MIGRATION, DELEGATION, COPY"
+                );
+                Refused::invalid("situation_unknown", detail).at("/situation")
+            })?,
+        };
+        let (member, subsystem) = self.recipient(&wish.to)?;
+        let missing = |what: &'static str, code: &'static str| {
+            Refused::invalid(code, format!("the case names no {what}, and an offer needs one"))
+        };
+        let service = case
+            .service
+            .as_deref()
+            .ok_or_else(|| missing("service", "service_missing"))?;
+        let service = service.parse().map_err(|error| Refused::internal(&error))?;
+        let region = wish.region.as_deref().or(case.region.as_deref());
+        let region = region.ok_or_else(|| missing("region", "region_missing").at("/region"))?;
+        let region: kontor_participation::competence::Region =
+            region
+                .parse()
+                .map_err(|error: kontor_participation::competence::KeyError| {
+                    Refused::invalid(error.code(), error.to_string()).at("/region")
+                })?;
+        let content = self.content(&case)?;
+        let (manifest, pack) = self.pack_up(&content).await?;
+        let (bytes, digest) = manifest.bytes().map_err(|error| Refused::internal(&error))?;
+        let (answer, until) = self.offer_clocks(&case, &region, wish, now)?;
+        let id = fresh_id();
+        let offer = Offer {
+            transfer_id: id.clone(),
+            application_id: case.application_id.clone(),
+            situation,
+            service,
+            region,
+            first_received_at: case.first_received_at,
+            running_deadlines: case.deadlines.clone(),
+            files: 0,
+            octets: 0,
+            trust_level: case.trust_level,
+            flags: case.flags,
+            answer_wanted_by: answer,
+            take_over_until: until,
+            manifest: digest,
+            hops: case.hops.clone(),
+            test: self.test,
+            returns: wish.returns.clone(),
+        };
+        let offer = offer
+            .of_package(&manifest)
+            .map_err(|error| Refused::internal(&error))?;
+        offer
+            .check()
+            .map_err(|error| Refused::invalid(error.code(), error.to_string()))?;
+        if let Some(circle) = offer
+            .circle(&member)
+            .filter(|_| !wish.confirmed && wish.returns.is_none())
+        {
+            let (code, text) = match circle {
+                Circle::RefusedBefore => (
+                    "circle_refused_before",
+                    "that authority has refused this application before",
+                ),
+                Circle::HadIt => (
+                    "circle_had_it",
+                    "that authority had taken this application over before",
+                ),
+                Circle::RefusedTwice => (
+                    "circle_refused_twice",
+                    "two authorities have refused this application; the supervisory authority should see it (§ 3 Abs. 2 VwVfG)",
+                ),
+            };
+            return Err(Refused::conflict(code, text).hint("send `confirmed: true` once a person has looked"));
+        }
+        let clocks = offer.clocks();
+        let machine = Sender::draft(situation.moves());
+        let decision = machine.decide(sender::Command::Offer(clocks), now)?;
+        let mut machine = machine;
+        machine.apply(&decision);
+        let bundle = Bundle {
+            manifest: digest,
+            manifest_octets: bytes.len() as u64,
+            octets: bytes.len() as u64 + manifest.octets(),
+        };
+        let names = pack
+            .files
+            .iter()
+            .map(|kept| (kept.name().to_owned(), Some(id.clone())));
+        // The form was written anew; the other files belong to the case.
+        let files = names.take(1).collect();
+        let mut transfer = TransferRow::new(
+            Machine::Sender(machine),
+            offer.clone(),
+            subsystem.to_string(),
+            now,
+        );
+        transfer.case = Some(case.id.clone());
+        transfer.subject = Some(case.subject);
+        transfer.unit.clone_from(&case.unit);
+        transfer.assignee.clone_from(&case.assignee);
+        transfer.bundle = Some(bundle);
+        transfer.pack = Some(self.seal(VaultPart::Content, case.subject, &pack)?);
+        let details = json!({
+            "case": case.id, "transfer": id, "to": member.to_string(), "situation": situation,
+            "manifest": digest, "files": offer.files, "octets": offer.octets,
+        });
+        let cites = self.act(who, "offer", "worker", details).await?;
+        case.transfer = Some(id.clone());
+        case.responsibility = transfer.machine.responsibility();
+        let mut step = Step {
+            files,
+            ..Step::default()
+        };
+        step.tell(
+            &mut transfer,
+            Body::Offer {
+                offer: Box::new(offer),
+            },
+            now,
+            self.test,
+        );
+        step.case = Some(case);
+        step.transfer = Some(transfer);
+        step.event("transfer.offered", now);
+        self.commit("offer", &cites, step).await?;
+        self.transfer(&id)
+    }
+
+    fn may_offer(&self, who: &Principal, case: &CaseRow) -> Result<(), Refused> {
+        if let Some(before) = &case.transfer
+            && let Ok(before) = self.transfer(before)
+            && !before.machine.has_ended()
+            && case.responsibility != Responsibility::Unconfirmed
+        {
+            let detail = format!(
+                "the case is offered in {} ({}) already",
+                before.id,
+                before.machine.state()
+            );
+            return Err(Refused::conflict("second_offer", detail).hint("withdraw that one first"));
+        }
+        may_act(who, case)?;
+        if case.open_round {
+            let detail = "a round of participation is open; who asks there cannot be handed over yet";
+            return Err(Refused::conflict("open_round", detail).hint("close the round first"));
+        }
+        let open: Vec<&str> = case
+            .findings
+            .iter()
+            .filter(|finding| finding.released.is_none())
+            .map(|finding| finding.code.as_str())
+            .collect();
+        if !open.is_empty() {
+            let detail = format!("what was found holds the release back: {}", open.join(", "));
+            return Err(Refused::conflict("findings_open", detail)
+                .hint("a second person with the role releaser looks at it and releases it, or not"));
+        }
+        Ok(())
+    }
+
+    fn offer_clocks(
+        &self,
+        case: &CaseRow,
+        region: &kontor_participation::competence::Region,
+        wish: &Wish,
+        now: Timestamp,
+    ) -> Result<(Deadline, Timestamp), Refused> {
+        let land = Land::of_key(&region.to_string());
+        let land = land.ok_or_else(|| Refused::invalid("region_key_invalid", "the region names no Land"))?;
+        let place = Place::of(land);
+        let table = HolidayTable::built_in();
+        let computed = |rule| {
+            Deadline::compute(rule, now, &place, table)
+                .map_err(|error| Refused::invalid(error.code(), error.to_string()))
+        };
+        let days = |n: u32| Rule::WorkingDays {
+            n: u16::try_from(n).unwrap_or(u16::MAX),
+        };
+        let earliest = case.deadlines.iter().map(|deadline| deadline.ends_at).min();
+        let until = match wish.take_over_until {
+            Some(until) => until,
+            None => {
+                let until = computed(days(self.settings.clocks.take_over_days))?.ends_at;
+                // Always before the earliest running deadline.
+                let before = earliest.map(|end| end - jiff::SignedDuration::from_hours(1));
+                before.map_or(until, |before| before.min(until))
+            }
+        };
+        if until <= now {
+            let detail = format!("it could be taken over until {until} only, which is over");
+            return Err(Refused::invalid("offer_no_time", detail)
+                .hint("a running deadline leaves no time to hand it over; act yourself"));
+        }
+        let mut answer = match wish.answer_wanted_by {
+            Some(date) => computed(Rule::Until { date, stands: false })?,
+            None => computed(days(self.settings.clocks.answer_days))?,
+        };
+        if answer.ends_at > until && wish.answer_wanted_by.is_none() {
+            // As many hours as are left.
+            let hours = (until.as_second() - now.as_second()) / 3600;
+            answer = computed(Rule::Hours {
+                n: u16::try_from(hours.max(1)).unwrap_or(u16::MAX),
+            })?;
+            answer.ends_at = answer.ends_at.min(until);
+        }
+        Ok((answer, until))
+    }
+
+    /// Makes the package of a case: the form as it is now and every file, in the order in which they are pulled.
+    async fn pack_up(&self, content: &CaseContent) -> Result<(Manifest, Pack), Refused> {
+        let text = form::write(&content.form).map_err(|error| Refused::internal(&error))?;
+        let mut receiving = self.receive()?;
+        receiving.write(Bytes::from(text)).await?;
+        let Received {
+            content: written,
+            sha256,
+            sha512,
+            ..
+        } = receiving.finish().await?;
+        let data = File {
+            file_id: uuid::Uuid::new_v4().to_string(),
+            role: FileRole::Data,
+            group: None,
+            original_name: "formData.json".into(),
+            declared_media_type: "application/json".into(),
+            detected_media_type: None,
+            size: written.len(),
+            sha256,
+            sha512,
+        };
+        let kept = self.vault.keep(written).await?;
+        let mut files = vec![data];
+        let mut keeps: Vec<Kept> = vec![kept];
+        for file in &content.files {
+            files.push(file.file.clone());
+            keeps.push(file.kept.clone());
+        }
+        let manifest = Manifest::new(files, random()).map_err(|error| Refused::internal(&error))?;
+        let (bytes, _) = manifest.bytes().map_err(|error| Refused::internal(&error))?;
+        let manifest_text = String::from_utf8(bytes).map_err(|error| Refused::internal(&error))?;
+        Ok((
+            manifest,
+            Pack {
+                manifest: manifest_text,
+                files: keeps,
+                parts: Vec::new(),
+            },
+        ))
+    }
+
+    /// A row for an offer that came.
+    pub(super) fn offered(offer: Offer, peer: &ClientId, now: Timestamp) -> TransferRow {
+        let clocks = Clocks {
+            answer_wanted_by: offer.answer_wanted_by.ends_at,
+            take_over_until: offer.take_over_until,
+        };
+        let machine = Machine::Receiver(Receiver::offered(offer.situation.moves(), clocks));
+        TransferRow::new(machine, offer, peer.to_string(), now)
+    }
+}
