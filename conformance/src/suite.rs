@@ -100,6 +100,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         transfer::CASES,
         transfer::release::CASES,
         transfer::contract::CASES,
+        transfer::samples::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()

@@ -4,6 +4,7 @@
 
 pub mod contract;
 pub mod release;
+pub mod samples;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};

@@ -18,7 +18,12 @@ cases! {
 }
 
 /// Two authorities of which the second has an instance.
-async fn with_instance(subject: &Subject, net: &Net, instance: &Instance, safe: bool) -> Result<Federation> {
+pub(super) async fn with_instance(
+    subject: &Subject,
+    net: &Net,
+    instance: &Instance,
+    safe: bool,
+) -> Result<Federation> {
     let table = format!(
         "[casework.instance]\nurl = \"{}\"\nunit = \"u-beta\"\nrepeats_safe = {safe}",
         instance.url()
@@ -32,7 +37,7 @@ async fn with_instance(subject: &Subject, net: &Net, instance: &Instance, safe: 
 }
 
 /// Waits until the case of a transfer has this state of being written into the instance.
-async fn exported(there: &Desk, transfer: &str, state: &str) -> Result<Value> {
+pub(super) async fn exported(there: &Desk, transfer: &str, state: &str) -> Result<Value> {
     let begun = std::time::Instant::now();
     let transfer = there.get(&format!("/api/v1/transfers/{transfer}")).await?;
     loop {
