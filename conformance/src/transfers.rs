@@ -337,6 +337,23 @@ pub async fn run(subject: &Subject, plan: TransfersPlan) -> Result<TransfersRepo
     Ok(report)
 }
 
+/// Since when the receiver is responsible, if it is, by nothing but the messages and their receipts: an opinion of the suite's own, which
+/// shares nothing with what the nodes decide by.
+fn responsible<'a>(sender: &'a Value, receiver: &'a Value) -> Option<&'a str> {
+    let moves = ["MISDIRECTED", "COMPETENCE_CHANGED", "MIGRATION"];
+    let moves = moves
+        .iter()
+        .any(|situation| sender["offer"]["situation"] == *situation);
+    let said = receiver["sent"]
+        .as_array()?
+        .iter()
+        .find(|message| message["kind"] == "taken-over")?;
+    let taken = said["state"]["receipt"]["answer"] == "taken";
+    (moves && taken)
+        .then(|| receiver["taken_over_at"].as_str())
+        .flatten()
+}
+
 /// Compares both sides of a transfer that has ended.
 async fn judge(here: &Desk, there: &Desk, one: &Done, report: &mut TransfersReport) -> Result<()> {
     let path = format!("/api/v1/transfers/{}", one.id);
@@ -360,6 +377,18 @@ async fn judge(here: &Desk, there: &Desk, one: &Done, report: &mut TransfersRepo
                 report.wrong.push(format!("{}: {message}", one.id));
             }
         }
+    }
+    let told = responsible(&ours, &theirs);
+    let believed = match (may_act(&ours), may_act(&theirs)) {
+        (true, false) => Some(None),
+        (false, true) => Some(theirs["taken_over_at"].as_str()),
+        (true, true) | (false, false) => None,
+    };
+    if believed != Some(told) {
+        report.wrong.push(format!(
+            "{}: by its messages {told:?}, by its nodes {believed:?}",
+            one.id
+        ));
     }
     if !one.taken_over {
         return Ok(());

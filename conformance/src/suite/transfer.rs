@@ -420,9 +420,9 @@ async fn clocks(world: &World) -> Result<()> {
         Ok((text(&offered, "id")?.to_owned(), text(&case, "id")?.to_owned()))
     };
     // Nobody answers.
-    let (unanswered, case) = offered("0b9f1d9e-0f3c-4f53-8d5c-5f2f3f0a0030", 3).await?;
+    let (unanswered, case) = offered("0b9f1d9e-0f3c-4f53-8d5c-5f2f3f0a0030", 4).await?;
     // It is accepted and pulled, and nobody takes it over.
-    let (idle, idle_case) = offered("0b9f1d9e-0f3c-4f53-8d5c-5f2f3f0a0031", 6).await?;
+    let (idle, idle_case) = offered("0b9f1d9e-0f3c-4f53-8d5c-5f2f3f0a0031", 12).await?;
     there.until(&idle, "OFFERED").await?;
     there.command(&idle, "accept", &json!({})).await?;
     let imported = there.until(&idle, "IMPORTED").await?;
