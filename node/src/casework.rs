@@ -52,8 +52,6 @@ use kontor_participation::transfer::delivery::{Body, Sent};
 use kontor_participation::transfer::offer::Id;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::id::ServerId;
-use kontor_protocol::log::Leaf;
-use kontor_protocol::log::tree::leaf_hash;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, broadcast};
@@ -62,7 +60,7 @@ use crate::clock::SharedClock;
 use crate::config::CaseworkSettings;
 use crate::config::casework::{Holder, Role};
 use crate::globalconf::GlobalConf;
-use crate::messagelog::{Acted, Fact, FactKind, LogError, Looked, MessageLog, Vault, VaultPart};
+use crate::messagelog::{Acted, Fact, FactKind, LogError, Looked, MessageLog, Receipt, Vault, VaultPart};
 use crate::shutdown::Shutdown;
 
 pub(crate) use self::refusal::Refused;
@@ -433,16 +431,13 @@ impl Casework {
     }
 
     /// Where an entry stands.
-    async fn cited(&self, number: u64) -> Result<Cited, Refused> {
-        let bytes = self.log.leaf(number).await?;
-        if let Ok(leaf) = Leaf::parse(&bytes) {
-            let second = i64::try_from(leaf.second).unwrap_or(i64::MAX);
-            self.used(UnixTime::from_millis(second.saturating_mul(1000)));
+    fn cited(&self, receipt: &Receipt) -> Cited {
+        let second = i64::try_from(receipt.second).unwrap_or(i64::MAX);
+        self.used(UnixTime::from_millis(second.saturating_mul(1000)));
+        Cited {
+            number: receipt.number,
+            leaf: Digest(receipt.leaf),
         }
-        Ok(Cited {
-            number,
-            leaf: Digest(leaf_hash(&bytes)),
-        })
     }
 
     /// Records a decision of our own. `details` hold ids, codes and versions.
@@ -464,7 +459,7 @@ impl Casework {
             details,
         };
         let receipt = self.log.append_fact(Fact::new(FactKind::Act, &said)).await?;
-        self.cited(receipt.number).await
+        Ok(self.cited(&receipt))
     }
 
     /// Records a look at case data before it is shown.

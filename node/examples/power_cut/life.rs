@@ -287,11 +287,11 @@ struct Writers {
 }
 
 impl Writers {
-    fn promise(&self, receipt: Receipt, what: What) {
+    fn promise(&self, number: u64, what: What) {
         let mut promised = self.promised.lock().expect("no holder panics");
         promised
             .entries
-            .push((self.machine.disk.position(), receipt.number, what));
+            .push((self.machine.disk.position(), number, what));
     }
 
     fn id(&self) -> u64 {
@@ -304,7 +304,7 @@ impl Writers {
             .log
             .append(entry(&self.log, id, answers, signature).await?)
             .await?;
-        self.promise(receipt, What::Message(id));
+        self.promise(receipt.number, What::Message(id));
         Ok(receipt)
     }
 
@@ -318,7 +318,7 @@ impl Writers {
                 0 => drop(exchange),
                 1 => {
                     let closed = self.log.close_failed(asked, "fault").await?;
-                    self.promise(closed, What::Closure);
+                    self.promise(closed.number, What::Closure);
                 }
                 2 => {
                     // Spooled and never recorded.
@@ -331,7 +331,7 @@ impl Writers {
                     let answer = self.message(Some(asked.number), &signature).await?;
                     let covered = vec![asked.number, answer.number];
                     let stamp = self.log.append_timestamp(self.signing.token()?, covered).await?;
-                    self.promise(stamp, What::Stamp);
+                    self.promise(stamp.number, What::Stamp);
                 }
                 _ => _ = self.message(Some(asked.number), &signature).await?,
             }
@@ -354,18 +354,18 @@ impl Writers {
                 details: turn.into(),
             };
             let noted = self.log.append_fact(Fact::new(FactKind::Act, &said)).await?;
-            self.promise(noted, What::Fact);
+            self.promise(noted.number, What::Fact);
             if turn == 1 {
                 let numbers = [0, 1].into_iter().collect();
                 let hold = self.log.hold(numbers, held("for a while")).await?;
-                self.promise(hold, What::Fact);
+                self.promise(hold.number, What::Fact);
                 let said = Released {
                     hold: hold.number,
                     ground: "no longer".into(),
                     who: "uid:0".into(),
                 };
                 let released = self.log.release(said).await?;
-                self.promise(released, What::Fact);
+                self.promise(released.number, What::Fact);
             }
             if turn == 2 && purges {
                 self.purge().await?;
@@ -393,7 +393,7 @@ impl Writers {
                 "head" => heads.extend(&numbers),
                 _ => {}
             }
-            self.promise(Receipt { number }, What::Fact);
+            self.promise(number, What::Fact);
         }
         ensure!(
             !bodies.is_empty(),
@@ -447,7 +447,7 @@ pub(crate) async fn live(seed: u64, writers: usize) -> Result<Life> {
         if run == 0 {
             let (numbers, said) = ((20..30).collect::<NumberSet>(), held("a case"));
             let hold = log.hold(numbers.clone(), said).await?;
-            all.promise(hold, What::Fact);
+            all.promise(hold.number, What::Fact);
             let known = machine.disk.position();
             promised.lock().expect("no holder panics").held = Some((known, numbers));
         }

@@ -24,17 +24,33 @@ use super::transfers::APART;
 use super::{Casework, Refused, Step, Table, out_key};
 use crate::body::OutBody;
 use crate::health::respond;
-use crate::messagelog::{ContentReader, Kept};
+use crate::messagelog::{ContentReader, Kept, Receipt as Entry, hex};
 
-/// The header that carries the number of the request's entry from the node's own inbound side.
+/// The header that carries the receipt of the request's entry from the node's own inbound side.
 pub(crate) const ENTRY: &str = "x-kontor-entry";
+
+/// What the header says.
+pub(crate) fn write_entry(receipt: &Entry) -> String {
+    format!("{} {} {}", receipt.number, receipt.second, hex(&receipt.leaf))
+}
+
+fn read_entry(text: &str) -> Option<Entry> {
+    let mut pieces = text.split(' ');
+    let (number, second) = (pieces.next()?.parse().ok()?, pieces.next()?.parse().ok()?);
+    let leaf: Digest<32> = serde_json::from_value(pieces.next()?.into()).ok()?;
+    Some(Entry {
+        number,
+        leaf: leaf.0,
+        second,
+    })
+}
 
 /// What is known of a request besides its path and body.
 struct Brought {
     client: ClientId,
     query_id: String,
     request_id: String,
-    entry: u64,
+    entry: Entry,
 }
 
 /// An answer of the service.
@@ -54,7 +70,7 @@ impl Casework {
                 client: ClientId::parse_path(header("x-road-client")?).ok()?,
                 query_id: header("x-road-id").unwrap_or_default().to_owned(),
                 request_id: header("x-road-request-id").unwrap_or_default().to_owned(),
-                entry: header(ENTRY)?.parse().ok()?,
+                entry: read_entry(header(ENTRY)?)?,
             })
         })();
         let answered = match brought {
@@ -233,7 +249,7 @@ impl Casework {
             (None, _) => return Err(Refused::not_found("transfer", id)),
         };
         let case = transfer.case.as_ref().map(|case| self.case(case)).transpose()?;
-        let cites = self.cited(brought.entry).await?;
+        let cites = self.cited(&brought.entry);
         let mut step = Step::default();
         let (transfer, case, answer, event) = self.follow(&mut step, transfer, case, &sent, is_new, now)?;
         let receipt = Receipt {

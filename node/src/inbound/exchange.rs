@@ -126,7 +126,7 @@ async fn course(
         chain: signature.chain,
     };
     let receipt = handles.record(draft, &signed, body.as_ref()).await?;
-    let entry = receipt.number;
+    let entry = receipt;
     let answers = Some(known.open.insert(handles.log.exchange(receipt)).request());
 
     let (link, head, answer) = side

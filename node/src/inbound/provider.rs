@@ -13,10 +13,11 @@ use tokio::net::TcpStream;
 
 use crate::body::OutBody;
 use crate::casework::Casework;
-use crate::casework::inbox::ENTRY;
+use crate::casework::inbox::{ENTRY, write_entry};
 use crate::head::Head;
 use crate::link::{Link, LinkError, Links};
 use crate::listen;
+use crate::messagelog::Receipt;
 use crate::registry::Offered;
 use crate::shutdown::Shutdown;
 use crate::spool::Spooled;
@@ -51,14 +52,14 @@ impl Services {
         }
     }
 
-    /// Sends a verified, permitted and recorded request to the service and waits for the head of its answer. `entry` is the number of
+    /// Sends a verified, permitted and recorded request to the service and waits for the head of its answer. `entry` is the receipt of
     /// its entry, which what the node serves itself rests on.
     pub(super) async fn call(
         &self,
         offered: &Offered,
         request: &RestRequest,
         body: Option<&Spooled>,
-        entry: u64,
+        entry: Receipt,
     ) -> Result<(Link<()>, Head, Response<Incoming>), Fault> {
         let place = place(offered);
         let asked = async {
@@ -176,7 +177,7 @@ fn http_request(
     offered: &Offered,
     request: &RestRequest,
     body: Option<&Spooled>,
-    entry: u64,
+    entry: Receipt,
     shutdown: &Shutdown,
 ) -> Result<Request<OutBody>, Fault> {
     let refused = |what: &str| failed(FaultCode::InternalError, offered, &what);
@@ -206,7 +207,8 @@ fn http_request(
     }
     if is_own(offered) {
         // Whatever the peer called so is replaced.
-        headers.insert(ENTRY, HeaderValue::from(entry));
+        let said = HeaderValue::from_str(&write_entry(&entry));
+        headers.insert(ENTRY, said.map_err(|_| refused("HTTP cannot carry a receipt"))?);
     }
     if let Some(body) = delivered {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.length));

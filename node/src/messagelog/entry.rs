@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kontor_pki::crypto::sha512;
 use kontor_protocol::id::{ClientId, ServerId, ServiceId};
+use kontor_protocol::log::tree::Hash;
 
 use super::content::ContentFile;
 
@@ -122,4 +123,8 @@ pub struct NewEntry {
 pub struct Receipt {
     /// The entry's number, from 0, without gaps.
     pub number: u64,
+    /// Hash of its leaf in the tree of the log.
+    pub leaf: Hash,
+    /// The second that the leaf names.
+    pub second: u64,
 }

@@ -69,7 +69,7 @@ impl Documents {
 pub(crate) struct Round {
     /// Records, in order.
     pub(crate) bytes: Vec<u8>,
-    pub(crate) waiting: Vec<(u64, Option<Done>)>,
+    pub(crate) waiting: Vec<(Receipt, Option<Done>)>,
     pub(crate) taken: Vec<ContentFile>,
     /// Entries that others are judged by.
     pub(crate) marks: Vec<Mark>,

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use kontor_protocol::log::tree::leaf_hash;
 use kontor_protocol::log::{LEAF_LIMIT, Leaf};
 use tokio::sync::{mpsc, oneshot};
 
@@ -311,8 +312,8 @@ impl Sequencer {
     /// Numbers a draft and puts it into the round. A refusal answers the one who waits; an error is final.
     fn add(&mut self, mut draft: Draft, done: Option<Done>) -> Result<(), LogError> {
         match self.try_add(&mut draft) {
-            Ok(()) => {
-                self.round.waiting.push((self.next - 1, done));
+            Ok(receipt) => {
+                self.round.waiting.push((receipt, done));
                 if self.round.bytes.len() >= ROUND_BYTES {
                     self.commit()?;
                 }
@@ -326,7 +327,7 @@ impl Sequencer {
         }
     }
 
-    fn try_add(&mut self, draft: &mut Draft) -> Result<(), LogError> {
+    fn try_add(&mut self, draft: &mut Draft) -> Result<Receipt, LogError> {
         if let Some(request) = draft.answers
             && !self.open.contains_key(&request)
         {
@@ -356,6 +357,11 @@ impl Sequencer {
                 }),
                 error => self.setup.status.fail(error),
             })?;
+        let receipt = Receipt {
+            number: self.next,
+            leaf: leaf_hash(&leaf),
+            second: draft.leaf.second,
+        };
         if let Some(request) = draft.answers {
             self.open.remove(&request);
         }
@@ -364,7 +370,7 @@ impl Sequencer {
         }
         self.round.marks.extend(Mark::of(&draft.leaf));
         self.next += 1;
-        Ok(())
+        Ok(receipt)
     }
 
     /// Makes sure that so many bytes fit the segment and a seal after them.
@@ -412,8 +418,8 @@ impl Sequencer {
             self.setup.marks.extend(self.round.marks.drain(..));
         }
         counters.entries.store(self.next, Ordering::Release);
-        for (number, done) in self.round.waiting.drain(..) {
-            answer(done, Ok(Receipt { number }));
+        for (receipt, done) in self.round.waiting.drain(..) {
+            answer(done, Ok(receipt));
         }
         for file in &self.round.taken {
             // A crash here leaves the file in the spool; start-up finds the entry and moves it.

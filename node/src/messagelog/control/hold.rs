@@ -101,7 +101,7 @@ impl HoldQuestion {
                     who: who.into(),
                 };
                 let holds = log.holds().await?;
-                let Receipt { number } = log.release(released).await?;
+                let Receipt { number, .. } = log.release(released).await?;
                 let held = holds.into_iter().find(|held| held.entry == hold);
                 let numbers = held.map(|held| held.numbers).unwrap_or_default();
                 return Ok(vec![told(number, &numbers, &ground, who)]);

@@ -177,7 +177,11 @@ pub(super) fn check(log: &MessageLog) -> Result<Vec<Found>, LogError> {
 /// Waits until the writer has ended the rounds of all entries acknowledged before. An append is answered once its entry and the
 /// spooled body are synced; the body's file gets its last name after that answer.
 pub(super) async fn settled(log: &MessageLog) {
-    let nobody = Receipt { number: u64::MAX };
+    let nobody = Receipt {
+        number: u64::MAX,
+        leaf: [0; 32],
+        second: 0,
+    };
     let refused = log.close_failed(nobody, "nothing").await.unwrap_err();
     assert!(matches!(refused, LogError::NotFound { .. }), "{refused}");
 }

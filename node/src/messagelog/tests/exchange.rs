@@ -1,7 +1,7 @@
 use super::bed::*;
 use crate::{
     disk::recording::{Crash, RecordingDisk},
-    messagelog::{ABANDONED, EntryKind, INTERRUPTED, Receipt},
+    messagelog::{ABANDONED, EntryKind, INTERRUPTED},
 };
 
 fn closure(request: u64, fault: &str) -> Found {
@@ -37,7 +37,7 @@ async fn an_exchange_that_fails_is_closed_with_its_fault() {
         .close_failed(asked, "server.serverproxy.access_denied")
         .await
         .unwrap();
-    assert_eq!(closed, Receipt { number: 1 });
+    assert_eq!(closed.number, 1);
     assert_eq!(
         check(&log).unwrap(),
         [Found::Message(0), closure(0, "server.serverproxy.access_denied")]
