@@ -223,7 +223,7 @@ impl Step {
             kind,
             body: sent.expect("messages have string keys only"),
             at,
-            state: OutState::Waiting { tries: 0, next: at },
+            state: OutState::Waiting {},
         });
     }
 

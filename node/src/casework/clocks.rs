@@ -375,9 +375,10 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         };
         let clocks = &self.settings.clocks;
         let mut overdue = Vec::new();
-        let waiting = self.sent_messages(&row.id)?.into_iter().any(|message| {
-            matches!(message.state, OutState::Waiting { .. }) && older(message.at, clocks.receipt)
-        });
+        let waiting = self
+            .sent_messages(&row.id)?
+            .into_iter()
+            .any(|message| matches!(message.state, OutState::Waiting) && older(message.at, clocks.receipt));
         if waiting {
             overdue.push("receipt_missing");
         }

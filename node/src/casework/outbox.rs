@@ -340,8 +340,8 @@ impl Casework {
         let first = rows
             .into_iter()
             .map(|(_, row)| row)
-            .find(|row| matches!(row.state, OutState::Waiting { .. } | OutState::Parked { .. }));
-        Ok(first.filter(|row| matches!(row.state, OutState::Waiting { .. })))
+            .find(|row| matches!(row.state, OutState::Waiting | OutState::Parked { .. }));
+        Ok(first.filter(|row| matches!(row.state, OutState::Waiting)))
     }
 
     async fn send_next(self: &Arc<Self>, caller: &Caller, transfer: &Id) -> Result<Ended, Refused> {
@@ -487,7 +487,6 @@ impl Casework {
         let state = transfer.machine.state();
         row.state = OutState::Answered {
             receipt: Box::new(receipt),
-            entry: None,
         };
         let mut step = Step {
             case: case.filter(|_| changed),
@@ -504,7 +503,7 @@ impl Casework {
     pub(crate) async fn parked(&self, who: &Principal, id: &Id, again: bool) -> Result<TransferRow, Refused> {
         who.needs(&[Role::Supervisor, Role::Worker])?;
         let _lock = self.lock(&[id]).await;
-        let mut transfer = self.seen_transfer(who, id)?;
+        let transfer = self.seen_transfer(who, id)?;
         let now = self.decisive_now()?;
         let rows = self
             .store
@@ -518,7 +517,7 @@ impl Casework {
         let name = if again { "retry" } else { "void" };
         let details = json!({ "transfer": id, "seq": row.seq, "kind": row.kind });
         let cites = self.act(who, name, "worker", details).await?;
-        row.state = OutState::Waiting { tries: 0, next: now };
+        row.state = OutState::Waiting;
         if !again {
             let body = Body::Void {
                 gives_up: row.kind.clone(),
@@ -528,7 +527,6 @@ impl Casework {
                 .map_err(|error| Refused::internal(&error))?;
         }
         row.at = now;
-        transfer.flags.retain(|flag| flag != "parked");
         let mut step = Step {
             transfer: Some(transfer),
             ..Step::default()
@@ -566,7 +564,7 @@ impl Casework {
             .range::<OutRow>(Table::Outbox, (all, all), false, usize::MAX)?
         {
             debug_assert_eq!(key, out_key(&row.transfer, row.seq));
-            if matches!(row.state, OutState::Waiting { .. }) {
+            if matches!(row.state, OutState::Waiting) {
                 self.outbox.queue(&row.peer, &row.transfer);
             }
         }

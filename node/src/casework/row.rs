@@ -472,18 +472,11 @@ pub(crate) struct OutRow {
 #[serde(rename_all = "snake_case", tag = "state")]
 pub(crate) enum OutState {
     /// It waits.
-    Waiting {
-        /// How often it was tried in vain.
-        tries: u32,
-        /// When it is tried again.
-        next: Timestamp,
-    },
+    Waiting,
     /// Its answer is here.
     Answered {
         /// The receipt.
         receipt: Box<Receipt>,
-        /// Number of the answer's entry in the own log, where it is known.
-        entry: Option<u64>,
     },
     /// It cannot be settled; a person has to look.
     Parked {

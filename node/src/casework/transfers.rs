@@ -14,6 +14,7 @@ use serde_json::json;
 use super::row::{CaseRow, Export, Machine, TransferRow};
 use super::{Casework, Principal, Refused, Step};
 use crate::config::casework::Role;
+use crate::messagelog::VaultPart;
 
 /// Who works on transfers.
 pub(super) const WORKERS: [Role; 2] = [Role::Worker, Role::Supervisor];
@@ -188,6 +189,10 @@ impl Casework {
         if matches!(command, Command::Accept) {
             self.has_room(transfer.offer.octets)?;
         }
+        if matches!(command, Command::AnswerRecall { purged: true }) {
+            // What is told as deleted is: a hold refuses it, and then nothing is told.
+            self.purge_recalled(who, &transfer, now).await?;
+        }
         let mut case = transfer.case.as_ref().map(|case| self.case(case)).transpose()?;
         let body = match tell {
             None => None,
@@ -216,6 +221,30 @@ impl Casework {
         step.transfer = Some(transfer);
         step.event(&format!("transfer.{}", name.replace('-', "_")), now);
         self.commit(name, &cites, step).await
+    }
+
+    /// Deletes what lies here of an application that was called back.
+    async fn purge_recalled(
+        &self,
+        who: &Principal,
+        transfer: &TransferRow,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        match &transfer.case {
+            Some(case) => {
+                let case = self.case(case)?;
+                if case.purged_at.is_none() {
+                    self.purge(who, case, "recalled", now).await?;
+                }
+            }
+            None => {
+                if let Some(subject) = transfer.subject {
+                    self.vault.forget(VaultPart::Content, subject)?;
+                }
+                // The parts themselves are swept with what ended.
+            }
+        }
+        Ok(())
     }
 
     fn has_room(&self, octets: u64) -> Result<(), Refused> {
