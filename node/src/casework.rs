@@ -171,6 +171,16 @@ impl Principal {
             || unit.is_some_and(|unit| self.units.contains(unit))
     }
 
+    /// Refuses who may only hand in.
+    pub(crate) fn reads(&self) -> Result<(), Refused> {
+        self.needs(&[
+            Role::Worker,
+            Role::Releaser,
+            Role::Supervisor,
+            Role::DataProtection,
+        ])
+    }
+
     /// Refuses who has none of these roles.
     pub(crate) fn needs(&self, roles: &[Role]) -> Result<(), Refused> {
         match roles.iter().any(|role| self.roles.contains(role)) {

@@ -115,6 +115,7 @@ fn text(text: String) -> Result<String, Refused> {
 impl Casework {
     /// A case that may be seen.
     pub(crate) fn seen_case(&self, who: &Principal, id: &Id) -> Result<CaseRow, Refused> {
+        who.reads()?;
         let case = self.case(id)?;
         match who.sees(case.unit.as_deref()) {
             true => Ok(case),

@@ -21,7 +21,7 @@ impl Casework {
         case: &Id,
         files: Vec<super::intake::Part>,
     ) -> Result<TransferRow, Refused> {
-        who.needs(&[Role::Worker, Role::Supervisor, Role::Intake])?;
+        who.needs(&[Role::Worker, Role::Supervisor])?;
         if files.is_empty() {
             return Err(Refused::invalid(
                 "late_item_empty",

@@ -126,6 +126,7 @@ fn other_side(command: &str, party: &str) -> Refused {
 impl Casework {
     /// A transfer that may be seen.
     pub(crate) fn seen_transfer(&self, who: &Principal, id: &Id) -> Result<TransferRow, Refused> {
+        who.reads()?;
         let transfer = self.transfer(id)?;
         match who.sees(transfer.unit.as_deref()) {
             true => Ok(transfer),

@@ -180,6 +180,22 @@ async fn findings(world: &World) -> Result<()> {
         .collect();
     ensure!(codes == ["identification_number", "file_infected"], "{codes:?}");
     let id = text(&case, "id")?;
+    // Who may hand in may read nothing.
+    for path in [
+        format!("/api/v1/cases/{id}"),
+        format!("/api/v1/cases/{id}/form"),
+        format!("/api/v1/cases/{id}/files"),
+        "/api/v1/cases".to_owned(),
+        "/api/v1/transfers".to_owned(),
+        "/api/v1/events".to_owned(),
+        "/api/v1/disclosures".to_owned(),
+    ] {
+        let service = here.of("form service");
+        let answer = service
+            .send(hyper::Method::GET, &path, None, "", Vec::new())
+            .await?;
+        ensure!(answer.status.as_u16() == 403, "{path}: {}", answer.status);
+    }
     let listed = here.get(&format!("/api/v1/cases/{id}/files")).await?;
     ensure!(
         listed["files"][0]["scan"]["detail"] == "Fiktiv.Schaedling",

@@ -331,6 +331,7 @@ impl Casework {
         after: Option<&kontor_participation::transfer::offer::Id>,
         most: usize,
     ) -> Result<Found, Refused> {
+        who.reads()?;
         let today = day_of(self.now());
         let found = self.index.find(who, wanted, today, after, most);
         if !found.ids.is_empty() {

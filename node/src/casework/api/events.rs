@@ -54,6 +54,7 @@ pub(super) async fn follow(
     headers: HeaderMap,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Refused> {
+    who.reads()?;
     let Query(asked) = asked.map_err(|error| Refused::malformed(error.body_text()))?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let after = match last.or(asked.after.as_deref()) {

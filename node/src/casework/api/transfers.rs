@@ -100,6 +100,7 @@ pub(super) async fn list(
     State(casework): State<Arc<Casework>>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Refused> {
+    who.reads()?;
     let Query(asked) = asked.map_err(|error| Refused::malformed(error.body_text()))?;
     let most = limit(asked.limit)?;
     let mut from = asked
