@@ -108,8 +108,8 @@ struct State {
     failures: Vec<Failure>,
     /// Of the next failing write so many bytes arrive first.
     short: usize,
-    /// How many operations failed.
-    failed: usize,
+    /// The path of each operation that failed.
+    failed: Vec<PathBuf>,
     free: u64,
     locks: BTreeSet<PathBuf>,
 }
@@ -138,7 +138,7 @@ impl RecordingDisk {
             done: Vec::new(),
             failures: Vec::new(),
             short: 0,
-            failed: 0,
+            failed: Vec::new(),
             free: u64::MAX,
             locks: BTreeSet::new(),
         };
@@ -174,9 +174,9 @@ impl RecordingDisk {
         self.state().short = bytes;
     }
 
-    /// How many operations failed so far.
-    pub fn failed(&self) -> usize {
-        self.state().failed
+    /// The path of each operation that failed so far, in their order.
+    pub fn failed(&self) -> Vec<PathBuf> {
+        self.state().failed.clone()
     }
 
     /// Repairs the disk.
@@ -273,7 +273,9 @@ impl RecordingDisk {
                 }
             }
         }
-        state.failed += usize::from(failed.is_some());
+        if failed.is_some() {
+            state.failed.push(path.to_owned());
+        }
         failed.map_or(Ok(()), |kind| Err(kind.into()))
     }
 }

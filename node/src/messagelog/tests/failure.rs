@@ -1,4 +1,4 @@
-use std::{io::ErrorKind, time::Duration};
+use std::{collections::BTreeSet, io::ErrorKind, time::Duration};
 
 use bytes::Bytes;
 
@@ -208,7 +208,7 @@ async fn a_short_write_ends_the_log_and_the_next_start_cuts_what_arrived_of_it()
         });
         assert_eq!(log.append(request(1)).await.unwrap_err().code(), "log_failed");
         assert_eq!(log.append(request(2)).await.unwrap_err().code(), "log_failed");
-        assert_eq!(disk.failed(), 1, "nothing was written after it");
+        assert_eq!(disk.failed().len(), 1, "nothing was written after it");
         let killed = disk.after_crash(disk.position(), Crash::Process);
         let log = open(&killed).unwrap();
         // The request that was acknowledged and its closure; what arrived whole may stay, and is closed too.
@@ -243,8 +243,14 @@ async fn a_failed_sync_is_never_tried_again() {
         for task in waiting {
             assert_eq!(task.await.unwrap().unwrap_err().code(), "log_failed", "{path}");
         }
-        assert_eq!(disk.failed(), 1, "{path}");
         log.shutdown().await;
-        assert_eq!(disk.failed(), 1, "{path}: neither at the stop");
+        // The next segment is prepared at the same time, and its own sync may have failed too: each once, none again.
+        let failed = disk.failed();
+        let once: BTreeSet<_> = failed.iter().collect();
+        assert_eq!(
+            (failed.is_empty(), once.len()),
+            (false, failed.len()),
+            "{path}: {failed:?}"
+        );
     }
 }
