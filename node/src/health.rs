@@ -26,6 +26,8 @@ pub struct Health {
     pub trust: Arc<GlobalConf>,
     /// OCSP responses held.
     pub ocsp: OwnOcsp,
+    /// Whether they have reached those who sign: what is told here as ready must be so.
+    pub signs: Arc<dyn Fn() -> bool + Send + Sync>,
     /// The message log.
     pub log: MessageLog,
     /// Whether messages are taken yet.
@@ -232,9 +234,11 @@ impl Health {
     }
 
     fn ocsp_check(&self, now: UnixTime) -> Check {
-        let ok = self.ocsp.is_complete(now);
+        let complete = self.ocsp.is_complete(now);
+        let ok = complete && (self.signs)();
         let text = match self.ocsp.good_until() {
             Some(until) if ok => format!("good until {until}"),
+            Some(_) if complete => "on their way to the signing keys".into(),
             Some(until) => format!("the first response ended at {until}; is the OCSP responder reachable?"),
             None => "a response is missing for a certificate of this node; is the OCSP responder reachable?"
                 .into(),

@@ -201,6 +201,11 @@ impl Signer {
             .map_or_else(|| Err(no_ocsp()), |r| r.usable_at(self.clock.0.now()))
     }
 
+    /// Whether every member could sign now.
+    pub fn is_ready(&self) -> bool {
+        self.members.keys().all(|member| self.check(member).is_ok())
+    }
+
     /// Whether a member still signs with this certificate here.
     pub fn signs_with(&self, member: &MemberId, certificate: &Certificate) -> bool {
         let signer = self.members.get(member);

@@ -268,6 +268,10 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     let health = Health {
         trust: trust.clone(),
         ocsp: ocsp.clone(),
+        signs: {
+            let handles = Arc::clone(&handles);
+            Arc::new(move || handles.signer.is_ready())
+        },
         log: log.clone(),
         gate,
         sight: sight.clone(),
