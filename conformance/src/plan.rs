@@ -59,6 +59,8 @@ pub struct ServicePlan {
     pub(crate) url: String,
     pub(crate) timeout_seconds: u32,
     pub(crate) disabled: String,
+    /// Its OpenAPI document.
+    pub(crate) description: Option<String>,
     pub(crate) rights: Vec<RightPlan>,
 }
 
@@ -241,6 +243,7 @@ impl ServicePlan {
             url: format!("http://{provider}{path}"),
             timeout_seconds: 60,
             disabled: String::new(),
+            description: None,
             rights: Vec::new(),
         }
     }
@@ -266,6 +269,13 @@ impl ServicePlan {
     #[must_use]
     pub fn disabled(mut self, notice: &str) -> Self {
         self.disabled = notice.into();
+        self
+    }
+
+    /// Describes itself.
+    #[must_use]
+    pub fn described(mut self, document: &str) -> Self {
+        self.description = Some(document.into());
         self
     }
 

@@ -63,6 +63,11 @@ requirements! {
     ACCESS_GROUP = "access.group", "wire 2.10", "a right of a global group is its members' and nobody else's";
     ACCESS_MEMBER_NOT_SUBSYSTEM = "access.member-not-subsystem", "wire 2.10", "a right of the member is not its subsystem's";
 
+    METHODS_LISTED = "methods.listed", "wire 9.3", "listMethods names the services of a provider and their endpoints to everybody, without a right";
+    METHODS_ALLOWED = "methods.allowed", "wire 9.3", "allowedMethods names what the caller has a right to and nothing else";
+    METHODS_DESCRIBED = "methods.described", "wire 9.3", "getOpenAPI hands out the document of a service without the addresses within the house";
+    METHODS_REFUSED = "methods.refused", "wire 9.3", "a question that names no described service, another verb, another provider, or a broken signature is refused";
+
     INSTANCES_ADMITTED = "instances.admitted", "wire 7.9", "members of two instances that trust and admit each other exchange, with rights and without them as at home";
     INSTANCES_REFUSED = "instances.refused", "wire 7.9", "a member of another instance is unknown where that is not admitted, not trusted any more, or expired";
 

@@ -12,6 +12,7 @@ pub mod ledger;
 pub mod legacy;
 pub mod log;
 pub mod message;
+pub mod methods;
 pub mod ocsp;
 pub mod reconcile;
 pub mod reload;
@@ -81,6 +82,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         message::CASES,
         client::CASES,
         access::CASES,
+        methods::CASES,
         reload::CASES,
         transport::CASES,
         legacy::CASES,
@@ -179,6 +181,10 @@ pub struct World {
     pub ledgers: tokio::sync::OnceCell<ledger::Ledgers>,
 }
 
+/// What the service `intake` says about itself.
+const INTAKE: &str = r#"{"openapi":"3.0.3","info":{"title":"intake","version":"1"},
+    "servers":[{"url":"https://intern.example:8443/intake/v1"}],"paths":{"/akten/{id}":{"get":{"responses":{}}}}}"#;
+
 impl World {
     /// Two nodes with services of every kind, a peer and a service.
     pub async fn start(subject: &Subject) -> Result<Self> {
@@ -204,6 +210,7 @@ impl World {
                     .client("antrag")
                     .service(
                         ServicePlan::new("intake", at, "/base")
+                            .described(INTAKE)
                             .right(&alpha)
                             .right(&gamma)
                             .right(&id("1001", "tls"))

@@ -12,6 +12,7 @@
 //! | `late` | what comes after the copy was frozen |
 //! | `index` | what lists and searches need of every case, in memory |
 //! | `inbox` | messages and questions of other nodes |
+//! | `caller` | exchanges with other nodes, and which of them takes transfers |
 //! | `outbox` | messages to other nodes, until they are settled |
 //! | `pull` | packages on their way here, and the check of what came |
 //! | `instance` | writing what was taken over into the own instance |
@@ -23,6 +24,7 @@
 //! the two is an act that nothing cites; the next start says so in the log.
 
 pub(crate) mod api;
+mod caller;
 mod cases;
 mod clocks;
 pub(crate) mod inbox;
@@ -42,7 +44,7 @@ mod transfers;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -129,6 +131,8 @@ pub struct Casework {
     told: broadcast::Sender<()>,
     scanning: scan::Scanner,
     index: index::Index,
+    /// There when casework runs.
+    caller: OnceLock<Arc<caller::Caller>>,
 }
 
 impl std::fmt::Debug for Casework {
@@ -295,6 +299,7 @@ impl Casework {
             wake: Notify::new(),
             told,
             index: index::Index::default(),
+            caller: OnceLock::new(),
         }))
     }
 

@@ -7,6 +7,7 @@
 mod administration;
 mod archive;
 pub mod casework;
+mod description;
 mod egress;
 mod federations;
 mod file;
@@ -17,6 +18,7 @@ pub mod stamping;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kontor_pki::crypto::sha256;
@@ -26,6 +28,7 @@ use kontor_protocol::id::{ClientId, MemberId, ServerId};
 pub use self::administration::{AdministrationSettings, AdministrationTls};
 pub use self::archive::{ArchiveSettings, ArchiveTarget, Archiving, Bodies, BucketSettings, Grouping};
 pub use self::casework::CaseworkSettings;
+pub use self::description::Description;
 pub use self::egress::EgressSettings;
 pub use self::federations::Federations;
 use self::retention::{RetentionPolicy, Schedule};
@@ -170,6 +173,8 @@ pub struct Service {
     pub disabled: Option<String>,
     /// Who may use it; nobody else may.
     pub rights: Vec<Right>,
+    /// What it says about itself.
+    pub description: Option<Arc<Description>>,
 }
 
 /// Everything the file says.

@@ -39,6 +39,7 @@ pub mod gate;
 pub mod in_force;
 pub mod health;
 pub mod hand_out;
+pub mod methods;
 pub mod registry;
 pub mod peers;
 pub mod verdicts;

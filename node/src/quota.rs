@@ -18,6 +18,8 @@ pub enum Question {
     Any,
     /// A key, a checkpoint, a co-signature: little work.
     Small,
+    /// What a provider offers; who keeps a catalogue asks for every provider at once.
+    Methods,
     /// A page of an account or a proof over the log: much work.
     Page,
 }
@@ -28,6 +30,7 @@ impl Question {
         match self {
             Self::Any => (150, 6),
             Self::Small => (60, 1),
+            Self::Methods => (600, 20),
             Self::Page => (60, 4),
         }
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Uri;
 use kontor_pki::certificate::Certificate;
 use kontor_protocol::access::{AccessRights, ServiceRights};
@@ -16,6 +17,7 @@ use tokio_rustls::TlsConnector;
 use crate::config::{Client, IsAuthentication, Service};
 use crate::keystore::{Identity, KeyError, certificates};
 use crate::listen::Connection;
+use crate::methods::{self, Question};
 use crate::{suites, tls};
 
 /// The service that the node itself serves to the nodes of others.
@@ -42,6 +44,8 @@ pub struct Offered {
     pub allowed: Option<Vec<Certificate>>,
     /// How TLS is spoken with it, for https.
     pub tls: Option<TlsConnector>,
+    /// Its answer, where that is known before it is asked.
+    pub answer: Option<Bytes>,
 }
 
 impl std::fmt::Debug for Offered {
@@ -107,6 +111,7 @@ impl ClientRegistry {
                     service: service.clone(),
                     allowed,
                     tls,
+                    answer: None,
                 };
                 services.insert(service.code.clone(), Arc::new(offered));
             }
@@ -144,11 +149,13 @@ impl ClientRegistry {
             verify_tls: false,
             disabled: None,
             rights: Vec::new(),
+            description: None,
         };
         let offered = Offered {
             service,
             allowed: None,
             tls: None,
+            answer: None,
         };
         let registered = Registered {
             client,
@@ -177,7 +184,7 @@ impl ClientRegistry {
 
     /// Judges a request by the rights on the service it names (wire 2.10). Asked on the claimed client before a body
     /// is accepted, and on the verified signer before anything is used.
-    pub fn permit(&self, trust: &TrustSet, request: &RestRequest) -> Result<&Arc<Offered>, Fault> {
+    pub fn permit(&self, trust: &TrustSet, request: &RestRequest) -> Result<Arc<Offered>, Fault> {
         let service = request.service();
         let client = request.client();
         // Nodes serve each other in the name of their subsystems, wherever those are registered; nobody else may ask.
@@ -186,6 +193,9 @@ impl ClientRegistry {
             && !trust.servers_of(client).is_empty()
         {
             return self.offered(service);
+        }
+        if let Some(question) = Question::of(request) {
+            return self.described(trust, request, question);
         }
         self.rights.judge(
             trust,
@@ -197,16 +207,48 @@ impl ClientRegistry {
         self.offered(service)
     }
 
-    fn offered(&self, service: &ServiceId) -> Result<&Arc<Offered>, Fault> {
+    fn offered(&self, service: &ServiceId) -> Result<Arc<Offered>, Fault> {
         self.provider(service.provider())?
             .services
             .get(service.code())
+            .cloned()
             .ok_or_else(|| {
                 Fault::new(
                     FaultCode::UnknownService,
                     format!("{} offers no service {}", service.provider(), service.code()),
                 )
             })
+    }
+
+    /// The answer to a question about a provider (wire 9.3), which everybody may ask.
+    fn described(
+        &self,
+        trust: &TrustSet,
+        request: &RestRequest,
+        question: Question,
+    ) -> Result<Arc<Offered>, Fault> {
+        let provider = self.provider(request.service().provider())?;
+        let mut services: Vec<_> = provider
+            .services
+            .values()
+            .map(|offered| &offered.service)
+            .collect();
+        services.sort_by(|a, b| a.code.cmp(&b.code));
+        let answer = question.answer(trust, request, &services)?;
+        Ok(Arc::new(Offered {
+            service: Service {
+                code: request.service().code().to_owned(),
+                url: Uri::from_static(methods::URL),
+                timeout: OWN_TIMEOUT,
+                verify_tls: false,
+                disabled: None,
+                rights: Vec::new(),
+                description: None,
+            },
+            allowed: None,
+            tls: None,
+            answer: Some(answer),
+        }))
     }
 
     /// The provider of a service, if it is a client of this node.

@@ -18,6 +18,7 @@
 //! Pure: a command or a message and an instant give a decision, which is recorded first and applied then. Nothing here knows
 //! sockets, clocks or stores; messages come in the order in which they were sent, repeats are answered by who delivers them.
 
+pub mod contract;
 pub mod delivery;
 pub mod message;
 pub mod offer;

@@ -15,6 +15,7 @@ mod tests;
 pub use pattern::{InvalidPattern, PathPattern};
 
 use std::collections::HashMap;
+use std::fmt;
 use std::str::FromStr;
 
 use crate::fault::{Fault, FaultCode};
@@ -50,6 +51,15 @@ pub enum Method {
     Any,
     /// One verb.
     Only(Verb),
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "*",
+            Self::Only(verb) => verb.as_str(),
+        })
+    }
 }
 
 /// A method that is neither `*` nor a verb.
@@ -156,15 +166,11 @@ impl AccessRights {
                 Method::Any => true,
                 Method::Only(verb) => verb == method,
             };
-            let subject_fits = || match &right.subject {
-                Subject::Client(subject) => subject == client,
-                Subject::Group(group) => trust.group_contains(group, client),
-            };
             let mut path_fits = || {
                 let path = path.get_or_insert_with(|| pattern::DecodedPath::new(service_path));
                 right.path.is_everything() || path.as_ref().is_some_and(|path| path.fits(&right.path))
             };
-            method_fits && subject_fits() && path_fits()
+            method_fits && right.is_of(trust, client) && path_fits()
         });
         if !permitted {
             return Err(Fault::new(
@@ -183,6 +189,24 @@ impl AccessRights {
             client: client.clone(),
             service: service.clone(),
         })
+    }
+}
+
+impl Right {
+    /// Whether it is given to this client.
+    #[must_use]
+    pub fn is_of(&self, trust: &TrustSet, client: &ClientId) -> bool {
+        match &self.subject {
+            Subject::Client(subject) => subject == client,
+            Subject::Group(group) => trust.group_contains(group, client),
+        }
+    }
+
+    /// Whether it holds for all that this method and this pattern name.
+    #[must_use]
+    pub fn covers(&self, method: Method, path: &PathPattern) -> bool {
+        (self.method == Method::Any || self.method == method)
+            && (self.path.is_everything() || self.path == *path || self.path.matches(&path.to_string()))
     }
 }
 

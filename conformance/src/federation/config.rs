@@ -13,7 +13,7 @@ use kontor_pki::signing::{KeyAlgorithm, SoftwareKey};
 
 use crate::address::Net;
 use crate::authority::{Authority, Validity, pem};
-use crate::plan::NodePlan;
+use crate::plan::{NodePlan, ServicePlan};
 
 /// Where a node listens.
 #[derive(Clone, Copy, Debug)]
@@ -97,12 +97,21 @@ pub(super) fn write_node(
     )?;
 
     for client in &plan.clients {
+        for service in &client.services {
+            if let Some(document) = &service.description {
+                fs::write(dir.join(description_name(service)), document)?;
+            }
+        }
         for (index, der) in client.is_certificates.iter().enumerate() {
             fs::write(dir.join(format!("is-{}-{index}.pem", client.subsystem)), pem(der))?;
         }
     }
     fs::write(dir.join("node.toml"), toml(plan, listen)).context("writing node.toml")?;
     Ok(auth)
+}
+
+fn description_name(service: &ServicePlan) -> String {
+    format!("openapi-{}.json", service.code)
 }
 
 /// What the files of a member's signing key are called.
@@ -216,6 +225,9 @@ grace_seconds = 10
                 "[[client.service]]\ncode = \"{}\"\nurl = \"{}\"\ntimeout_seconds = {}\ndisabled = \"{}\"\n",
                 service.code, service.url, service.timeout_seconds, service.disabled
             ));
+            if service.description.is_some() {
+                text.push_str(&format!("openapi = \"{}\"\n", description_name(service)));
+            }
             for right in &service.rights {
                 text.push_str(&format!(
                     "[[client.service.right]]\nsubject = \"{}\"\nmethod = \"{}\"\npath = '{}'\n",

@@ -5,7 +5,6 @@
 //! of one thing. Nothing is shown before the look at it is in the log.
 
 mod cases;
-mod contract;
 mod disclosures;
 mod events;
 mod files;
@@ -37,8 +36,6 @@ use tower::ServiceExt;
 use super::{Casework, Principal, Refused};
 use crate::config::casework::Holder;
 use crate::listen::Connection;
-
-pub(crate) use self::contract::contract;
 
 /// Requests at the same time, answers that flow not counted.
 const REQUESTS: usize = 256;

@@ -12,7 +12,7 @@ use kontor_participation::transfer::{receiver, sender};
 use kontor_pki::time::UnixTime;
 use kontor_protocol::log::EntryKind;
 
-use super::outbox::Caller;
+use super::caller::Caller;
 use super::row::{CaseRow, Export, Machine, OutState, TransferRow};
 use super::transfers::Command;
 use super::{Casework, Principal, Refused, Step, Table};
@@ -87,7 +87,8 @@ impl Casework {
 
     /// Runs outbox, pulls and clocks until the node stops.
     pub async fn run(self: Arc<Self>, outbound: Arc<Outbound>) {
-        let caller = Arc::new(Caller::new(outbound, self.own().clone()));
+        let caller = Arc::new(Caller::new(outbound, self.own().clone(), self.shutdown.clone()));
+        let caller = Arc::clone(self.caller.get_or_init(|| caller));
         while let Err(refused) = self.begin().await {
             tracing::error!(
                 code = refused.code,

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use kontor_participation::application::manifest::{Digest, PART};
+use kontor_participation::transfer::contract::contract;
 use kontor_participation::transfer::delivery::{
     Body, CONTRACT, LogPlace, MAX_OCTETS, Party, Place, Receipt, Sent,
 };
@@ -93,7 +94,7 @@ impl Casework {
         self.is_open()?;
         self.outbox.heard_of(&brought.client.to_string());
         if (method, path) == (&Method::GET, "/v1/openapi.json") {
-            let document = super::api::contract().as_bytes().to_vec();
+            let document = contract().as_bytes().to_vec();
             return Ok(respond(StatusCode::OK, "application/json", document));
         }
         let place = Place::read(path).ok_or_else(|| {

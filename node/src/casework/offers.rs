@@ -21,7 +21,7 @@ use super::intake::Received;
 use super::row::{CaseContent, CaseRow, Machine, Pack, TransferRow};
 use super::transfers::WORKERS;
 use super::{Casework, Principal, Refused, Step, fresh_id};
-use crate::config::casework::SUBSYSTEM;
+use crate::config::casework::{SERVICE, SUBSYSTEM};
 use crate::messagelog::{Kept, VaultPart};
 
 /// What an offer is to be.
@@ -50,8 +50,16 @@ pub(crate) struct Wish {
 }
 
 impl Casework {
+    /// Whether a recipient takes transfers; `None` while that cannot be known.
+    pub(super) async fn takes_transfers(&self, subsystem: &ClientId) -> Option<bool> {
+        match self.caller.get() {
+            Some(caller) => caller.takes_transfers(subsystem).await,
+            None => None,
+        }
+    }
+
     /// The subsystem of a recipient that has a node.
-    fn recipient(&self, to: &str) -> Result<(MemberId, ClientId), Refused> {
+    async fn recipient(&self, to: &str) -> Result<(MemberId, ClientId), Refused> {
         let member: MemberId = to.parse().map_err(|error: kontor_protocol::id::InvalidId| {
             Refused::invalid("recipient_malformed", format!("{to:?} names no member: {error}")).at("/to")
         })?;
@@ -66,6 +74,12 @@ impl Casework {
         let subsystem = ClientId::subsystem_of(member.clone(), SUBSYSTEM)
             .map_err(|error| Refused::invalid("recipient_malformed", error.to_string()).at("/to"))?;
         if !trust.servers_of(&subsystem).is_empty() {
+            if self.takes_transfers(&subsystem).await == Some(false) {
+                let detail = format!("the node of {member} does not offer the service {SERVICE}");
+                return Err(Refused::invalid("recipient_without_node", detail)
+                    .hint("ask its operator to set up [casework], or hand it over by another way and note that in the case")
+                    .at("/to"));
+            }
             return Ok((member, subsystem));
         }
         match trust.member_name(&member) {
@@ -92,6 +106,8 @@ impl Casework {
         wish: &Wish,
     ) -> Result<TransferRow, Refused> {
         who.needs(&WORKERS)?;
+        // A silent recipient is waited for without holding anything.
+        let recipient = self.recipient(&wish.to).await;
         let _lock = self.lock(&[case]).await;
         let mut case = self.seen_case(who, case)?;
         if case.version != version {
@@ -113,7 +129,7 @@ impl Casework {
                 Refused::invalid("situation_unknown", detail).at("/situation")
             })?,
         };
-        let (member, subsystem) = self.recipient(&wish.to)?;
+        let (member, subsystem) = recipient?;
         let missing = |what: &'static str, code: &'static str| {
             Refused::invalid(code, format!("the case names no {what}, and an offer needs one"))
         };

@@ -9,35 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::response::Parts;
-use http::{Method, Request, StatusCode};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use http::{Method, StatusCode};
 use kontor_participation::transfer::delivery::{Body, CONTRACT, Place, Receipt, Sent};
 use kontor_participation::transfer::offer::Id;
-use kontor_protocol::id::ClientId;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::caller::Caller;
 use super::row::{InRow, Machine, OutRow, OutState, TransferRow};
 use super::{Casework, Principal, Refused, Step, Table, out_key};
-use crate::body::OutBody;
-use crate::config::casework::{Role, SERVICE};
-use crate::link::Link;
-use crate::listen;
-use crate::messagelog::ContentWriter;
-use crate::outbound::Outbound;
+use crate::config::casework::Role;
 
 /// Transfers of one peer that are told something at a time.
 const AT_ONCE: usize = 8;
 /// The first wait after a failure, and the longest.
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
-/// A peer answers in this time or is asked another time.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// No answer is larger: bodies between nodes have at most 8 MiB.
-const LIMIT: usize = 8 * 1024 * 1024;
 /// After so long in vain a message is parked.
 const END: Duration = Duration::from_secs(30 * 86_400);
 
@@ -172,134 +159,6 @@ impl Outbox {
     }
 }
 
-/// What a peer answered.
-pub(super) struct PeerAnswer {
-    pub(super) status: StatusCode,
-    pub(super) body: Bytes,
-}
-
-/// Speaks to peers in the name of the own subsystem: ordinary exchanges, signed, recorded and verified.
-pub(crate) struct Caller {
-    outbound: Arc<Outbound>,
-    own: ClientId,
-}
-
-impl Caller {
-    /// Speaks through the own outbound side.
-    pub(crate) fn new(outbound: Arc<Outbound>, own: ClientId) -> Self {
-        Self { outbound, own }
-    }
-
-    /// One exchange; the error is a sentence.
-    pub(super) async fn call(
-        &self,
-        casework: &Casework,
-        peer: &str,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<PeerAnswer, String> {
-        let asked = async {
-            let (_link, parts, body) = self.asked(casework, peer, method, path, body).await?;
-            let body = whole(body).await?;
-            match parts.headers.get("x-road-error") {
-                Some(code) => Err(fault(code, &body)),
-                None => Ok(PeerAnswer {
-                    status: parts.status,
-                    body,
-                }),
-            }
-        };
-        in_time(asked).await
-    }
-
-    /// Pulls octets and hands them on as they come; gives how many there were.
-    pub(super) async fn pull(
-        &self,
-        casework: &Casework,
-        peer: &str,
-        path: &str,
-        to: &mut ContentWriter,
-    ) -> Result<u64, String> {
-        let asked = async {
-            let (_link, parts, mut body) = self
-                .asked(casework, peer, Method::GET, path, Bytes::new())
-                .await?;
-            if let Some(code) = parts.headers.get("x-road-error") {
-                return Err(fault(code, &whole(body).await?));
-            }
-            if parts.status != StatusCode::OK {
-                let text = String::from_utf8_lossy(&whole(body).await?)
-                    .chars()
-                    .take(300)
-                    .collect::<String>();
-                return Err(format!("status {}: {text}", parts.status.as_u16()));
-            }
-            while let Some(frame) = body.frame().await {
-                let frame = frame.map_err(|error| error.to_string())?;
-                let Ok(piece) = frame.into_data() else { continue };
-                if to.written() + piece.len() as u64 > LIMIT as u64 {
-                    return Err("it is larger than a part".into());
-                }
-                to.write(piece).await.map_err(|error| error.to_string())?;
-            }
-            Ok(to.written())
-        };
-        in_time(asked).await
-    }
-
-    /// Sends a request and waits for the head of its answer.
-    async fn asked(
-        &self,
-        casework: &Casework,
-        peer: &str,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<(Link<()>, Parts, Incoming), String> {
-        let peer: ClientId = peer.parse().map_err(|error| format!("{peer}: {error}"))?;
-        let outbound = Arc::clone(&self.outbound);
-        let shutdown = &casework.shutdown;
-        let stream = listen::within(shutdown, move |connection, request| {
-            Arc::clone(&outbound).answer(connection, request)
-        });
-        let said = |error: &dyn std::fmt::Display| error.to_string();
-        let mut link = Link::open(stream, (), shutdown)
-            .await
-            .map_err(|error| said(&error))?;
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("/r1/{}/{SERVICE}{path}", peer.to_path()))
-            .header("host", "localhost")
-            .header("x-road-client", self.own.to_path())
-            .header(CONTENT_TYPE, "application/json")
-            .body(match body.is_empty() {
-                true => OutBody::Empty,
-                false => OutBody::from(body),
-            })
-            .map_err(|error| said(&error))?;
-        let (_, answer) = link.send(request).await.map_err(|error| said(&error))?;
-        let (parts, body) = answer.into_parts();
-        Ok((link, parts, body))
-    }
-}
-
-async fn whole(body: Incoming) -> Result<Bytes, String> {
-    let body = Limited::new(body, LIMIT).collect().await;
-    Ok(body.map_err(|error| error.to_string())?.to_bytes())
-}
-
-fn fault(code: &http::HeaderValue, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
-    format!("{}: {text}", code.to_str().unwrap_or_default())
-}
-
-async fn in_time<T>(asked: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    tokio::time::timeout(PATIENCE, asked)
-        .await
-        .unwrap_or_else(|_| Err("no answer in time".into()))
-}
-
 impl Casework {
     /// Sends what waits, for as long as the node runs.
     pub(super) async fn run_outbox(self: Arc<Self>, caller: Arc<Caller>) {
@@ -357,7 +216,7 @@ impl Casework {
         }
         .to_string();
         let body = Bytes::from(row.body.clone());
-        let answered = caller.call(self, &row.peer, Method::PUT, &path, body).await;
+        let answered = caller.call(&row.peer, Method::PUT, &path, body).await;
         let answer = match answered {
             Ok(answer)
                 if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS =>

@@ -9,8 +9,8 @@ use kontor_participation::transfer::offer::Id;
 use kontor_participation::transfer::receiver::{self, State};
 use serde_json::json;
 
+use super::caller::Caller;
 use super::intake::{Arrived, Received};
-use super::outbox::Caller;
 use super::row::{CaseFile, CaseRow, Machine, Pack, TransferRow, Verdict};
 use super::{Casework, Principal, Refused, Step};
 use crate::messagelog::{ContentReader, Kept, VaultPart};
@@ -156,7 +156,7 @@ impl Casework {
         part: u64,
     ) -> Result<Kept, Refused> {
         let mut writer = self.vault.spool();
-        let came = caller.pull(self, peer, &place.to_string(), &mut writer).await;
+        let came = caller.pull(peer, &place.to_string(), &mut writer).await;
         let came = came.map_err(|error| Refused::unavailable("part_not_pulled", error))?;
         let from = part * PART;
         let expected = bundle.octets.saturating_sub(from).min(PART);

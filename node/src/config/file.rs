@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use kontor_participation::transfer::contract::contract;
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 use serde::Deserialize;
 
@@ -21,7 +23,8 @@ use super::federations::FederationsText;
 use super::retention::RetentionPolicy;
 use super::stamping::TimestampingTable;
 use super::{
-    Client, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Service, Tls12, Tls12Policy, Unseal,
+    Client, Description, IsAuthentication, KeyPair, Listen, Member, Mode, NodeConfig, Service, Tls12,
+    Tls12Policy, Unseal,
 };
 
 #[derive(Deserialize)]
@@ -409,6 +412,7 @@ impl Reading {
                 verify_tls: false,
                 disabled: None,
                 rights: casework.rights.clone(),
+                description: Description::read(contract().as_bytes()).ok().map(Arc::new),
             }],
         });
         retention.rules.extend(casework::rules());

@@ -237,13 +237,17 @@ async fn received(
         request.client(),
         handles.now(),
     )?;
-    let offered = registry.permit(&trust, &request)?.clone();
-    if registry.is_own(request.service()) {
+    let offered = registry.permit(&trust, &request)?;
+    let asked = match &offered.answer {
+        Some(_) => Some(Question::Methods),
+        None => registry.is_own(request.service()).then_some(Question::Any),
+    };
+    if let Some(question) = asked {
         // Every question leaves two entries: a flood of them is refused before it leaves any.
         let member = request.client().member();
         handles
             .quota
-            .take(member, Question::Any, handles.now())
+            .take(member, question, handles.now())
             .map_err(|wait| too_often(member, wait))?;
     } else {
         handles.gate.opened().await;

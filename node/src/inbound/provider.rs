@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use kontor_protocol::fault::{Fault, FaultCode};
 use kontor_protocol::rest::{RestRequest, to_wire};
@@ -15,6 +15,7 @@ use crate::body::OutBody;
 use crate::casework::Casework;
 use crate::casework::inbox::{ENTRY, write_entry};
 use crate::head::Head;
+use crate::health::respond;
 use crate::link::{Link, LinkError, Links};
 use crate::listen;
 use crate::messagelog::Receipt;
@@ -92,6 +93,9 @@ impl Services {
 
     /// Keeps a link whose answer was read to its end.
     pub(super) fn keep(&self, offered: &Offered, link: Link<()>) {
+        if offered.answer.is_some() {
+            return;
+        }
         self.links.keep(place(offered), link);
     }
 
@@ -99,6 +103,12 @@ impl Services {
         let url = &offered.service.url;
         if is_own(offered) {
             let stream = match (url.host(), &self.own) {
+                (Some("methods"), _) => {
+                    let answer = offered.answer.clone().unwrap_or_default();
+                    listen::within(&self.shutdown, move |_, _| {
+                        std::future::ready(respond(StatusCode::OK, "application/json", answer.to_vec()))
+                    })
+                }
                 (
                     Some("ledger"),
                     Own {

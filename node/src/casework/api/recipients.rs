@@ -1,4 +1,5 @@
-//! Who may be competent for a case: suggestions of the directory with their reasons, and whether each has a node. A person confirms.
+//! Who may be competent for a case: suggestions of the directory with their reasons, and whether each has a node
+//! (by what it answers to `listMethods`; null while it does not answer). A person confirms.
 
 use std::sync::Arc;
 
@@ -43,11 +44,15 @@ pub(super) async fn suggest(
         .trust
         .current(casework.clock.now())
         .map_err(|fault| Refused::unavailable("no_trust", fault.text().to_owned()))?;
-    let shown: Vec<_> = found
-        .into_iter()
-        .map(|found| {
-            let subsystem = ClientId::subsystem_of(found.member.clone(), SUBSYSTEM).ok();
-            let has_node = subsystem.is_some_and(|subsystem| !trust.servers_of(&subsystem).is_empty());
+    let shown = found.into_iter().map(|found| {
+        let subsystem = ClientId::subsystem_of(found.member.clone(), SUBSYSTEM).ok();
+        let subsystem = subsystem.filter(|subsystem| !trust.servers_of(subsystem).is_empty());
+        let casework = &casework;
+        async move {
+            let has_node = match &subsystem {
+                Some(subsystem) => casework.takes_transfers(subsystem).await,
+                None => Some(false),
+            };
             json!({
                 "member": found.member.to_string(),
                 "name": found.name,
@@ -55,8 +60,9 @@ pub(super) async fn suggest(
                 "reason_german": found.reason.in_words(Language::German),
                 "reason": found.reason.in_words(Language::English),
             })
-        })
-        .collect();
+        }
+    });
+    let shown = futures_util::future::join_all(shown).await;
     Ok(page_of(
         StatusCode::OK,
         &json!({ "directory": directory.version(), "suggestions": shown }),

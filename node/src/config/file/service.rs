@@ -1,5 +1,7 @@
 //! The services of a client and who may use them: `[[client.service]]` and `[[client.service.right]]`.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kontor_protocol::access::{Method, PathPattern, Right};
@@ -7,7 +9,7 @@ use kontor_protocol::id::ClientId;
 use serde::Deserialize;
 
 use super::{Reading, sixty};
-use crate::config::Service;
+use crate::config::{Description, Service};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +22,7 @@ pub(super) struct ServiceTable {
     verify_tls: bool,
     #[serde(default)]
     disabled: String,
+    openapi: Option<PathBuf>,
     #[serde(default)]
     right: Vec<RightTable>,
 }
@@ -72,6 +75,9 @@ impl Reading {
                     continue;
                 }
             };
+            let description = table
+                .openapi
+                .and_then(|path| self.description(&code, &self.base.join(path)));
             let rights = table
                 .right
                 .into_iter()
@@ -84,9 +90,24 @@ impl Reading {
                 verify_tls: table.verify_tls,
                 disabled: Some(table.disabled).filter(|notice| !notice.is_empty()),
                 rights,
+                description,
             });
         }
         services
+    }
+
+    fn description(&mut self, service: &str, path: &Path) -> Option<Arc<Description>> {
+        let read = std::fs::read(path)
+            .map_err(|error| error.to_string())
+            .and_then(|octets| Description::read(&octets).map_err(|error| error.to_string()));
+        read.map(Arc::new)
+            .map_err(|error| {
+                self.mistakes.push(format!(
+                    "service {service}: openapi = {}: {error}",
+                    path.display()
+                ));
+            })
+            .ok()
     }
 
     fn right(&mut self, service: &str, table: RightTable) -> Option<Right> {

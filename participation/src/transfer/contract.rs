@@ -2,7 +2,8 @@
 //! service `transfer`. The document is written by hand; the test holds it against the code that reads and writes messages.
 
 /// The document.
-pub(crate) const fn contract() -> &'static str {
+#[must_use]
+pub const fn contract() -> &'static str {
     include_str!("contract.json")
 }
 
@@ -10,10 +11,10 @@ pub(crate) const fn contract() -> &'static str {
 mod tests {
     use std::collections::BTreeSet;
 
-    use kontor_participation::transfer::delivery::{Place, Sent};
     use serde_json::Value;
 
     use super::*;
+    use crate::transfer::delivery::{Place, Sent};
 
     #[test]
     fn every_message_of_the_document_is_one_that_nodes_read_and_none_is_missing() {
