@@ -12,6 +12,7 @@ use kontor_pki::crypto::sha256;
 use serde_json::{Value, json};
 
 use crate::address::Net;
+use crate::document::Document;
 use crate::federation::{Federation, Node};
 use crate::plan::NodePlan;
 use crate::subject::Subject;
@@ -180,6 +181,9 @@ impl Desk {
             let starting = answer.status == StatusCode::SERVICE_UNAVAILABLE
                 && String::from_utf8_lossy(&answer.body).contains("\"starting\"");
             if !starting || begun.elapsed() > PATIENCE {
+                Document::of(self.at)
+                    .await?
+                    .judge(method.as_str(), path, &answer)?;
                 return Ok(answer);
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

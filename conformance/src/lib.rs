@@ -29,6 +29,7 @@ pub mod memory;
 pub mod change;
 pub mod hostile;
 pub mod handshakes;
+mod document;
 pub mod desk;
 pub mod instance;
 pub mod transfers;

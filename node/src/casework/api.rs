@@ -11,7 +11,10 @@ mod files;
 mod intake;
 mod operations;
 mod recipients;
+mod schemas;
 mod transfers;
+
+pub(crate) use self::operations::openapi;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,6 +9,7 @@ use anyhow::Context;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand, ValueEnum};
+use kontor_participation::transfer::contract::contract;
 use kontor_pki::crypto::{random, sha256};
 use serde_json::{Value, json};
 
@@ -34,6 +35,8 @@ configuration file. Whoever has the key may do what its roles may, in its units,
     Recipients(One),
     /// Offer a case to another authority
     Offer(Offer),
+    /// Print the description of the interface for line-of-business systems (OpenAPI 3.1)
+    Openapi,
 }
 
 /// Commands on transfers.
@@ -49,6 +52,8 @@ pub(super) enum Transfer {
     Messages(One),
     /// Print the text for the notice to the applicant
     Notice(One),
+    /// Print the contract between nodes (OpenAPI 3.1), for whoever builds another implementation
+    Contract,
 }
 
 #[derive(Args)]
@@ -205,10 +210,17 @@ pub(super) struct DoTransfer {
     json: bool,
 }
 
+/// A document, with a line for each member.
+fn document(text: &str) -> anyhow::Result<ExitCode> {
+    let page: Value = serde_json::from_str(text)?;
+    super::print(&format!("{page:#}\n"))
+}
+
 impl Case {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Key(key) => key.make(),
+            Self::Openapi => document(&crate::casework::api::openapi().to_string()),
             Self::List(list) => list.run(),
             Self::Show(one) => one.print(|id| format!("/api/v1/cases/{id}"), case_in_words),
             Self::Do(it) => {
@@ -288,6 +300,7 @@ impl Transfer {
                 let page = super::block_on(async { it.desk.command(&subject, &path, &body).await })?;
                 show(&page, it.json, transfer_in_words)
             }
+            Self::Contract => document(contract()),
             Self::Messages(one) => one.print(|id| format!("/api/v1/transfers/{id}"), query_ids),
             Self::Notice(one) => one.print(
                 |id| format!("/api/v1/transfers/{id}/notice"),

@@ -28,6 +28,9 @@ const ALIVE: Duration = Duration::from_secs(15);
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     after: Option<String>,
+    /// Ends the answer where nothing is new, for who asks now and then.
+    #[serde(default)]
+    until_quiet: bool,
 }
 
 fn position(text: &str) -> Result<Vec<u8>, Refused> {
@@ -46,6 +49,7 @@ struct Following {
     who: Principal,
     after: Vec<u8>,
     told: tokio::sync::broadcast::Receiver<()>,
+    until_quiet: bool,
 }
 
 pub(super) async fn follow(
@@ -68,6 +72,7 @@ pub(super) async fn follow(
         who,
         after,
         told,
+        until_quiet: asked.until_quiet,
     };
     let pieces = stream::unfold(Some(following), |following| async move {
         let mut following = following?;
@@ -75,6 +80,7 @@ pub(super) async fn follow(
         loop {
             match following.piece() {
                 Ok(Some(piece)) => return Some((Ok::<_, Infallible>(piece), Some(following))),
+                Ok(None) if following.until_quiet => return None,
                 Ok(None) => {}
                 Err(refused) => {
                     let text = format!("event: error\ndata: {}\n\n", refused.code);

@@ -7,9 +7,12 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use http::StatusCode;
-use serde_json::{Value, json};
+use kontor_participation::case::Command;
+use serde_json::{Map, Value, json};
 
-use super::{cases, disclosures, events, files, intake, not_so, nothing, page_of, recipients, transfers};
+use super::{
+    cases, disclosures, events, files, intake, not_so, nothing, page_of, recipients, schemas, transfers,
+};
 use crate::casework::Casework;
 
 /// One operation.
@@ -28,6 +31,8 @@ struct Operation {
     query: &'static [(&'static str, &'static str)],
     /// Status of success, with the media type of the answer.
     success: (u16, &'static str),
+    /// Name of the schema of a JSON answer.
+    answer: &'static str,
     route: fn() -> MethodRouter<Arc<Casework>>,
 }
 
@@ -47,6 +52,7 @@ macro_rules! operation {
                 versioned: false,
                 query: &[],
                 success: (200, JSON),
+                answer: "",
                 route: || $method($handler),
             }
         }
@@ -55,29 +61,29 @@ macro_rules! operation {
 
 fn operations() -> Vec<Operation> {
     vec![
-        operation!(post "/antrag" "handIn" "Hand in an application as a form service does (multipart/form-data: formData, representation, attachment)" => intake::hand_in, media = Some("multipart/form-data")),
-        operation!(get "/api/v1/me" "showMe" "Who the key belongs to, under which pseudonym, and what it may do" => cases::me),
-        operation!(get "/api/v1/status" "showStatus" "How much there is, what waits for which peer, and what is parked" => transfers::status),
-        operation!(get "/api/v1/cases" "listCases" "The lists: mine, all, unassigned; with counts per state and follow-ups that are due" => cases::list, query = &[("list", "mine|all|unassigned"), ("status", "string"), ("q", "string"), ("everything", "boolean"), ("follow_up_by", "date"), ("after", "uuid"), ("limit", "integer")]),
-        operation!(get "/api/v1/cases/{case}" "showCase" "A case with its record" => cases::show),
-        operation!(get "/api/v1/cases/{case}/form" "showForm" "The form, as the intake wrote it" => cases::form),
-        operation!(post "/api/v1/cases/{case}/commands/{command}" "commandCase" "Move a case: accept, discard, take_back, start, put_back, decide, close, reopen, mark_for_deletion, unmark, delete" => cases::command, versioned = true),
-        operation!(post "/api/v1/cases/{case}/assignment" "assignCase" "Who works on it" => cases::assign, versioned = true, body = Some(cases::assignment_schema)),
-        operation!(post "/api/v1/cases/{case}/changes" "changeCase" "File reference, comment, follow-up, release of a finding, hold, region" => cases::change, versioned = true, body = Some(cases::change_schema)),
-        operation!(post "/api/v1/cases/{case}/export" "settleExport" "Say whether a case whose writing into the instance is in doubt is there" => cases::export, versioned = true, body = Some(cases::export_schema)),
-        operation!(get "/api/v1/cases/{case}/files" "listFiles" "Files with digests and what the scanner said" => files::list),
+        operation!(post "/antrag" "handIn" "Hand in an application as a form service does (multipart/form-data: formData, representation, attachment)" => intake::hand_in, media = Some("multipart/form-data"), answer = "HandedIn"),
+        operation!(get "/api/v1/me" "showMe" "Who the key belongs to, under which pseudonym, and what it may do" => cases::me, answer = "Me"),
+        operation!(get "/api/v1/status" "showStatus" "How much there is, what waits for which peer, and what is parked" => transfers::status, answer = "Status"),
+        operation!(get "/api/v1/cases" "listCases" "The lists: mine, all, unassigned; with counts per state and follow-ups that are due" => cases::list, query = &[("list", "mine|all|unassigned"), ("status", "string"), ("q", "string"), ("everything", "boolean"), ("follow_up_by", "date"), ("after", "uuid"), ("limit", "integer")], answer = "CaseList"),
+        operation!(get "/api/v1/cases/{case}" "showCase" "A case with its record" => cases::show, answer = "Case"),
+        operation!(get "/api/v1/cases/{case}/form" "showForm" "The form, as the intake wrote it" => cases::form, answer = "Form"),
+        operation!(post "/api/v1/cases/{case}/commands/{command}" "commandCase" "Move a case: accept, discard, take_back, start, put_back, decide, close, reopen, mark_for_deletion, unmark, delete" => cases::command, versioned = true, answer = "Case"),
+        operation!(post "/api/v1/cases/{case}/assignment" "assignCase" "Who works on it" => cases::assign, versioned = true, body = Some(cases::assignment_schema), answer = "Case"),
+        operation!(post "/api/v1/cases/{case}/changes" "changeCase" "File reference, comment, follow-up, release of a finding, hold, region" => cases::change, versioned = true, body = Some(cases::change_schema), answer = "Case"),
+        operation!(post "/api/v1/cases/{case}/export" "settleExport" "Say whether a case whose writing into the instance is in doubt is there" => cases::export, versioned = true, body = Some(cases::export_schema), answer = "Case"),
+        operation!(get "/api/v1/cases/{case}/files" "listFiles" "Files with digests and what the scanner said" => files::list, answer = "FileList"),
         operation!(get "/api/v1/cases/{case}/files/{file}" "readFile" "The octets of a file" => files::read_one, success = (200, "application/octet-stream")),
-        operation!(post "/api/v1/cases/{case}/late-items" "addLateItem" "Hand on what came after the case was handed over (multipart/form-data: attachment)" => files::late, media = Some("multipart/form-data"), success = (202, JSON)),
-        operation!(post "/api/v1/cases/{case}/transfers" "offerCase" "Offer a case to another authority" => transfers::offer, versioned = true, body = Some(transfers::offer_schema), success = (201, JSON)),
-        operation!(get "/api/v1/cases/{case}/recipients" "suggestRecipients" "Who may be competent, with the reasons; a person confirms" => recipients::suggest, query = &[("region", "string")]),
-        operation!(get "/api/v1/transfers" "listTransfers" "Transfers that have not ended, or all of them" => transfers::list, query = &[("all", "boolean"), ("after", "uuid"), ("limit", "integer")]),
-        operation!(get "/api/v1/transfers/{transfer}" "showTransfer" "A transfer, its messages and receipts" => transfers::show),
-        operation!(post "/api/v1/transfers/{transfer}/commands/{command}" "commandTransfer" "withdraw, recall, answer, send-package, reclaim; accept, refuse, dispute, query, take-over, answer-recall" => transfers::command, versioned = true, body = Some(transfers::command_schema)),
-        operation!(post "/api/v1/transfers/{transfer}/parked/{what}" "settleParked" "Send a parked message again (retry) or give it up (void)" => transfers::parked),
-        operation!(get "/api/v1/transfers/{transfer}/notice" "noticeText" "Text for the notice to the applicant" => transfers::notice, query = &[("language", "de|en")]),
-        operation!(get "/api/v1/events" "followEvents" "What happens, as server-sent events; goes on after Last-Event-ID" => events::follow, query = &[("after", "string")], success = (200, "text/event-stream")),
-        operation!(get "/api/v1/disclosures" "listDisclosures" "What left the house: to whom, when, on which ground (data-protection officer)" => disclosures::list, query = &[("q", "string"), ("limit", "integer")]),
-        operation!(get "/api/v1/openapi.json" "openapi" "This document" => document),
+        operation!(post "/api/v1/cases/{case}/late-items" "addLateItem" "Hand on what came after the case was handed over (multipart/form-data: attachment)" => files::late, media = Some("multipart/form-data"), success = (202, JSON), answer = "LateItem"),
+        operation!(post "/api/v1/cases/{case}/transfers" "offerCase" "Offer a case to another authority" => transfers::offer, versioned = true, body = Some(transfers::offer_schema), success = (201, JSON), answer = "Transfer"),
+        operation!(get "/api/v1/cases/{case}/recipients" "suggestRecipients" "Who may be competent, with the reasons; a person confirms" => recipients::suggest, query = &[("region", "string")], answer = "Recipients"),
+        operation!(get "/api/v1/transfers" "listTransfers" "Transfers that have not ended, or all of them" => transfers::list, query = &[("all", "boolean"), ("after", "uuid"), ("limit", "integer")], answer = "TransferList"),
+        operation!(get "/api/v1/transfers/{transfer}" "showTransfer" "A transfer, its messages and receipts" => transfers::show, answer = "Transfer"),
+        operation!(post "/api/v1/transfers/{transfer}/commands/{command}" "commandTransfer" "Move a transfer: the sender's withdraw, answer, send-package, reclaim, give-up-waiting, recall; the receiver's accept, refuse, dispute, query, take-over, answer-recall, tell-number" => transfers::command, versioned = true, body = Some(transfers::command_schema), answer = "Transfer"),
+        operation!(post "/api/v1/transfers/{transfer}/parked/{what}" "settleParked" "Send a parked message again (retry) or give it up (void)" => transfers::parked, answer = "Transfer"),
+        operation!(get "/api/v1/transfers/{transfer}/notice" "noticeText" "Text for the notice to the applicant" => transfers::notice, query = &[("language", "de|en")], answer = "Notice"),
+        operation!(get "/api/v1/events" "followEvents" "What happens, as server-sent events; goes on after Last-Event-ID, and ends with the last event if until_quiet is asked for" => events::follow, query = &[("after", "string"), ("until_quiet", "boolean")], success = (200, "text/event-stream")),
+        operation!(get "/api/v1/disclosures" "listDisclosures" "What left the house: to whom, when, on which ground (data-protection officer)" => disclosures::list, query = &[("q", "string"), ("limit", "integer")], answer = "Disclosures"),
+        operation!(get "/api/v1/openapi.json" "openapi" "This document" => document, answer = "Document"),
     ]
 }
 
@@ -99,15 +105,72 @@ async fn document(State(casework): State<Arc<Casework>>) -> Response {
     page_of(StatusCode::OK, &openapi())
 }
 
+/// What may stand in a path.
+fn in_path(operation: &str, name: &str) -> Value {
+    match (operation, name) {
+        (_, "case" | "transfer") => json!({ "type": "string", "format": "uuid" }),
+        ("commandCase", _) => json!({ "type": "string", "enum": Command::ALL.map(Command::name) }),
+        ("commandTransfer", _) => json!({ "type": "string", "enum": transfers::COMMANDS }),
+        ("settleParked", _) => json!({ "type": "string", "enum": ["retry", "void"] }),
+        _ => json!({ "type": "string", "minLength": 1 }),
+    }
+}
+
+/// Where an answer leads: to operations on what it names, decided on the version that it has.
+fn links(answer: &str) -> Map<String, Value> {
+    let (id, to): (_, &[&str]) = match answer {
+        "HandedIn" => (
+            "$response.body#/vorgang/vorgangId",
+            &["showCase", "showForm", "listFiles"],
+        ),
+        "CaseList" => ("$response.body#/cases/0/id", &["showCase"]),
+        "Case" => (
+            "$response.body#/id",
+            &[
+                "commandCase",
+                "assignCase",
+                "changeCase",
+                "offerCase",
+                "settleExport",
+                "suggestRecipients",
+                "addLateItem",
+            ],
+        ),
+        "TransferList" => ("$response.body#/transfers/0/id", &["showTransfer"]),
+        "Transfer" => (
+            "$response.body#/id",
+            &["commandTransfer", "settleParked", "noticeText"],
+        ),
+        _ => return Map::new(),
+    };
+    let wanted = operations()
+        .into_iter()
+        .filter(|operation| to.contains(&operation.id));
+    wanted
+        .map(|operation| {
+            let name = match operation.path.contains("{transfer}") {
+                true => "transfer",
+                false => "case",
+            };
+            let mut parameters = json!({ name: id });
+            if operation.versioned {
+                parameters["If-Match"] = "$response.header.ETag".into();
+            }
+            let link = json!({ "operationId": operation.id, "parameters": parameters });
+            (operation.id.to_owned(), link)
+        })
+        .collect()
+}
+
 /// The document (OpenAPI 3.1).
-fn openapi() -> Value {
-    let mut paths = serde_json::Map::new();
+pub(crate) fn openapi() -> Value {
+    let mut paths = Map::new();
     for operation in operations() {
         let mut parameters: Vec<Value> = operation
             .path
             .split('/')
             .filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
-            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+            .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": in_path(operation.id, name) }))
             .collect();
         parameters.extend(operation.query.iter().map(|(name, kind)| {
             let schema = match *kind {
@@ -133,7 +196,21 @@ fn openapi() -> Value {
                 "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
             },
         });
-        responses[status.to_string()] = json!({ "description": "done", "content": { media: {} } });
+        let content = match operation.answer {
+            "" => json!({}),
+            name => json!({ "schema": { "$ref": format!("#/components/schemas/{name}") } }),
+        };
+        let mut done = json!({ "description": "done", "content": { media: content } });
+        if operation.answer == "Case" || operation.answer == "Transfer" {
+            done["headers"] = json!({ "ETag": {
+                "description": "the version, for If-Match of the next command", "schema": { "type": "string" },
+            } });
+        }
+        let links = links(operation.answer);
+        if !links.is_empty() {
+            done["links"] = links.into();
+        }
+        responses[status.to_string()] = done;
         let mut described = json!({
             "operationId": operation.id,
             "summary": operation.summary,
@@ -162,22 +239,7 @@ fn openapi() -> Value {
         "paths": paths,
         "components": {
             "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
-            "schemas": {
-                "Problem": {
-                    "type": "object",
-                    "required": ["type", "title", "status", "code", "detail"],
-                    "properties": {
-                        "type": { "type": "string" },
-                        "title": { "type": "string" },
-                        "status": { "type": "integer" },
-                        "code": { "type": "string" },
-                        "detail": { "type": "string" },
-                        "hint": { "type": "string" },
-                        "pointer": { "type": "string" },
-                        "legal": { "type": "array", "items": { "type": "string" } },
-                    },
-                },
-            },
+            "schemas": schemas::all(),
         },
     })
 }

@@ -219,6 +219,25 @@ pub(super) fn command_schema() -> Value {
     })
 }
 
+/// Names of commands.
+pub(super) const COMMANDS: [&str; 15] = [
+    "withdraw",
+    "expire",
+    "send-package",
+    "reclaim",
+    "give-up-waiting",
+    "recall",
+    "answer",
+    "accept",
+    "refuse",
+    "dispute",
+    "query",
+    "take-over",
+    "lapse",
+    "answer-recall",
+    "tell-number",
+];
+
 fn wanted(name: &str, details: Details) -> Result<Command, Refused> {
     let missing = |member: &str| {
         Refused::invalid("member_missing", format!("{name} needs {member}")).at(format!("/{member}"))
