@@ -308,6 +308,7 @@ impl MessageLog {
             disk: Arc::clone(&disk),
             layout,
             status: status.clone(),
+            rests_in_spool: true,
         };
         let mut keys = KeyRing::new(&home, Arc::clone(&master));
         recovery::settle_content(

@@ -112,6 +112,10 @@ async fn whole(world: &World) -> Result<()> {
             );
         }
     }
+    // The instant is proven on both sides without waiting for the next run of time-stamps.
+    for desk in [&here, &there] {
+        wait_for(desk, &id, |page| page["take_over_proof"] == "stamped").await?;
+    }
     // The case has gone: nobody acts on it here.
     let gone = here.get(&format!("/api/v1/cases/{case_id}")).await?;
     here.refused(

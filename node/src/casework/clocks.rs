@@ -22,7 +22,7 @@ use crate::outbound::Outbound;
 /// How often everything is looked at that may be due, besides what is looked at because it changed.
 const ROUND: Duration = Duration::from_secs(15);
 /// Transfers that are worked on at a time.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 32;
 
 impl Casework {
     /// Notes that something may be due of a transfer.

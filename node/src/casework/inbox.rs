@@ -282,6 +282,9 @@ impl Casework {
         };
         let mut transfer = transfer;
         transfer.received = seq;
+        if matches!(sent.body, Body::TakenOver { .. }) && receipt.answer == Answer::Taken {
+            transfer.proven_below = Some(self.log.stamp_soon());
+        }
         step.incoming = Some((
             key,
             InRow {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use kontor_participation::transfer::delivery::{Body, CONTRACT, Place, Receipt, Sent};
+use kontor_participation::transfer::message::Answer;
 use kontor_participation::transfer::offer::Id;
 use serde_json::json;
 use tokio::sync::Notify;
@@ -21,8 +22,8 @@ use super::row::{InRow, Machine, OutRow, OutState, TransferRow};
 use super::{Casework, Principal, Refused, Step, Table, out_key};
 use crate::config::casework::Role;
 
-/// Transfers of one peer that are told something at a time.
-const AT_ONCE: usize = 8;
+/// Transfers of one peer that are told something at a time, at most. Together they share signatures and syncs.
+const AT_ONCE: usize = 32;
 /// The first wait after a failure, and the longest.
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
 /// After so long in vain a message is parked.
@@ -36,6 +37,8 @@ struct Peer {
     running: BTreeMap<Id, bool>,
     failures: u32,
     not_before: Option<Instant>,
+    /// How many are told at a time: one that answers again is not told everything at once.
+    window: usize,
 }
 
 impl Peer {
@@ -88,9 +91,7 @@ impl Outbox {
                 }
                 continue;
             }
-            // After a failure one goes ahead.
-            let most = if peer.failures > 0 { 1 } else { AT_ONCE };
-            while peer.running.len() < most
+            while peer.running.len() < peer.window.max(1)
                 && let Some(transfer) = peer.waiting.pop_front()
             {
                 peer.queued.remove(&transfer);
@@ -109,12 +110,15 @@ impl Outbox {
             Ended::Settled => {
                 peer.failures = 0;
                 peer.not_before = None;
+                peer.window = (peer.window.max(1) + 1).min(AT_ONCE);
                 if more {
                     peer.add(transfer);
                 }
             }
             Ended::Silent => {
                 let now = Instant::now();
+                // One goes ahead when it is tried again.
+                peer.window = 1;
                 // Those that were on their way together fail together, which is one failure.
                 if peer.not_before.is_none_or(|at| at <= now) {
                     peer.failures = peer.failures.saturating_add(1);
@@ -193,14 +197,22 @@ impl Casework {
 
     /// The first message of a transfer that waits; nothing when one before it is parked.
     fn first_waiting(&self, transfer: &Id) -> Result<Option<OutRow>, Refused> {
-        let rows = self
-            .store
-            .below::<OutRow>(Table::Outbox, transfer.to_string().as_bytes())?;
-        let first = rows
-            .into_iter()
-            .map(|(_, row)| row)
-            .find(|row| matches!(row.state, OutState::Waiting | OutState::Parked { .. }));
-        Ok(first.filter(|row| matches!(row.state, OutState::Waiting)))
+        // One after the other is settled, so what waits are the last ones.
+        let is_open = |row: &OutRow| matches!(row.state, OutState::Waiting | OutState::Parked { .. });
+        let mut most = 2;
+        loop {
+            let rows =
+                self.store
+                    .last_below::<OutRow>(Table::Outbox, transfer.to_string().as_bytes(), most)?;
+            let (there, open) = (rows.len(), rows.into_iter().take_while(is_open));
+            let open: Vec<_> = open.collect();
+            if open.len() == most && there == most {
+                most *= 8;
+                continue;
+            }
+            let first = open.into_iter().next_back();
+            return Ok(first.filter(|row| matches!(row.state, OutState::Waiting)));
+        }
     }
 
     async fn send_next(self: &Arc<Self>, caller: &Caller, transfer: &Id) -> Result<Ended, Refused> {
@@ -330,6 +342,9 @@ impl Casework {
         }
         if let Some(case) = &mut case {
             self.settle_case(case, &transfer, now);
+        }
+        if matches!(sent.body, Body::TakenOver { .. }) && answer == Answer::Taken {
+            transfer.proven_below = Some(self.log.stamp_soon());
         }
         let changed = transfer.machine != was;
         let cites = match changed {

@@ -2,6 +2,7 @@
 //! ended; then the check of every file against the manifest that was offered, the scanner, and the case that comes of it.
 
 use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode};
 use kontor_participation::application::intake as form;
 use kontor_participation::application::manifest::{File, Manifest, PART, Role};
 use kontor_participation::transfer::delivery::{Body, Bundle, FileResult, ImportedFile, Place};
@@ -15,6 +16,8 @@ use super::row::{CaseFile, CaseRow, Machine, Pack, TransferRow, Verdict};
 use super::{Casework, Principal, Refused, Step};
 use crate::messagelog::{ContentReader, Kept, VaultPart};
 
+/// A package up to this size is imported from memory; one above it is on disk, part by part, before it is.
+const SMALL: u64 = 256 * 1024;
 /// Octets of a manifest.
 const MAX_MANIFEST: u64 = 16 * 1024 * 1024;
 
@@ -88,6 +91,11 @@ impl Casework {
         let Some(bundle) = row.bundle else {
             return Ok(false);
         };
+        if bundle.octets <= SMALL {
+            let octets = self.fetch_small(caller, &row, bundle).await?;
+            self.import(id, &Pack::default(), octets, bundle).await?;
+            return Ok(true);
+        }
         if row.subject.is_none() {
             let subject = self.subject(self.now()).await?;
             let _lock = self.lock(&[id]).await;
@@ -120,7 +128,7 @@ impl Casework {
                 .await?;
             row = self.transfer(id)?;
         }
-        self.import(id, &pack, bundle).await?;
+        self.import(id, &pack, Bytes::new(), bundle).await?;
         Ok(true)
     }
 
@@ -146,6 +154,37 @@ impl Casework {
         self.commit("progress", &cites, step).await
     }
 
+    /// A package of one small part, in memory: what a crash costs until it is imported is one question.
+    async fn fetch_small(
+        &self,
+        caller: &Caller,
+        row: &TransferRow,
+        bundle: Bundle,
+    ) -> Result<Bytes, Refused> {
+        let place = Place::Package {
+            transfer: row.id.clone(),
+            part: 0,
+        };
+        let came = caller
+            .call(&row.peer, Method::GET, &place.to_string(), Bytes::new())
+            .await
+            .map_err(|error| Refused::unavailable("part_not_pulled", error))?;
+        if came.status != StatusCode::OK {
+            let text: String = String::from_utf8_lossy(&came.body).chars().take(300).collect();
+            let detail = format!("status {}: {text}", came.status.as_u16());
+            return Err(Refused::unavailable("part_not_pulled", detail));
+        }
+        if came.body.len() as u64 != bundle.octets {
+            let detail = format!(
+                "the part has {} octets, {} are expected",
+                came.body.len(),
+                bundle.octets
+            );
+            return Err(Refused::unavailable("part_length", detail));
+        }
+        Ok(came.body)
+    }
+
     /// One part, on disk.
     async fn fetch(
         &self,
@@ -168,13 +207,13 @@ impl Casework {
     }
 
     /// Checks what was pulled, file by file.
-    async fn check(&self, pack: &Pack, bundle: Bundle) -> Result<Imported, Refused> {
+    async fn check(&self, pack: &Pack, octets: Bytes, bundle: Bundle) -> Result<Imported, Refused> {
         let now = self.now();
         let mut parts = Parts {
             casework: self,
             waiting: pack.parts.iter(),
             reading: None,
-            left: BytesMut::new(),
+            left: octets.into(),
         };
         let mut imported = Imported {
             files: Vec::new(),
@@ -255,15 +294,17 @@ impl Casework {
     }
 
     /// Makes a case of a package that is whole, and says to the sender how it went.
-    async fn import(&self, id: &Id, pack: &Pack, bundle: Bundle) -> Result<(), Refused> {
-        let imported = self.check(pack, bundle).await?;
+    async fn import(&self, id: &Id, pack: &Pack, octets: Bytes, bundle: Bundle) -> Result<(), Refused> {
+        let imported = self.check(pack, octets, bundle).await?;
         let form = form::read(&imported.form);
         let _lock = self.lock(&[id]).await;
         let mut transfer = self.transfer(id)?;
         let now = self.decisive_now()?;
-        let subject = transfer
-            .subject
-            .ok_or_else(|| Refused::internal(&"a package without a subject"))?;
+        let subject = match transfer.subject {
+            Some(subject) => subject,
+            None => self.subject(now).await?,
+        };
+        transfer.subject = Some(subject);
         let parts: Vec<_> = pack
             .parts
             .iter()
@@ -366,7 +407,7 @@ impl Casework {
             }
             self.note_files(row, vec![(name, Some(id.clone()))]).await?;
         }
-        let imported = self.check(&pack, late.bundle).await?;
+        let imported = self.check(&pack, Bytes::new(), late.bundle).await?;
         let case = row
             .case
             .clone()

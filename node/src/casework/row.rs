@@ -371,6 +371,9 @@ pub(crate) struct TransferRow {
     pub(crate) standing_rule: Option<String>,
     /// Since when the other side is asked in vain.
     pub(crate) reclaimed_at: Option<Timestamp>,
+    /// Number of the log below which every message has a time-stamp when the take-over is proven by one.
+    #[serde(default)]
+    pub(crate) proven_below: Option<u64>,
     /// The entry that the last change rests on.
     pub(crate) cites: Cited,
 }
@@ -409,6 +412,7 @@ impl TransferRow {
             suggestion: None,
             standing_rule: None,
             reclaimed_at: None,
+            proven_below: None,
             // Set by the commit.
             cites: Cited {
                 number: 0,

@@ -10,9 +10,10 @@ pub(super) mod redb;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::any::Any;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
 use serde::Serialize;
@@ -152,10 +153,62 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn commit(&self, changes: &[Change]) -> Result<Vec<bool>, StoreError>;
 }
 
+/// Rows that are kept as they were read last.
+const KEPT: usize = 512;
+
+/// Rows as they were read last, each with the version at which it was written: a row of that version need not be read again. Of
+/// cases and transfers, which are read many times between two changes.
+#[derive(Default)]
+struct Lately {
+    rows: HashMap<Key, (u64, Arc<dyn Any + Send + Sync>)>,
+    order: VecDeque<Key>,
+}
+
+#[derive(Clone, Default)]
+struct Parsed(Arc<Mutex<Lately>>);
+
+impl Parsed {
+    fn parse<T: Readable>(&self, place: &Key, (version, bytes): &Row) -> Result<T, StoreError> {
+        if !matches!(place.0, Table::Cases | Table::Transfers) {
+            return parse(place.0, bytes);
+        }
+        let lately = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = lately()
+            .rows
+            .get(place)
+            .filter(|(of, _)| of == version)
+            .map(|(_, row)| Arc::clone(row));
+        if let Some(row) = known.as_ref().and_then(|row| row.downcast_ref::<T>()) {
+            return Ok(row.clone());
+        }
+        let row: T = parse(place.0, bytes)?;
+        let mut lately = lately();
+        if lately
+            .rows
+            .insert(place.clone(), (*version, Arc::new(row.clone())))
+            .is_none()
+        {
+            lately.order.push_back(place.clone());
+            if lately.order.len() > KEPT
+                && let Some(oldest) = lately.order.pop_front()
+            {
+                lately.rows.remove(&oldest);
+            }
+        }
+        Ok(row)
+    }
+}
+
+/// What rows are read as.
+pub(crate) trait Readable: Clone + DeserializeOwned + Send + Sync + 'static {}
+
+impl<T: Clone + DeserializeOwned + Send + Sync + 'static> Readable for T {}
+
 /// See the module. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Store {
     engine: Arc<dyn Engine>,
+    parsed: Parsed,
     queue: mpsc::SyncSender<Waiting>,
     failure: watch::Receiver<Option<StoreError>>,
 }
@@ -183,30 +236,22 @@ impl<E> From<StoreError> for TxError<E> {
 /// A transaction while it decides.
 pub(crate) struct Tx<'a> {
     view: &'a dyn View,
+    parsed: &'a Parsed,
     change: Change,
 }
 
 impl Tx<'_> {
-    fn raw(&mut self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    /// Reads a row.
+    pub(crate) fn get<T: Readable>(&mut self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
         let place = (table, key.to_vec());
         if let Some(written) = self.change.writes.get(&place) {
-            return Ok(written.clone());
+            return written.as_ref().map(|bytes| parse(table, bytes)).transpose();
         }
         let row = self.view.get(table, key)?;
         let version = row.as_ref().map_or(0, |(version, _)| *version);
+        let read = row.map(|row| self.parsed.parse(&place, &row)).transpose()?;
         self.change.reads.insert(place, version);
-        Ok(row.map(|(_, bytes)| bytes))
-    }
-
-    /// Reads a row.
-    pub(crate) fn get<T: DeserializeOwned>(
-        &mut self,
-        table: Table,
-        key: &[u8],
-    ) -> Result<Option<T>, StoreError> {
-        self.raw(table, key)?
-            .map(|bytes| parse(table, &bytes))
-            .transpose()
+        Ok(read)
     }
 
     /// Writes a row.
@@ -261,6 +306,7 @@ impl Store {
         drop(started);
         Self {
             engine,
+            parsed: Parsed::default(),
             queue,
             failure,
         }
@@ -277,6 +323,7 @@ impl Store {
                 let view = self.engine.view()?;
                 let mut tx = Tx {
                     view: &*view,
+                    parsed: &self.parsed,
                     change: Change::default(),
                 };
                 let decided = decide(&mut tx)?;
@@ -324,9 +371,10 @@ impl Store {
     }
 
     /// Reads a row outside of a transaction.
-    pub(crate) fn get<T: DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+    pub(crate) fn get<T: Readable>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
         let row = self.engine.view()?.get(table, key)?;
-        row.map(|(_, bytes)| parse(table, &bytes)).transpose()
+        row.map(|row| self.parsed.parse(&(table, key.to_vec()), &row))
+            .transpose()
     }
 
     /// Reads rows outside of a transaction.
@@ -352,6 +400,19 @@ impl Store {
         let after = after(prefix);
         let end = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         self.range(table, (Bound::Included(prefix), end), false, usize::MAX)
+    }
+
+    /// Reads the last rows whose keys begin so, the last one first.
+    pub(crate) fn last_below<T: DeserializeOwned>(
+        &self,
+        table: Table,
+        prefix: &[u8],
+        most: usize,
+    ) -> Result<Vec<T>, StoreError> {
+        let after = after(prefix);
+        let end = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let rows = self.range(table, (Bound::Included(prefix), end), true, most)?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 }
 

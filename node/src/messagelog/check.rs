@@ -278,7 +278,12 @@ pub fn check_unowned(
     let master = Arc::new(master);
     let home = identity::known(Arc::clone(&disk), layout.clone(), &master)?;
     let status = Status::new(Arc::clone(&disk), dir.into(), 0);
-    let content = ContentStore { disk, layout, status };
+    let content = ContentStore {
+        disk,
+        layout,
+        status,
+        rests_in_spool: true,
+    };
     check(&home, content, master, order, None, progress)
 }
 

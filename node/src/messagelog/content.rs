@@ -61,6 +61,8 @@ pub(crate) struct ContentStore {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) layout: Layout,
     pub(crate) status: Status,
+    /// Whether something may refer to a file that lies in the spool, whose name must last there then.
+    pub(crate) rests_in_spool: bool,
 }
 
 impl ContentStore {
@@ -253,6 +255,9 @@ impl Sink {
     fn close(&mut self) -> Result<(), LogError> {
         self.sync()?;
         let store = &self.spooled.store;
+        if !store.rests_in_spool {
+            return Ok(());
+        }
         let synced = store.disk.sync_dir(&store.layout.spool());
         synced.map_err(|error| self.refusal("could not sync the directory of", &error))
     }

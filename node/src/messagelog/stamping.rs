@@ -22,6 +22,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use kontor_pki::time::UnixTime;
 use kontor_protocol::{container::timestamp::Batch, log::EntryKind};
+use tokio::sync::Notify;
 
 use super::{
     MessageLog, Receipt,
@@ -38,6 +39,8 @@ use material::Material;
 const WAITING: usize = 100_000;
 /// How soon after the start the first run is.
 const FIRST: Duration = Duration::from_secs(1);
+/// The least time between two runs that were asked for.
+const GAP: Duration = Duration::from_secs(1);
 
 /// How time-stamping stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub(crate) struct Stamping {
     state: Arc<Mutex<State>>,
     refusal: Arc<ArcSwapOption<LogError>>,
     timestamper: Arc<OnceLock<Timestamper>>,
+    /// Told when somebody does not want to wait for the next run.
+    soon: Arc<Notify>,
 }
 
 impl Stamping {
@@ -86,6 +91,7 @@ impl Stamping {
             state: Arc::default(),
             refusal: Arc::default(),
             timestamper: Arc::default(),
+            soon: Arc::default(),
         }
     }
 
@@ -258,6 +264,7 @@ impl MessageLog {
             tokio::select! {
                 () = shutdown.soft() => return,
                 () = tokio::time::sleep(wait) => {}
+                () = self.stamping.soon.notified() => tokio::time::sleep(GAP.min(wait)).await,
             }
             wait = match self.stamp_run(&timestamper).await {
                 Ok(Ran::More) => Duration::ZERO,
@@ -271,6 +278,20 @@ impl MessageLog {
                 }
             };
         }
+    }
+
+    /// Asks for a run now instead of at the next interval. Gives the number below which every message needs a token, so that
+    /// what was recorded until now has one.
+    pub fn stamp_soon(&self) -> u64 {
+        self.stamping.soon.notify_one();
+        self.published.entries()
+    }
+
+    /// Whether every message below this number has a token.
+    pub fn is_stamped_below(&self, number: u64) -> bool {
+        let state = self.stamping.state();
+        let first = state.waiting.keys().next().copied().or(state.seen);
+        first.is_some_and(|first| first >= number)
     }
 
     /// Has every message stamped while it is logged, if the settings say so.

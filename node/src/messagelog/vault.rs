@@ -87,6 +87,7 @@ impl MessageLog {
             disk,
             layout,
             status: self.status.clone(),
+            rests_in_spool: false,
         };
         Ok(Vault {
             id,

@@ -350,6 +350,7 @@ fn transfer() -> Value {
             ("cites", cites()),
         ],
         &[
+            ("take_over_proof", maybe(&words(&["pending", "stamped"]))),
             ("overdue", array(&words(&["receipt_missing", "import_overdue"]))),
             (
                 "sent",

@@ -160,6 +160,15 @@ pub(super) async fn show(
             .collect::<Vec<_>>()
     );
     page["received"] = casework.received_messages(&row.id)?;
+    // A token over the messages proves "not later"; until it is there the take-over holds all the same.
+    page["take_over_proof"] = match row
+        .proven_below
+        .map(|number| casework.log.is_stamped_below(number))
+    {
+        None => Value::Null,
+        Some(true) => "stamped".into(),
+        Some(false) => "pending".into(),
+    };
     Ok(versioned(StatusCode::OK, row.version, &page))
 }
 

@@ -1,12 +1,14 @@
 //! The state store on one machine: a redb file. Owns nothing but the mapping of tables and rows; a value is the version at which
 //! it was written, eight octets, and the row.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::path::Path;
 
 use redb::{
     AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, StorageError, TableDefinition,
-    TableError,
+    TableError, WriteTransaction,
 };
 
 use super::{Change, Engine, Row, StoreError, Table, View, appended};
@@ -71,6 +73,20 @@ impl Redb {
     }
 }
 
+type Rows<'a> = redb::Table<'a, &'static [u8], &'static [u8]>;
+
+/// A table of a transaction, opened once.
+fn open<'a, 'b>(
+    writing: &'a WriteTransaction,
+    opened: &'b mut BTreeMap<Table, Rows<'a>>,
+    wanted: Table,
+) -> Result<&'b mut Rows<'a>, StoreError> {
+    match opened.entry(wanted) {
+        Entry::Occupied(there) => Ok(there.into_mut()),
+        Entry::Vacant(place) => Ok(place.insert(writing.open_table(table(wanted)).map_err(failed)?)),
+    }
+}
+
 struct Snapshot(ReadTransaction);
 
 impl View for Snapshot {
@@ -117,10 +133,12 @@ impl Engine for Redb {
             let mut versions = writing.open_table(VERSION).map_err(failed)?;
             let last = versions.get("last").map_err(failed)?.map_or(0, |it| it.value());
             let mut version = last;
+            // Opening and closing a table costs more than a row does.
+            let mut opened = BTreeMap::new();
             for change in changes {
                 let mut holds = true;
                 for ((from, key), seen) in &change.reads {
-                    let rows = writing.open_table(table(*from)).map_err(failed)?;
+                    let rows = open(&writing, &mut opened, *from)?;
                     let found = rows.get(key.as_slice()).map_err(failed)?;
                     let now = found.map(|value| row(*from, value.value())).transpose()?;
                     holds &= now.map_or(0, |(version, _)| version) == *seen;
@@ -133,12 +151,12 @@ impl Engine for Redb {
                 for (place, (to, bytes)) in change.appends.iter().enumerate() {
                     let mut value = version.to_be_bytes().to_vec();
                     value.extend_from_slice(bytes);
-                    let mut rows = writing.open_table(table(*to)).map_err(failed)?;
+                    let rows = open(&writing, &mut opened, *to)?;
                     rows.insert(appended(version, place).as_slice(), value.as_slice())
                         .map_err(failed)?;
                 }
                 for ((to, key), bytes) in &change.writes {
-                    let mut rows = writing.open_table(table(*to)).map_err(failed)?;
+                    let rows = open(&writing, &mut opened, *to)?;
                     match bytes {
                         None => _ = rows.remove(key.as_slice()).map_err(failed)?,
                         Some(bytes) => {

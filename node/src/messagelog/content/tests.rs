@@ -12,7 +12,12 @@ fn store(disk: &RecordingDisk) -> ContentStore {
     }
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
     let status = Status::new(Arc::clone(&disk), "/data".into(), 0);
-    ContentStore { disk, layout, status }
+    ContentStore {
+        disk,
+        layout,
+        status,
+        rests_in_spool: true,
+    }
 }
 
 async fn all(mut reader: ContentReader) -> Result<Vec<u8>, LogError> {
