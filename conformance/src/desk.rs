@@ -61,6 +61,14 @@ pub fn settings(region: &str, more: &str) -> String {
     text
 }
 
+/// The keys of all principals, by their names.
+pub fn keys() -> Value {
+    KEYS.iter()
+        .map(|(name, _, key, _)| ((*name).to_owned(), Value::from(*key)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
 /// The member that takes over.
 pub const BETA: &str = "TEST/GOV/1002";
 

@@ -32,5 +32,6 @@ pub mod handshakes;
 mod document;
 pub mod desk;
 pub mod instance;
+pub mod interface;
 pub mod transfers;
 pub mod suite;

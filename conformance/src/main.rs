@@ -13,6 +13,7 @@ use kontor_conformance::bench::{self, BenchPlan, bare, load, provider};
 use kontor_conformance::change::{self, ChangePlan};
 use kontor_conformance::handshakes::{self, HandshakesPlan};
 use kontor_conformance::hostile::{self, HostilePlan};
+use kontor_conformance::interface::{self, InterfacePlan};
 use kontor_conformance::kill::{self, KillPlan};
 use kontor_conformance::memory::{self, MemoryPlan};
 use kontor_conformance::power::{self, PowerPlan};
@@ -51,6 +52,11 @@ enum Command {
     Transfers(TransfersArguments),
     /// Measure transfers a second, from the offer to the take-over, beside exchanges a second of the same nodes
     TransferSpeed(SpeedArguments),
+    /// Send generated requests to the interface of casework and hold the answers against its own description
+    ///
+    /// Needs schemathesis 4 (`pip install schemathesis`). Fails when an answer is not one of the description, is a server's error,
+    /// or an operation never succeeded.
+    Interface(InterfaceArguments),
     /// Measure what nodes hold while large bodies pass
     Memory(MemoryArguments),
     /// Change a large global configuration under load: content, the key that signs it, a server's address
@@ -127,6 +133,25 @@ struct SpeedArguments {
     /// Desks on each side, and information systems
     #[arg(long, default_value_t = 32)]
     at_once: usize,
+}
+
+#[derive(Args)]
+struct InterfaceArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// The program of schemathesis
+    #[arg(long, default_value = "st")]
+    schemathesis: PathBuf,
+    /// The same number makes the same requests
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Requests for each operation and phase
+    #[arg(long, default_value_t = 50)]
+    examples: u32,
+    /// Write what was seen to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -317,6 +342,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
         Command::Transfers(arguments) => runtime(true)?.block_on(transfers(arguments)),
         Command::TransferSpeed(arguments) => runtime(true)?.block_on(transfer_speed(arguments)),
+        Command::Interface(arguments) => runtime(true)?.block_on(interface(arguments)),
         Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
         Command::Change(arguments) => runtime(true)?.block_on(change(arguments)),
         Command::Handshakes(arguments) => runtime(true)?.block_on(handshakes(arguments)),
@@ -432,6 +458,21 @@ async fn transfer_speed(arguments: SpeedArguments) -> Result<ExitCode> {
         report.peak_mib[1]
     ));
     write_json(arguments.json.as_deref(), &report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn interface(arguments: InterfaceArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = InterfacePlan {
+        schemathesis: arguments.schemathesis,
+        seed: arguments.seed,
+        examples: arguments.examples.max(1),
+    };
+    let seen = interface::run(&subject, &plan).await?;
+    for (operation, statuses) in &seen.statuses {
+        say(format_args!("{operation}: {statuses:?}"));
+    }
+    write_json(arguments.json.as_deref(), &seen)?;
     Ok(ExitCode::SUCCESS)
 }
 

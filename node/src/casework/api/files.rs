@@ -12,7 +12,7 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValu
 use kontor_participation::application::manifest::Role as FileRole;
 use serde_json::{Value, json};
 
-use super::intake::{part, unreadable};
+use super::intake::{files_schema, part, unreadable};
 use super::{id, page_of, versioned};
 use crate::casework::intake::MAX_FILES;
 use crate::casework::{Casework, Principal, Refused};
@@ -73,6 +73,14 @@ pub(super) async fn read_one(
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
     headers.insert(CONTENT_LENGTH, HeaderValue::from(found.kept.length));
     Ok(response)
+}
+
+/// The parts of a late item.
+pub(super) fn late_schema() -> Value {
+    json!({
+        "type": "object", "additionalProperties": false, "required": ["attachment"],
+        "properties": { "attachment": files_schema() },
+    })
 }
 
 pub(super) async fn late(

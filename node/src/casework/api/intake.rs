@@ -8,7 +8,7 @@ use axum::response::Response;
 use http::StatusCode;
 use kontor_participation::application::intake::MAX_OCTETS;
 use kontor_participation::application::manifest::Role as FileRole;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::page_of;
 use crate::casework::intake::{MAX_FILES, Part};
@@ -39,6 +39,33 @@ pub(super) async fn part(casework: &Casework, mut field: Field<'_>, role: FileRo
         name,
         media_type,
         received: receiving.finish().await?,
+    })
+}
+
+/// Files of a multipart body.
+pub(super) fn files_schema() -> Value {
+    json!({
+        "type": "array",
+        "items": { "type": "string", "contentMediaType": "application/octet-stream", "format": "binary" },
+    })
+}
+
+/// The parts of an application (domain 2.1).
+pub(super) fn schema() -> Value {
+    json!({
+        "type": "object", "additionalProperties": false, "required": ["formData"],
+        "properties": {
+            "formData": {
+                "type": "object", "required": ["control", "formData"],
+                "description": "the form as the form service made it, application/json",
+                "properties": {
+                    "control": { "type": "object" },
+                    "formData": { "type": "array", "items": { "type": "object" } },
+                },
+            },
+            "representation": files_schema(),
+            "attachment": files_schema(),
+        },
     })
 }
 

@@ -23,8 +23,8 @@ struct Operation {
     summary: &'static str,
     /// Schema of the body, if it is JSON.
     body: Option<fn() -> Value>,
-    /// Media type of the body, if it is something else.
-    media: Option<&'static str>,
+    /// Schema of the body, if it is multipart/form-data.
+    parts: Option<fn() -> Value>,
     /// Whether If-Match is needed.
     versioned: bool,
     /// Names and schemas of what may stand in the query.
@@ -48,7 +48,7 @@ macro_rules! operation {
                 id: $id,
                 summary: $summary,
                 body: None,
-                media: None,
+                parts: None,
                 versioned: false,
                 query: &[],
                 success: (200, JSON),
@@ -61,7 +61,7 @@ macro_rules! operation {
 
 fn operations() -> Vec<Operation> {
     vec![
-        operation!(post "/antrag" "handIn" "Hand in an application as a form service does (multipart/form-data: formData, representation, attachment)" => intake::hand_in, media = Some("multipart/form-data"), answer = "HandedIn"),
+        operation!(post "/antrag" "handIn" "Hand in an application as a form service does (multipart/form-data: formData, representation, attachment)" => intake::hand_in, parts = Some(intake::schema), answer = "HandedIn"),
         operation!(get "/api/v1/me" "showMe" "Who the key belongs to, under which pseudonym, and what it may do" => cases::me, answer = "Me"),
         operation!(get "/api/v1/status" "showStatus" "How much there is, what waits for which peer, and what is parked" => transfers::status, answer = "Status"),
         operation!(get "/api/v1/cases" "listCases" "The lists: mine, all, unassigned; with counts per state and follow-ups that are due" => cases::list, query = &[("list", "mine|all|unassigned"), ("status", "string"), ("q", "string"), ("everything", "boolean"), ("follow_up_by", "date"), ("after", "uuid"), ("limit", "integer")], answer = "CaseList"),
@@ -73,7 +73,7 @@ fn operations() -> Vec<Operation> {
         operation!(post "/api/v1/cases/{case}/export" "settleExport" "Say whether a case whose writing into the instance is in doubt is there" => cases::export, versioned = true, body = Some(cases::export_schema), answer = "Case"),
         operation!(get "/api/v1/cases/{case}/files" "listFiles" "Files with digests and what the scanner said" => files::list, answer = "FileList"),
         operation!(get "/api/v1/cases/{case}/files/{file}" "readFile" "The octets of a file" => files::read_one, success = (200, "application/octet-stream")),
-        operation!(post "/api/v1/cases/{case}/late-items" "addLateItem" "Hand on what came after the case was handed over (multipart/form-data: attachment)" => files::late, media = Some("multipart/form-data"), success = (202, JSON), answer = "LateItem"),
+        operation!(post "/api/v1/cases/{case}/late-items" "addLateItem" "Hand on what came after the case was handed over (multipart/form-data: attachment)" => files::late, parts = Some(files::late_schema), success = (202, JSON), answer = "LateItem"),
         operation!(post "/api/v1/cases/{case}/transfers" "offerCase" "Offer a case to another authority" => transfers::offer, versioned = true, body = Some(transfers::offer_schema), success = (201, JSON), answer = "Transfer"),
         operation!(get "/api/v1/cases/{case}/recipients" "suggestRecipients" "Who may be competent, with the reasons; a person confirms" => recipients::suggest, query = &[("region", "string")], answer = "Recipients"),
         operation!(get "/api/v1/transfers" "listTransfers" "Transfers that have not ended, or all of them" => transfers::list, query = &[("all", "boolean"), ("after", "uuid"), ("limit", "integer")], answer = "TransferList"),
@@ -221,9 +221,9 @@ pub(crate) fn openapi() -> Value {
             described["requestBody"] =
                 json!({ "required": true, "content": { JSON: { "schema": schema() } } });
         }
-        if let Some(media) = operation.media {
+        if let Some(schema) = operation.parts {
             described["requestBody"] =
-                json!({ "required": true, "content": { media: { "schema": { "type": "object" } } } });
+                json!({ "required": true, "content": { "multipart/form-data": { "schema": schema() } } });
         }
         let place = paths.entry(operation.path).or_insert_with(|| json!({}));
         place[operation.method] = described;

@@ -1,0 +1,171 @@
+"""What generated requests cannot guess: keys of principals, ids and versions that exist, commands that are legal. Owns nothing of the
+judgement; it only makes some of the valid requests meaningful, and writes down which operations succeeded."""
+
+import atexit
+import itertools
+import json
+import os
+import urllib.request
+
+import schemathesis
+
+KNOWN = json.load(open(os.environ["KONTOR_INTERFACE"]))
+KEYS = KNOWN["keys"]
+ROLE = {"handIn": "form service", "listDisclosures": "officer"}
+SUCCEEDED, STATUSES = {}, {}
+turns = {name: itertools.cycle(ids) for name, ids in KNOWN["ids"].items()}
+turn = itertools.count()
+
+
+def page(path, key="worker"):
+    request = urllib.request.Request(KNOWN["url"] + path, headers={"authorization": "Bearer " + KEYS[key]})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def operation(case):
+    return case.operation.definition.raw["operationId"]
+
+
+def is_valid(case):
+    meta = case.meta
+    if meta is None:
+        return True
+    modes = [meta.generation.mode, *(component.mode for component in meta.components.values())]
+    return all(mode.name == "POSITIVE" for mode in modes)
+
+
+def at(request, path, **parameters):
+    """Aims a request at something that is there, decided on its version."""
+    request.path_parameters = {**(request.path_parameters or {}), **parameters}
+    there = page(path)
+    request.headers["If-Match"] = '"%d"' % there["version"]
+    return there
+
+
+def some_case(case):
+    one = next(turns["cases"])
+    return at(case, "/api/v1/cases/" + one, case=one)
+
+
+def transfer_command(case):
+    one = next(turns["offers"])
+    there = page("/api/v1/transfers/" + one)
+    wanted = {
+        "OFFERED": itertools.cycle(
+            [
+                ("query", {"question": "WHY_US"}),
+                ("accept", {}),
+                ("refuse", {"reason": "NOT_COMPETENT_PLACE"}),
+                ("dispute", {}),
+            ]
+        ),
+        "IMPORTED": itertools.cycle([("take-over", {})]),
+        "TAKEN_OVER": itertools.cycle([("tell-number", {"number": "F-1"})]),
+        "CLOSED": itertools.cycle([("tell-number", {"number": "F-1"})]),
+    }.get(there["state"])
+    if wanted is None:
+        return
+    command, body = [next(wanted) for _ in range(1 + next(turn) % 4)][-1]
+    case.path_parameters = {"transfer": one, "command": command}
+    case.headers["If-Match"] = '"%d"' % there["version"]
+    case.body = body
+
+
+def changed(case):
+    some_case(case)
+    if next(turn) % 2:
+        case.body = {"change": "reference", "reference": "AZ 1 (fiktiv)"}
+
+
+def commanded(case):
+    there = some_case(case)
+    legal = [name for name in there["commands"] if name not in ("delete", "mark_for_deletion")]
+    if legal:
+        case.path_parameters["command"] = legal[next(turn) % len(legal)]
+
+
+def offered(case):
+    some_case(case)
+    case.body = {"to": KNOWN["other"], "situation": "MISDIRECTED", "confirmed": True}
+
+
+def exported(case):
+    one = next(turns["uncertain"])
+    at(case, "/api/v1/cases/" + one, case=one)
+    case.body = {"is_there": True}
+
+
+def read_file(case):
+    one = next(turns["cases"])
+    files = page("/api/v1/cases/%s/files" % one)["files"]
+    if files:
+        case.path_parameters = {"case": one, "file": files[0]["file_id"]}
+
+
+def only(kind, name):
+    def aim(case):
+        case.path_parameters = {name: next(turns[kind])}
+
+    return aim
+
+
+def parked(case):
+    case.path_parameters = {"transfer": next(turns["parked"]), "what": ["retry", "void"][next(turn) % 2]}
+
+
+AIM = {
+    "showCase": only("cases", "case"),
+    "showForm": only("cases", "case"),
+    "listFiles": only("cases", "case"),
+    "suggestRecipients": only("cases", "case"),
+    "readFile": read_file,
+    "commandCase": commanded,
+    "assignCase": some_case,
+    "changeCase": changed,
+    "settleExport": exported,
+    "addLateItem": only("handed_over", "case"),
+    "offerCase": offered,
+    "showTransfer": only("offers", "transfer"),
+    "commandTransfer": transfer_command,
+    "settleParked": parked,
+    "noticeText": only("taken_over", "transfer"),
+}
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    name = operation(case)
+    case.headers = dict(case.headers or {})
+    case.headers["Authorization"] = "Bearer " + KEYS[ROLE.get(name, "worker")]
+    # A feed that is followed never ends.
+    if name == "followEvents" and is_valid(case):
+        case.query = {**(case.query or {}), "until_quiet": "true"}
+        case.query.pop("after", None)
+    if not is_valid(case) or next(turn) % 2:
+        return
+    if name in AIM:
+        AIM[name](case)
+    if name in ("suggestRecipients", "listCases", "listTransfers"):
+        case.query = {}
+    if name == "handIn":
+        form = dict(KNOWN["form"])
+        form["control"] = {**form["control"], "transactionId": "00000000-0000-4000-8000-%012x" % next(turn)}
+        case.body = {"formData": form, "attachment": ["fiktiv"]}
+    if name == "addLateItem":
+        case.body = {"attachment": ["fiktiv"]}
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    name = operation(case)
+    STATUSES.setdefault(name, {}).setdefault(str(response.status_code), 0)
+    STATUSES[name][str(response.status_code)] += 1
+    if response.status_code < 300:
+        SUCCEEDED[name] = SUCCEEDED.get(name, 0) + 1
+
+
+@atexit.register
+def told():
+    with open(os.environ["KONTOR_INTERFACE"] + ".seen", "w") as out:
+        json.dump({"succeeded": SUCCEEDED, "statuses": STATUSES}, out)
