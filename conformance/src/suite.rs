@@ -103,6 +103,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         transfer::release::CASES,
         transfer::contract::CASES,
         transfer::samples::CASES,
+        transfer::states::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()

@@ -5,6 +5,7 @@
 pub mod contract;
 pub mod release;
 pub mod samples;
+pub mod states;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};

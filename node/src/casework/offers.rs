@@ -97,13 +97,14 @@ impl Casework {
         }
     }
 
-    /// Offers a case to another authority.
+    /// Offers a case to another authority. With `send` off everything is checked and nothing leaves: what would be offered, as a draft.
     pub(crate) async fn offer(
         &self,
         who: &Principal,
         case: &Id,
         version: u64,
         wish: &Wish,
+        send: bool,
     ) -> Result<TransferRow, Refused> {
         who.needs(&WORKERS)?;
         // A silent recipient is waited for without holding anything.
@@ -200,7 +201,9 @@ impl Casework {
         let machine = Sender::draft(situation.moves());
         let decision = machine.decide(sender::Command::Offer(clocks), now)?;
         let mut machine = machine;
-        machine.apply(&decision);
+        if send {
+            machine.apply(&decision);
+        }
         let bundle = Bundle {
             manifest: digest,
             manifest_octets: bytes.len() as u64,
@@ -223,6 +226,14 @@ impl Casework {
         transfer.unit.clone_from(&case.unit);
         transfer.assignee.clone_from(&case.assignee);
         transfer.bundle = Some(bundle);
+        if !send {
+            if let Some(form) = pack.files.first() {
+                self.vault.remove(form)?;
+            }
+            self.look(who, &format!("draft of an offer of case {}", case.id), "work")
+                .await?;
+            return Ok(transfer);
+        }
         transfer.pack = Some(self.seal(VaultPart::Content, case.subject, &pack)?);
         let details = json!({
             "case": case.id, "transfer": id, "to": member.to_string(), "situation": situation,

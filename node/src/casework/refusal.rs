@@ -7,6 +7,7 @@ use kontor_participation::case::Illegal;
 use kontor_participation::transfer::Refusal;
 use kontor_participation::transfer::offer::Id;
 
+use super::transfers::COMMANDS;
 use crate::config::casework::Role;
 use crate::messagelog::LogError;
 
@@ -157,7 +158,9 @@ impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         let refused = Self::conflict(refusal.code(), refusal.to_string());
         match refusal {
-            Refusal::Illegal { legal, .. } => refused.legal(legal),
+            Refusal::Illegal { legal, .. } => {
+                refused.legal(legal.into_iter().filter(|name| COMMANDS.contains(name)))
+            }
             Refusal::TooLate { .. } | Refusal::TooEarly { .. } => refused,
         }
     }

@@ -21,6 +21,25 @@ pub(super) const WORKERS: [Role; 2] = [Role::Worker, Role::Supervisor];
 /// Instants between the two clocks that are shown, in seconds.
 pub(super) const APART: i64 = 60;
 
+/// Names of the commands of people; what else the machines decide is the node's own to do.
+pub(crate) const COMMANDS: [&str; 15] = [
+    "withdraw",
+    "expire",
+    "send-package",
+    "reclaim",
+    "give-up-waiting",
+    "recall",
+    "answer",
+    "accept",
+    "refuse",
+    "dispute",
+    "query",
+    "take-over",
+    "lapse",
+    "answer-recall",
+    "tell-number",
+];
+
 /// What is wanted of a transfer.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -116,11 +135,14 @@ impl Command {
     }
 }
 
-fn other_side(command: &str, party: &str) -> Refused {
-    Refused::conflict(
-        "illegal_for_state",
-        format!("{command} is for the other side of the transfer; this node is its {party}"),
-    )
+fn other_side(command: &str, machine: &Machine) -> Refused {
+    let (party, legal) = match machine {
+        Machine::Sender(machine) => ("sender", machine.state().legal()),
+        Machine::Receiver(machine) => ("receiver", machine.state().legal()),
+    };
+    let detail = format!("{command} is for the other side of the transfer; this node is its {party}");
+    Refused::conflict("illegal_for_state", detail)
+        .legal(legal.iter().copied().filter(|name| COMMANDS.contains(name)))
 }
 
 impl Casework {
@@ -169,7 +191,7 @@ impl Casework {
             Machine::Sender(machine) => {
                 let command = command
                     .for_sender(until)
-                    .ok_or_else(|| other_side(name, "sender"))?;
+                    .ok_or_else(|| other_side(name, &transfer.machine))?;
                 let decision = machine.decide(command, now)?;
                 let mut machine = machine.clone();
                 machine.apply(&decision);
@@ -179,7 +201,7 @@ impl Casework {
             Machine::Receiver(machine) => {
                 let command = command
                     .for_receiver()
-                    .ok_or_else(|| other_side(name, "receiver"))?;
+                    .ok_or_else(|| other_side(name, &transfer.machine))?;
                 let decision = machine.decide(command, now)?;
                 let mut machine = machine.clone();
                 machine.apply(&decision);

@@ -1,6 +1,5 @@
 //! What a service says about itself: an `OpenAPI` document that everybody in the federation may read (wire 9.3).
 
-use http::Uri;
 use kontor_protocol::access::{Method, PathPattern};
 use kontor_protocol::rest::Verb;
 use serde_json::Value;
@@ -122,18 +121,14 @@ fn hide(value: &mut Value) {
 
 /// Also of an address with variables, which is no URI.
 fn path_of(url: &str) -> &str {
-    if url
-        .parse::<Uri>()
-        .is_ok_and(|uri| uri.scheme().is_none() && uri.authority().is_none())
-        && url.starts_with('/')
-    {
-        return url;
-    }
-    match url.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
-        None if url.starts_with("//") => url[2..].find('/').map_or("/", |at| &url[2 + at..]),
-        None => url,
-    }
+    let rest = match url.split_once("://") {
+        Some((_, rest)) => rest,
+        None => match url.strip_prefix("//") {
+            Some(rest) => rest,
+            None => return url,
+        },
+    };
+    rest.find('/').map_or("/", |at| &rest[at..])
 }
 
 #[cfg(test)]

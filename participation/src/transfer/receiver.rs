@@ -142,7 +142,8 @@ impl State {
         }
     }
 
-    const fn legal(self) -> &'static [&'static str] {
+    /// Names of the commands that are possible.
+    pub const fn legal(self) -> &'static [&'static str] {
         match self {
             Self::Offered => &["accept", "refuse", "dispute", "lapse", "query"],
             Self::Accepting | Self::Accepted => &["refuse", "lapse"],

@@ -161,7 +161,8 @@ impl State {
         }
     }
 
-    const fn legal(self) -> &'static [&'static str] {
+    /// Names of the commands that are possible.
+    pub const fn legal(self) -> &'static [&'static str] {
         match self {
             Self::Draft => &["offer"],
             Self::Offered => &["withdraw", "expire", "answer"],

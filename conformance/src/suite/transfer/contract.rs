@@ -15,21 +15,22 @@ cases! {
     quick TRANSFER_MESSAGES => messages;
 }
 
-/// What a peer's message is answered: status and document.
-async fn told(
+/// What a peer's message to a node is answered: status and document.
+pub(super) async fn told(
     federation: &Federation,
+    node: &str,
     peer: &Peer,
     verb: &str,
     path: &str,
     body: &str,
 ) -> Result<(u16, Value)> {
-    let beta = federation.node("beta");
-    let target = format!("/r1/{}/transfer{path}", beta.client_id("KONTOR"));
+    let node = federation.node(node);
+    let target = format!("/r1/{}/transfer{path}", node.client_id("KONTOR"));
     let ask = Ask::new(peer, verb, &target, &fresh("message"));
     let ask = if body.is_empty() { ask } else { ask.body(body) };
     let answered = ask
         .sign(peer, &peer.signer, federation.authority())?
-        .send(beta.federation())
+        .send(node.federation())
         .await?;
     let (head, body, _) = answered.message()?;
     let page = body
@@ -83,6 +84,7 @@ async fn messages(world: &World) -> Result<()> {
     // Nothing can come before the offer.
     let (status, page) = told(
         &federation,
+        "beta",
         gamma,
         "PUT",
         &at("sender/1/withdraw"),
@@ -117,14 +119,14 @@ async fn messages(world: &World) -> Result<()> {
         (at("nobody/1/offer"), offer.clone(), "unknown_path"),
         ("/v2/transfers".to_owned(), offer.clone(), "unknown_path"),
     ] {
-        let (status, page) = told(&federation, gamma, "PUT", &path, &body).await?;
+        let (status, page) = told(&federation, "beta", gamma, "PUT", &path, &body).await?;
         ensure!(
             (400..500).contains(&status) && page["code"] == code,
             "{path}: {status} instead of {code}: {page}"
         );
     }
     // Taken once; again the very same answer; with other bytes a conflict.
-    let (status, receipt) = told(&federation, gamma, "PUT", &at("sender/1/offer"), &offer).await?;
+    let (status, receipt) = told(&federation, "beta", gamma, "PUT", &at("sender/1/offer"), &offer).await?;
     ensure!(
         status == 202 && receipt["answer"] == "taken",
         "{status}: {receipt}"
@@ -133,10 +135,11 @@ async fn messages(world: &World) -> Result<()> {
         receipt["entry"]["log"] == "TEST/GOV/1002/ss-beta" && receipt["x_road_id"].is_string(),
         "{receipt}"
     );
-    let (status, again) = told(&federation, gamma, "PUT", &at("sender/1/offer"), &offer).await?;
+    let (status, again) = told(&federation, "beta", gamma, "PUT", &at("sender/1/offer"), &offer).await?;
     ensure!(status == 202 && again == receipt, "{again} instead of {receipt}");
     let (status, page) = told(
         &federation,
+        "beta",
         gamma,
         "PUT",
         &at("sender/1/offer"),
@@ -146,6 +149,7 @@ async fn messages(world: &World) -> Result<()> {
     ensure!(status == 409 && page["code"] == "other_bytes", "{status}: {page}");
     let (status, page) = told(
         &federation,
+        "beta",
         gamma,
         "PUT",
         &at("sender/3/withdraw"),
@@ -161,11 +165,12 @@ async fn messages(world: &World) -> Result<()> {
         (delta, at("sender/2/withdraw"), "withdraw"),
         (gamma, at("receiver/1/accept"), "accept"),
     ] {
-        let (status, page) = told(&federation, peer, "PUT", &path, &say(kind, json!({}))).await?;
+        let (status, page) = told(&federation, "beta", peer, "PUT", &path, &say(kind, json!({}))).await?;
         ensure!(status == 404, "{path}: {status}: {page}");
     }
     let (status, page) = told(
         &federation,
+        "beta",
         gamma,
         "PUT",
         &at("sender/2/accept"),
@@ -173,12 +178,21 @@ async fn messages(world: &World) -> Result<()> {
     )
     .await?;
     ensure!(status == 422 && page["code"] == "wrong_party", "{status}: {page}");
-    let (status, page) = told(&federation, gamma, "GET", &format!("/v1/packages/{id}/0"), "").await?;
+    let (status, page) = told(
+        &federation,
+        "beta",
+        gamma,
+        "GET",
+        &format!("/v1/packages/{id}/0"),
+        "",
+    )
+    .await?;
     ensure!(status == 409 && page["code"] == "no_package", "{status}: {page}");
     // What does not fit the state is settled: refused with how it stands, and the number is used.
     let package = json!({ "take_over_until": "2098-12-31T23:00:00Z", "manifest": "0".repeat(64), "manifest_octets": 300, "octets": 305 });
     let (status, page) = told(
         &federation,
+        "beta",
         gamma,
         "PUT",
         &at("sender/2/package"),
@@ -191,6 +205,7 @@ async fn messages(world: &World) -> Result<()> {
     );
     let (status, page) = told(
         &federation,
+        "beta",
         gamma,
         "PUT",
         &at("sender/3/void"),
@@ -200,6 +215,7 @@ async fn messages(world: &World) -> Result<()> {
     ensure!(status == 202, "{status}: {page}");
     let (status, page) = told(
         &federation,
+        "beta",
         gamma,
         "PUT",
         &at("sender/4/withdraw"),
@@ -209,7 +225,7 @@ async fn messages(world: &World) -> Result<()> {
     ensure!(status == 202, "{status}: {page}");
     there.until(id, "ENDED_BY_SENDER").await?;
     // The contract is handed out to whoever may call.
-    let (status, page) = told(&federation, delta, "GET", "/v1/openapi.json", "").await?;
+    let (status, page) = told(&federation, "beta", delta, "GET", "/v1/openapi.json", "").await?;
     ensure!(status == 200 && page["openapi"] == "3.1.0", "{status}");
     Ok(())
 }

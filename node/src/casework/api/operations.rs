@@ -14,6 +14,7 @@ use super::{
     cases, disclosures, events, files, intake, not_so, nothing, page_of, recipients, schemas, transfers,
 };
 use crate::casework::Casework;
+use crate::casework::transfers::COMMANDS;
 
 /// One operation.
 struct Operation {
@@ -75,6 +76,7 @@ fn operations() -> Vec<Operation> {
         operation!(get "/api/v1/cases/{case}/files/{file}" "readFile" "The octets of a file" => files::read_one, success = (200, "application/octet-stream")),
         operation!(post "/api/v1/cases/{case}/late-items" "addLateItem" "Hand on what came after the case was handed over (multipart/form-data: attachment)" => files::late, parts = Some(files::late_schema), success = (202, JSON), answer = "LateItem"),
         operation!(post "/api/v1/cases/{case}/transfers" "offerCase" "Offer a case to another authority" => transfers::offer, versioned = true, body = Some(transfers::offer_schema), success = (201, JSON), answer = "Transfer"),
+        operation!(post "/api/v1/cases/{case}/preview" "previewOffer" "What an offer would say, without making one" => transfers::preview, versioned = true, body = Some(transfers::offer_schema), answer = "Transfer"),
         operation!(get "/api/v1/cases/{case}/recipients" "suggestRecipients" "Who may be competent, with the reasons; a person confirms" => recipients::suggest, query = &[("region", "string")], answer = "Recipients"),
         operation!(get "/api/v1/transfers" "listTransfers" "Transfers that have not ended, or all of them" => transfers::list, query = &[("all", "boolean"), ("after", "uuid"), ("limit", "integer")], answer = "TransferList"),
         operation!(get "/api/v1/transfers/{transfer}" "showTransfer" "A transfer, its messages and receipts" => transfers::show, answer = "Transfer"),
@@ -110,7 +112,7 @@ fn in_path(operation: &str, name: &str) -> Value {
     match (operation, name) {
         (_, "case" | "transfer") => json!({ "type": "string", "format": "uuid" }),
         ("commandCase", _) => json!({ "type": "string", "enum": Command::ALL.map(Command::name) }),
-        ("commandTransfer", _) => json!({ "type": "string", "enum": transfers::COMMANDS }),
+        ("commandTransfer", _) => json!({ "type": "string", "enum": COMMANDS }),
         ("settleParked", _) => json!({ "type": "string", "enum": ["retry", "void"] }),
         _ => json!({ "type": "string", "minLength": 1 }),
     }
@@ -131,6 +133,7 @@ fn links(answer: &str) -> Map<String, Value> {
                 "assignCase",
                 "changeCase",
                 "offerCase",
+                "previewOffer",
                 "settleExport",
                 "suggestRecipients",
                 "addLateItem",

@@ -81,9 +81,24 @@ pub(super) async fn offer(
 ) -> Result<Response, Refused> {
     let wish: Wish = read(&body)?;
     let row = casework
-        .offer(&who, &id(&case)?, version(&headers)?, &wish)
+        .offer(&who, &id(&case)?, version(&headers)?, &wish, true)
         .await?;
     Ok(versioned(StatusCode::CREATED, row.version, &view(&row)))
+}
+
+/// What an offer would say, for the person who decides about it.
+pub(super) async fn preview(
+    who: Principal,
+    State(casework): State<Arc<Casework>>,
+    Path(case): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refused> {
+    let wish: Wish = read(&body)?;
+    let row = casework
+        .offer(&who, &id(&case)?, version(&headers)?, &wish, false)
+        .await?;
+    Ok(page_of(StatusCode::OK, &view(&row)))
 }
 
 #[derive(Deserialize)]
@@ -227,25 +242,6 @@ pub(super) fn command_schema() -> Value {
         },
     })
 }
-
-/// Names of commands.
-pub(super) const COMMANDS: [&str; 15] = [
-    "withdraw",
-    "expire",
-    "send-package",
-    "reclaim",
-    "give-up-waiting",
-    "recall",
-    "answer",
-    "accept",
-    "refuse",
-    "dispute",
-    "query",
-    "take-over",
-    "lapse",
-    "answer-recall",
-    "tell-number",
-];
 
 fn wanted(name: &str, details: Details) -> Result<Command, Refused> {
     let missing = |member: &str| {
