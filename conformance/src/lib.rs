@@ -32,6 +32,7 @@ pub mod handshakes;
 mod document;
 pub mod desk;
 pub mod instance;
+pub mod cases;
 pub mod interface;
 pub mod transfers;
 pub mod suite;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use kontor_conformance::bench::{self, BenchPlan, bare, load, provider};
+use kontor_conformance::cases;
 use kontor_conformance::change::{self, ChangePlan};
 use kontor_conformance::handshakes::{self, HandshakesPlan};
 use kontor_conformance::hostile::{self, HostilePlan};
@@ -52,6 +53,8 @@ enum Command {
     Transfers(TransfersArguments),
     /// Measure transfers a second, from the offer to the take-over, beside exchanges a second of the same nodes
     TransferSpeed(SpeedArguments),
+    /// Measure lists, searches and the start after a kill of a node with very many cases
+    Cases(CasesArguments),
     /// Send generated requests to the interface of casework and hold the answers against its own description
     ///
     /// Needs schemathesis 4 (`pip install schemathesis`). Fails when an answer is not one of the description, is a server's error,
@@ -133,6 +136,19 @@ struct SpeedArguments {
     /// Desks on each side, and information systems
     #[arg(long, default_value_t = 32)]
     at_once: usize,
+}
+
+#[derive(Args)]
+struct CasesArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    kontor: Option<PathBuf>,
+    /// Cases
+    #[arg(long, default_value_t = 100_000)]
+    cases: usize,
+    /// Write the result to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -342,6 +358,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
         Command::Transfers(arguments) => runtime(true)?.block_on(transfers(arguments)),
         Command::TransferSpeed(arguments) => runtime(true)?.block_on(transfer_speed(arguments)),
+        Command::Cases(arguments) => runtime(true)?.block_on(many_cases(arguments)),
         Command::Interface(arguments) => runtime(true)?.block_on(interface(arguments)),
         Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
         Command::Change(arguments) => runtime(true)?.block_on(change(arguments)),
@@ -456,6 +473,26 @@ async fn transfer_speed(arguments: SpeedArguments) -> Result<ExitCode> {
         report.ratio,
         report.peak_mib[0],
         report.peak_mib[1]
+    ));
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn many_cases(arguments: CasesArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let report = cases::run(&subject, arguments.cases.max(1)).await?;
+    for (what, milliseconds) in &report.p95_ms {
+        say(format_args!("p95 of {what}: {milliseconds:.1} ms"));
+    }
+    say(format_args!(
+        "{} cases, {:.0} taken in a second; after a kill lists in {:.1} s, whole searches in {:.1} s; resident {} MiB, {} after the start, peak {}",
+        report.cases,
+        report.taken_in_per_second,
+        report.lists_after_kill_s,
+        report.searches_after_kill_s,
+        report.resident_mib,
+        report.resident_after_kill_mib,
+        report.peak_mib
     ));
     write_json(arguments.json.as_deref(), &report)?;
     Ok(ExitCode::SUCCESS)

@@ -104,6 +104,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         transfer::contract::CASES,
         transfer::samples::CASES,
         transfer::states::CASES,
+        transfer::refusals::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()

@@ -101,6 +101,17 @@ impl Casework {
             }
         }
         self.ready.store(true, Ordering::Release);
+        let unsealing = Arc::clone(&self);
+        // Not awaited: it ends by itself, and what is missing until then is said with every search.
+        drop(tokio::task::spawn_blocking(move || {
+            if let Err(refused) = unsealing.unseal() {
+                tracing::error!(
+                    code = refused.code,
+                    "names could not be unsealed, searches stay partial: {}",
+                    refused.detail
+                );
+            }
+        }));
         self.shutdown
             .spawn(Arc::clone(&self).run_outbox(Arc::clone(&caller)));
         let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
@@ -270,41 +281,59 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     /// Puts right what the last end left, and fills what is kept in memory.
     async fn begin(self: &Arc<Self>) -> Result<(), Refused> {
         self.close_acts().await?;
-        let all = std::ops::Bound::Unbounded;
-        let named: std::collections::HashSet<String> = self
-            .store
-            .range::<Id>(Table::Files, (all, all), false, usize::MAX)?
-            .into_iter()
-            .filter_map(|(key, _)| String::from_utf8(key).ok())
-            .collect();
+        let mut named = std::collections::HashSet::new();
+        self.store.each(Table::Files, |key, _: Id| {
+            named.extend(String::from_utf8(key));
+            Ok::<_, Refused>(())
+        })?;
         let removed = self.vault.sweep(&named)?;
         if removed > 0 {
             tracing::info!(removed, "files that nothing refers to were removed");
         }
         let mut cases = 0;
-        for (_, case) in self
-            .store
-            .range::<CaseRow>(Table::Cases, (all, all), false, usize::MAX)?
-        {
+        let mut posting = Vec::new();
+        self.store.each(Table::Cases, |_, case: CaseRow| {
             cases += 1;
+            // Names follow when casework is open.
+            self.index.put(&case, None);
             if case.export == Some(Export::Posting) {
-                self.uncertain(&case).await?;
+                posting.push(case);
             }
-            let record = self.open_sealed(VaultPart::Record, case.subject, &case.record)?;
-            self.index.put(&case, record.as_ref());
+            Ok::<_, Refused>(())
+        })?;
+        for case in posting {
+            self.uncertain(&case).await?;
         }
         let mut transfers = 0;
-        for (_, row) in self
-            .store
-            .range::<TransferRow>(Table::Transfers, (all, all), false, usize::MAX)?
-        {
+        self.store.each(Table::Transfers, |_, row: TransferRow| {
             transfers += 1;
             if !self.is_done(&row) {
                 self.busy(&row);
             }
-        }
+            Ok::<_, Refused>(())
+        })?;
         self.queue_waiting()?;
         tracing::info!(cases, transfers, "casework is open");
+        Ok(())
+    }
+
+    /// Unseals what searches need. A case that is changed meanwhile is there with its names already.
+    fn unseal(&self) -> Result<(), Refused> {
+        let began = std::time::Instant::now();
+        let mut cases = 0;
+        self.store.each(Table::Cases, |_, case: CaseRow| {
+            cases += 1;
+            if self.index.is_sealed(&case.id) {
+                let record = self.open_sealed(VaultPart::Record, case.subject, &case.record)?;
+                self.index.name(&case.id, record.as_ref());
+            }
+            Ok::<_, Refused>(())
+        })?;
+        tracing::info!(
+            cases,
+            seconds = began.elapsed().as_secs_f32(),
+            "searches are complete"
+        );
         Ok(())
     }
 

@@ -81,6 +81,20 @@ pub(crate) struct Page {
     pub(crate) partial: bool,
 }
 
+/// What a search by words looks into.
+fn words(record: &CaseRecord) -> Box<str> {
+    let all = [
+        Some(record.number.as_str()),
+        Some(record.title.as_str()),
+        record.applicant.as_deref(),
+        record.file_reference.as_deref(),
+        record.instance_number.as_deref(),
+        record.foreign_number.as_deref(),
+    ];
+    let all: Vec<&str> = all.into_iter().flatten().collect();
+    all.join("\n").to_lowercase().into_boxed_str()
+}
+
 impl Index {
     /// Takes a case as it is now.
     pub(super) fn put(&self, case: &CaseRow, record: Option<&CaseRecord>) {
@@ -91,18 +105,7 @@ impl Index {
             .filter(|it| !it.done)
             .map(|it| it.date)
             .min();
-        let words = record.map(|record| {
-            let all = [
-                Some(record.number.as_str()),
-                Some(record.title.as_str()),
-                record.applicant.as_deref(),
-                record.file_reference.as_deref(),
-                record.instance_number.as_deref(),
-                record.foreign_number.as_deref(),
-            ];
-            let all: Vec<&str> = all.into_iter().flatten().collect();
-            all.join("\n").to_lowercase().into_boxed_str()
-        });
+        let words = record.map(words);
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let sealed = usize::from(words.is_none());
         let entry = Entry {
@@ -119,6 +122,29 @@ impl Index {
         let before = inner.entries.insert(place, entry);
         let was_sealed = usize::from(before.is_some_and(|before| before.words.is_none()));
         inner.sealed = (inner.sealed + sealed).saturating_sub(was_sealed);
+    }
+
+    /// Whether the names of a case are missing.
+    pub(super) fn is_sealed(&self, id: &Id) -> bool {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let entry = inner.places.get(id).and_then(|place| inner.entries.get(place));
+        entry.is_some_and(|entry| entry.words.is_none())
+    }
+
+    /// Adds the names of a case, unless they are there.
+    pub(super) fn name(&self, id: &Id, record: Option<&CaseRecord>) {
+        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let Inner {
+            entries,
+            places,
+            sealed,
+        } = &mut *inner;
+        let entry = places.get(id).and_then(|place| entries.get_mut(place));
+        if let Some(entry) = entry.filter(|entry| entry.words.is_none()) {
+            // A record that was forgotten has none, and nothing is missing then.
+            entry.words = Some(record.map(words).unwrap_or_default());
+            *sealed = sealed.saturating_sub(1);
+        }
     }
 
     /// A page of what is wanted, as far as it may be seen.

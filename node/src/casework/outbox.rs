@@ -432,16 +432,12 @@ impl Casework {
 
     /// Queues what a start finds waiting.
     pub(super) fn queue_waiting(&self) -> Result<(), Refused> {
-        let all = std::ops::Bound::Unbounded;
-        for (key, row) in self
-            .store
-            .range::<OutRow>(Table::Outbox, (all, all), false, usize::MAX)?
-        {
+        self.store.each(Table::Outbox, |key, row: OutRow| {
             debug_assert_eq!(key, out_key(&row.transfer, row.seq));
             if matches!(row.state, OutState::Waiting) {
                 self.outbox.queue(&row.peer, &row.transfer);
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }

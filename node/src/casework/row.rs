@@ -16,6 +16,7 @@ use kontor_participation::transfer::sender::Sender;
 use kontor_participation::transfer::{Responsibility, receiver, sender};
 use serde::{Deserialize, Serialize};
 
+use super::transfers::COMMANDS;
 use crate::messagelog::Kept;
 
 /// An entry of the message log that a row rests on.
@@ -279,6 +280,15 @@ impl Machine {
             Self::Sender(sender) => sender.state().has_ended(),
             Self::Receiver(receiver) => receiver.state().has_ended(),
         }
+    }
+
+    /// Names of the commands of people that are possible.
+    pub(crate) fn legal(&self) -> impl Iterator<Item = &'static str> {
+        let legal = match self {
+            Self::Sender(machine) => machine.state().legal(),
+            Self::Receiver(machine) => machine.state().legal(),
+        };
+        legal.iter().copied().filter(|name| COMMANDS.contains(name))
     }
 
     pub(crate) const fn taken_over_at(&self) -> Option<Timestamp> {

@@ -153,6 +153,8 @@ pub(crate) trait Engine: Send + Sync + 'static {
     fn commit(&self, changes: &[Change]) -> Result<Vec<bool>, StoreError>;
 }
 
+/// Rows of one piece of a table.
+const PIECE: usize = 256;
 /// Rows that are kept as they were read last.
 const KEPT: usize = 512;
 
@@ -389,6 +391,29 @@ impl Store {
         rows.into_iter()
             .map(|(key, (_, bytes))| Ok((key, parse(table, &bytes)?)))
             .collect()
+    }
+
+    /// Reads a whole table, a piece at a time: what is written meanwhile may be seen or not.
+    pub(crate) fn each<T: DeserializeOwned, E: From<StoreError>>(
+        &self,
+        table: Table,
+        mut take: impl FnMut(Vec<u8>, T) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut last: Option<Vec<u8>> = None;
+        loop {
+            let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let rows = self
+                .engine
+                .view()?
+                .range(table, (from, Bound::Unbounded), false, PIECE)?;
+            let Some((key, _)) = rows.last() else {
+                return Ok(());
+            };
+            last = Some(key.clone());
+            for (key, (_, bytes)) in rows {
+                take(key, parse(table, &bytes)?)?;
+            }
+        }
     }
 
     /// Reads all rows whose keys begin so.

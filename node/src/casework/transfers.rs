@@ -136,13 +136,9 @@ impl Command {
 }
 
 fn other_side(command: &str, machine: &Machine) -> Refused {
-    let (party, legal) = match machine {
-        Machine::Sender(machine) => ("sender", machine.state().legal()),
-        Machine::Receiver(machine) => ("receiver", machine.state().legal()),
-    };
+    let party = machine.party().name();
     let detail = format!("{command} is for the other side of the transfer; this node is its {party}");
-    Refused::conflict("illegal_for_state", detail)
-        .legal(legal.iter().copied().filter(|name| COMMANDS.contains(name)))
+    Refused::conflict("illegal_for_state", detail).legal(machine.legal())
 }
 
 impl Casework {

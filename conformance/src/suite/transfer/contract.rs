@@ -41,7 +41,7 @@ pub(super) async fn told(
 }
 
 /// An offer of a scripted peer; `until` is the last instant for an answer and a take-over.
-fn scripted_offer(transfer: &str, until: &str) -> String {
+pub(super) fn scripted_offer(transfer: &str, until: &str) -> String {
     let deadline = json!({
         "rule": { "kind": "until", "date": "2098-12-31" }, "trigger": "2026-01-05T08:00:00Z", "place": { "land": "SH" },
         "zone": "Europe/Berlin", "holidays": "2026-1", "raw_end": null, "effective_end": "2098-12-31", "ends_at": until, "steps": [],

@@ -243,6 +243,9 @@ pub(super) fn command_schema() -> Value {
     })
 }
 
+/// The code of what is no command.
+const UNKNOWN: &str = "command_unknown";
+
 fn wanted(name: &str, details: Details) -> Result<Command, Refused> {
     let missing = |member: &str| {
         Refused::invalid("member_missing", format!("{name} needs {member}")).at(format!("/{member}"))
@@ -274,7 +277,7 @@ fn wanted(name: &str, details: Details) -> Result<Command, Refused> {
         "tell-number" => Command::TellNumber(details.number.ok_or_else(|| missing("number"))?),
         _ => {
             let detail = format!("{name:?} is no command of a transfer");
-            return Err(Refused::new(StatusCode::NOT_FOUND, "command_unknown", detail));
+            return Err(Refused::new(StatusCode::NOT_FOUND, UNKNOWN, detail));
         }
     })
 }
@@ -286,9 +289,16 @@ pub(super) async fn command(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refused> {
-    let command = wanted(&command, read(&body)?)?;
+    let transfer = id(&transfer)?;
+    let command = match wanted(&command, read(&body)?) {
+        Err(refused) if refused.code == UNKNOWN => {
+            let row = casework.seen_transfer(&who, &transfer)?;
+            return Err(refused.legal(row.machine.legal()));
+        }
+        wanted => wanted?,
+    };
     let row = casework
-        .transfer_command(&who, &id(&transfer)?, version(&headers)?, command)
+        .transfer_command(&who, &transfer, version(&headers)?, command)
         .await?;
     Ok(versioned(StatusCode::OK, row.version, &view(&row)))
 }
