@@ -96,39 +96,40 @@ impl Question {
     }
 }
 
-/// The whole service, and the parts of it that its description or a right names.
-fn endpoints(service: &Service) -> Vec<(Method, PathPattern)> {
-    let mut all = vec![(Method::Any, PathPattern::everything())];
+type Endpoints = Vec<(Method, PathPattern)>;
+
+/// What is defined of a service: the parts of it that its description or a right names; none is the whole service.
+fn endpoints(service: &Service) -> Endpoints {
     let described = service
         .description
         .iter()
         .flat_map(|it| it.endpoints().iter().cloned());
+    let whole = (Method::Any, PathPattern::everything());
     let in_rights = service
         .rights
         .iter()
         .map(|right| (right.method, right.path.clone()));
-    for endpoint in described.chain(in_rights) {
-        if !all.contains(&endpoint) {
-            all.push(endpoint);
+    once(described.chain(in_rights.filter(|endpoint| *endpoint != whole)))
+}
+
+/// A service as far as a client has rights on it.
+fn allowed(trust: &TrustSet, client: &ClientId, provider: &ClientId, service: &Service) -> Option<Listed> {
+    let rights = service.rights.iter().filter(|right| right.is_of(trust, client));
+    let endpoints = once(rights.map(|right| (right.method, right.path.clone())));
+    (!endpoints.is_empty()).then(|| listed(provider, service, endpoints))
+}
+
+fn once(all: impl Iterator<Item = (Method, PathPattern)>) -> Endpoints {
+    let mut each = Endpoints::new();
+    for endpoint in all {
+        if !each.contains(&endpoint) {
+            each.push(endpoint);
         }
     }
-    all
+    each
 }
 
-fn allowed(trust: &TrustSet, client: &ClientId, provider: &ClientId, service: &Service) -> Option<Listed> {
-    let rights: Vec<_> = service
-        .rights
-        .iter()
-        .filter(|right| right.is_of(trust, client))
-        .collect();
-    let endpoints = endpoints(service)
-        .into_iter()
-        .filter(|(method, path)| rights.iter().any(|right| right.covers(*method, path)))
-        .collect();
-    (!rights.is_empty()).then(|| listed(provider, service, endpoints))
-}
-
-fn listed(provider: &ClientId, service: &Service, endpoints: Vec<(Method, PathPattern)>) -> Listed {
+fn listed(provider: &ClientId, service: &Service, endpoints: Endpoints) -> Listed {
     let member = provider.member();
     Listed {
         member_class: member.class().to_owned(),
@@ -174,4 +175,97 @@ fn description(request: &RestRequest, services: &[&Service]) -> Result<Bytes, Fa
 pub(crate) fn names(answer: &[u8], code: &str) -> bool {
     serde_json::from_slice::<Listing>(answer)
         .is_ok_and(|listing| listing.service.iter().any(|service| service.service_code == code))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use kontor_protocol::access::{Right, Subject};
+    use serde_json::Value;
+
+    use super::*;
+    use crate::config::Description;
+    use crate::recorded;
+
+    /// The services of the recorded provider, as far as its answers show them.
+    fn services() -> Vec<Service> {
+        let service = |code: &str, rights: &[(&str, &str)], description: Option<&str>| Service {
+            code: code.into(),
+            url: http::Uri::from_static("http://127.0.0.1/"),
+            timeout: std::time::Duration::from_secs(1),
+            verify_tls: false,
+            disabled: None,
+            rights: rights
+                .iter()
+                .map(|(method, path)| Right {
+                    subject: Subject::Client("DX/GOV/1001/PORTAL".parse().unwrap()),
+                    method: method.parse().unwrap(),
+                    path: path.parse().unwrap(),
+                })
+                .collect(),
+            description: description.map(|text| Arc::new(Description::read(text.as_bytes()).unwrap())),
+        };
+        let pets = r#"{"openapi":"3.0.3","paths":{"/pets":{"get":{},"post":{}},"/pets/{id}":{"get":{}}}}"#;
+        let all = [("*", "**")];
+        vec![
+            service("echo", &all, None),
+            service("base", &all, None),
+            service("limited", &[("GET", "/a/**"), ("POST", "/b/*")], None),
+            service("denied", &[], None),
+            service("off", &all, None),
+            service("oas", &all, Some(pets)),
+            service("b\u{fc}ro", &all, None),
+        ]
+    }
+
+    fn body(root: &Path, case: &str, file: &str) -> Value {
+        let octets = std::fs::read(root.join("golden").join(case).join(file)).unwrap();
+        let at = octets.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+        serde_json::from_slice(&octets[at..]).unwrap()
+    }
+
+    #[test]
+    fn recorded_questions_get_the_lists_and_the_document_that_java_gave() {
+        let Some(root) = recorded::vectors() else { return };
+        let (trust, services) = (recorded::trust(&root), services());
+        let services: Vec<&Service> = services.iter().collect();
+        for case in ["metadata/rest-listmethods", "metadata/rest-allowedmethods"] {
+            let request = recorded::request(&root, case);
+            let question = Question::of(&request).unwrap();
+            let answer = question.answer(&trust, &request, &services).unwrap();
+            let answer: Value = serde_json::from_slice(&answer).unwrap();
+            assert_eq!(answer, body(&root, case, "6-is-response.http"), "{case}");
+            assert!(names(&serde_json::to_vec(&answer).unwrap(), "limited"), "{case}");
+        }
+        let case = "metadata/rest-getopenapi";
+        let source = body(&root, case, "4-svc-response.http").to_string();
+        let mut described = services[5].clone();
+        described.description = Some(Arc::new(Description::read(source.as_bytes()).unwrap()));
+        let request = recorded::request(&root, case);
+        let answer = Question::Description
+            .answer(&trust, &request, &[&described])
+            .unwrap();
+        let answer: Value = serde_json::from_slice(&answer).unwrap();
+        assert_eq!(answer, body(&root, case, "6-is-response.http"));
+    }
+
+    #[test]
+    fn recorded_questions_for_a_description_that_is_none_are_refused_as_by_java() {
+        let Some(root) = recorded::vectors() else { return };
+        let (trust, services) = (recorded::trust(&root), services());
+        let services: Vec<&Service> = services.iter().collect();
+        for case in [
+            "metadata/rest-getopenapi-no-code",
+            "metadata/rest-getopenapi-not-openapi",
+        ] {
+            let request = recorded::request(&root, case);
+            let fault = Question::of(&request)
+                .unwrap()
+                .answer(&trust, &request, &services)
+                .unwrap_err();
+            assert_eq!(fault.cause(), recorded::cause(&root, case), "{case}");
+        }
+    }
 }

@@ -201,13 +201,6 @@ impl Right {
             Subject::Group(group) => trust.group_contains(group, client),
         }
     }
-
-    /// Whether it holds for all that this method and this pattern name.
-    #[must_use]
-    pub fn covers(&self, method: Method, path: &PathPattern) -> bool {
-        (self.method == Method::Any || self.method == method)
-            && (self.path.is_everything() || self.path == *path || self.path.matches(&path.to_string()))
-    }
 }
 
 /// Proof that a client may make the call it was judged for.

@@ -66,7 +66,7 @@ async fn listed(world: &World) -> Result<()> {
         "object_type": "SERVICE",
         "service_code": "narrow",
         "service_type": "REST",
-        "endpoint_list": [{ "method": "*", "path": "**" }, { "method": "GET", "path": "/akten/*" }],
+        "endpoint_list": [{ "method": "GET", "path": "/akten/*" }],
     });
     ensure!(*service(&listing, "narrow")? == expected, "{listing}");
     ensure!(
@@ -110,8 +110,12 @@ async fn described(world: &World) -> Result<()> {
         "the address within the house is told: {document}"
     );
     let listing = asked(world, "other", "listMethods").await?;
+    ensure!(
+        service(&listing, "closed")?["endpoint_list"] == json!([]),
+        "{listing}"
+    );
     let endpoints = service(&listing, "intake")?["endpoint_list"].clone();
-    let expected = json!([{ "method": "*", "path": "**" }, { "method": "GET", "path": "/akten/*" }]);
+    let expected = json!([{ "method": "GET", "path": "/akten/*" }]);
     ensure!(endpoints == expected, "{endpoints}");
     Ok(())
 }

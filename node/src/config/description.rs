@@ -119,7 +119,7 @@ fn hide(value: &mut Value) {
     }
 }
 
-/// Also of an address with variables, which is no URI.
+/// Of an address whose host is a variable nothing is hidden, as in X-Road.
 fn path_of(url: &str) -> &str {
     let rest = match url.split_once("://") {
         Some((_, rest)) => rest,
@@ -128,7 +128,10 @@ fn path_of(url: &str) -> &str {
             None => return url,
         },
     };
-    rest.find('/').map_or("/", |at| &rest[at..])
+    match rest.split('/').next() {
+        Some(host) if host.contains('{') => url,
+        _ => rest.find('/').map_or("/", |at| &rest[at..]),
+    }
 }
 
 #[cfg(test)]
@@ -162,7 +165,7 @@ mod tests {
             .iter()
             .map(|it| &it["url"])
             .collect();
-        assert_eq!(urls, ["/v1/antrag", "/", "/v2", "/v3"]);
+        assert_eq!(urls, ["/v1/antrag", "http://{host}", "/v2", "/v3"]);
         let text = document.to_string();
         assert!(!text.contains("intern") && !text.contains("10.0.0.1"), "{text}");
     }

@@ -52,7 +52,7 @@ impl PathPattern {
     }
 
     /// Follows all ways through the pattern at once, character by character.
-    pub(super) fn matches(&self, path: &str) -> bool {
+    fn matches(&self, path: &str) -> bool {
         // `at[i]`: the characters so far can be read by the first `i` tokens.
         let mut at = vec![false; self.tokens.len() + 1];
         at[0] = true;
