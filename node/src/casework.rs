@@ -39,6 +39,8 @@ mod refusal;
 mod row;
 mod scan;
 mod store;
+#[cfg(test)]
+mod tests;
 mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -42,6 +42,11 @@ impl ManualClock {
         Arc::new(Self(AtomicI64::new(at.millis())))
     }
 
+    /// Sets the clock, also back.
+    pub fn set(&self, at: UnixTime) {
+        self.0.store(at.millis(), Ordering::SeqCst);
+    }
+
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.0.fetch_add(

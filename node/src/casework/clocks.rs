@@ -174,6 +174,18 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
 
     /// Does what is due of a transfer; whether there may be more at once.
     async fn work(self: &Arc<Self>, caller: &Caller, id: &Id) -> Result<bool, Refused> {
+        if self.fall_due(id).await? {
+            return Ok(true);
+        }
+        let pulled = self.pull(caller, id).await?;
+        if let Some(case) = &self.transfer(id)?.case {
+            self.export(case).await?;
+        }
+        Ok(pulled)
+    }
+
+    /// Does what the clock says of a transfer; whether it did something.
+    pub(super) async fn fall_due(self: &Arc<Self>, id: &Id) -> Result<bool, Refused> {
         let row = self.transfer(id)?;
         let now = self.decisive_now()?;
         let due = match &row.machine {
@@ -204,11 +216,7 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             self.clear(&row).await?;
             return Ok(true);
         }
-        let pulled = self.pull(caller, id).await?;
-        if let Some(case) = &row.case {
-            self.export(case).await?;
-        }
-        Ok(pulled)
+        Ok(false)
     }
 
     /// Removes what a receiver holds of an application that it did not take over.
@@ -246,7 +254,7 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// Deletes content whose time has come, and says so to whoever took the application over.
-    async fn cases_due(self: &Arc<Self>) -> Result<(), Refused> {
+    pub(super) async fn cases_due(self: &Arc<Self>) -> Result<(), Refused> {
         let now = self.now();
         for id in self.index.due(now) {
             let case = self.case(&id)?;
@@ -279,7 +287,7 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
     /// Puts right what the last end left, and fills what is kept in memory.
-    async fn begin(self: &Arc<Self>) -> Result<(), Refused> {
+    pub(super) async fn begin(self: &Arc<Self>) -> Result<(), Refused> {
         self.close_acts().await?;
         let mut named = std::collections::HashSet::new();
         self.store.each(Table::Files, |key, _: Id| {

@@ -47,16 +47,16 @@ fn read_entry(text: &str) -> Option<Entry> {
 }
 
 /// What is known of a request besides its path and body.
-struct Brought {
-    client: ClientId,
-    query_id: String,
-    request_id: String,
-    entry: Entry,
+pub(super) struct Brought {
+    pub(super) client: ClientId,
+    pub(super) query_id: String,
+    pub(super) request_id: String,
+    pub(super) entry: Entry,
 }
 
 /// An answer of the service.
-struct Answered {
-    status: StatusCode,
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
     body: Vec<u8>,
     problem: bool,
 }
@@ -177,7 +177,7 @@ impl Casework {
     }
 
     /// Takes a message: what it is answered once stays its answer.
-    async fn take(
+    pub(super) async fn take(
         self: &Arc<Self>,
         brought: &Brought,
         id: &Id,

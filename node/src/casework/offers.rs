@@ -109,6 +109,19 @@ impl Casework {
         who.needs(&WORKERS)?;
         // A silent recipient is waited for without holding anything.
         let recipient = self.recipient(&wish.to).await;
+        self.offer_to(who, case, version, wish, send, recipient).await
+    }
+
+    /// The same to a recipient that was looked for.
+    pub(super) async fn offer_to(
+        &self,
+        who: &Principal,
+        case: &Id,
+        version: u64,
+        wish: &Wish,
+        send: bool,
+        recipient: Result<(MemberId, ClientId), Refused>,
+    ) -> Result<TransferRow, Refused> {
         let _lock = self.lock(&[case]).await;
         let mut case = self.seen_case(who, case)?;
         if case.version != version {
