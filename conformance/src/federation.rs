@@ -218,7 +218,7 @@ impl Builder {
             authority.register(Registration {
                 member: plan.member.clone(),
                 server: plan.server_code(),
-                address: self.net.host(host).to_string(),
+                address: self.net.host(plan.known_at.unwrap_or(host)).to_string(),
                 certificates: vec![certificate],
                 clients: plan
                     .clients

@@ -445,9 +445,11 @@ async fn transfers(arguments: TransfersArguments) -> Result<ExitCode> {
     };
     let report = transfers::run(&subject, plan).await?;
     say(format_args!(
-        "{} transfers, {} kills, {} commands acknowledged, {} files compared, {:.1} s; ends {:?}; {} wrong",
+        "{} transfers, {} kills, {} answers lost on the line, {} messages repeated late, {} commands acknowledged, {} files compared, {:.1} s; ends {:?}; {} wrong",
         report.transfers,
         report.kills,
+        report.cuts,
+        report.repeated,
         report.acknowledged,
         report.files_compared,
         report.seconds,

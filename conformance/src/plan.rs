@@ -34,6 +34,7 @@ pub struct NodePlan {
     pub(crate) authentication: KeyAlgorithm,
     /// Whether its certificates come from an authority below the one of the federation.
     pub(crate) below_intermediate: bool,
+    pub(crate) known_at: Option<u8>,
 }
 
 /// As most Java security servers have it.
@@ -102,6 +103,7 @@ impl NodePlan {
             federation: String::new(),
             authentication: KeyAlgorithm::EcdsaP256,
             below_intermediate: false,
+            known_at: None,
         }
     }
 
@@ -130,6 +132,13 @@ impl NodePlan {
             }
         }
         members
+    }
+
+    /// Known to others at another host of the net, where something stands in front of it.
+    #[must_use]
+    pub fn known_at(mut self, host: u8) -> Self {
+        self.known_at = Some(host);
+        self
     }
 
     /// With a subsystem `ledger`, in whose name the node shows checkpoints to others and co-signs theirs.

@@ -1,6 +1,8 @@
 //! Many transfers between two nodes while either of them is killed at random: each ends in a legal state that is the same on both
 //! sides, nobody's acknowledged command is lost, no case stands twice, and no file changes.
 //!
+//! The lines between them are cut after a request and before its answer, and a peer repeats what it said, late and out of order.
+//!
 //! Owns the desks that go on after a node comes back (what they are told counts, what breaks off is asked again) and the list of
 //! what was acknowledged. Which way a transfer goes is drawn from a seed.
 
@@ -19,9 +21,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::address::Net;
-use crate::desk::{BETA, Desk, application, authorities, files, number, text};
+use crate::desk::{BETA, Desk, application, files, number, settings, text};
+use crate::federation::Federation;
+use crate::plan::{NodePlan, PeerPlan};
 use crate::report::say;
+use crate::scripted::{message, offer, told};
 use crate::subject::Subject;
+use crate::wires::Wire;
 
 /// How many, and how often a node dies.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +49,20 @@ pub struct TransfersReport {
     pub acknowledged: usize,
     pub files_compared: usize,
     pub seconds: f64,
+    /// How often a line was cut with an answer on its way.
+    pub cuts: usize,
+    /// Messages that a peer repeated late.
+    pub repeated: usize,
     pub wrong: Vec<String>,
 }
 
 /// How long one transfer may take, kills included.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the lines to the two nodes begin.
+const FRONTS: (u8, u8) = (51, 52);
+/// One in so many pieces of answers is swallowed.
+const CUT: u16 = 50;
 
 /// How a transfer is to go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -236,7 +251,28 @@ async fn until(desk: &Desk, id: &str, states: &[&str]) -> Result<()> {
 /// Runs the campaign.
 pub async fn run(subject: &Subject, plan: TransfersPlan) -> Result<TransfersReport> {
     let net = Net::claim().await?;
-    let mut federation = authorities(subject, &net, "").await?;
+    let mut federation = Federation::builder(&net)
+        .node(
+            NodePlan::new("alpha", "1001")
+                .casework(&settings("010585890008", ""))
+                .known_at(FRONTS.0),
+        )
+        .node(
+            NodePlan::new("beta", "1002")
+                .casework(&settings("010020000000", ""))
+                .known_at(FRONTS.1),
+        )
+        .peer(PeerPlan::new("gamma", "1003", "KONTOR"))
+        .group(
+            "KONTOR",
+            &[("1001", "KONTOR"), ("1002", "KONTOR"), ("1003", "KONTOR")],
+        )
+        .start(subject)
+        .await?;
+    let wires = [
+        Wire::start(&net, FRONTS.0, 11, CUT, plan.seed).await?,
+        Wire::start(&net, FRONTS.1, 12, CUT, plan.seed + 1).await?,
+    ];
     let (here, there) = (
         Desk::at(federation.node("alpha")),
         Desk::at(federation.node("beta")),
@@ -293,6 +329,8 @@ pub async fn run(subject: &Subject, plan: TransfersPlan) -> Result<TransfersRepo
         }
     }
     let done = driving.await??;
+    repeated(&federation, plan, &mut report).await?;
+    report.cuts = wires.iter().map(Wire::cuts).sum();
     report.seconds = begun.elapsed().as_secs_f64();
     let mut ids = HashMap::new();
     for one in done {
@@ -335,6 +373,57 @@ pub async fn run(subject: &Subject, plan: TransfersPlan) -> Result<TransfersRepo
         }
     }
     Ok(report)
+}
+
+/// A peer that says everything again, late and in any order: what was taken stays taken with the answer that was given, and nothing
+/// that is out of turn is.
+async fn repeated(federation: &Federation, plan: TransfersPlan, report: &mut TransfersReport) -> Result<()> {
+    let there = Desk::at(federation.node("beta"));
+    let gamma = federation.peer("gamma");
+    let transfers = (plan.transfers / 10).clamp(4, 200);
+    let mut said: Vec<(String, String, Value)> = Vec::new();
+    for index in 0..transfers {
+        let id = format!("5f2504e0-4f89-41d3-9a0c-{index:012x}");
+        let at = |seq: u32, kind: &str| format!("/v1/transfers/{id}/sender/{seq}/{kind}");
+        let offer = offer(&id, "2098-12-31T23:00:00Z");
+        let withdraw = message("withdraw", json!({}));
+        // Out of turn before anything is known of it.
+        let (status, page) = told(federation, "beta", gamma, "PUT", &at(2, "withdraw"), &withdraw).await?;
+        ensure!(
+            status == 409 && page["code"] == "gap",
+            "a withdrawal before its offer: {status}: {page}"
+        );
+        for (path, body) in [(at(1, "offer"), offer), (at(2, "withdraw"), withdraw.clone())] {
+            let (status, page) = told(federation, "beta", gamma, "PUT", &path, &body).await?;
+            ensure!(status == 202, "{path}: {status}: {page}");
+            said.push((path, body, page));
+        }
+        let (status, page) = told(federation, "beta", gamma, "PUT", &at(9, "withdraw"), &withdraw).await?;
+        ensure!(
+            status == 409 && page["code"] == "gap",
+            "out of turn: {status}: {page}"
+        );
+        // Something of long ago comes once more.
+        let drawn = sha256(format!("repeat {} {index}", plan.seed).as_bytes());
+        for turn in 0..3 {
+            let (path, body, answer) = &said[usize::from(drawn[turn]) % said.len()];
+            let (status, page) = told(federation, "beta", gamma, "PUT", path, body).await?;
+            report.repeated += 1;
+            if status != 202 || page != *answer {
+                report
+                    .wrong
+                    .push(format!("{path} again: {status}: {page} instead of {answer}"));
+            }
+        }
+    }
+    for index in 0..transfers {
+        let id = format!("5f2504e0-4f89-41d3-9a0c-{index:012x}");
+        let page = there.get(&format!("/api/v1/transfers/{id}")).await?;
+        if page["state"] != "ENDED_BY_SENDER" || page["received"].as_array().map_or(0, Vec::len) != 2 {
+            report.wrong.push(format!("{id} after its repeats: {page}"));
+        }
+    }
+    Ok(())
 }
 
 /// Since when the receiver is responsible, if it is, by nothing but the messages and their receipts: an opinion of the suite's own, which

@@ -4,7 +4,6 @@ use anyhow::{Result, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::contract::{scripted_offer, told};
 use super::wait_for;
 use crate::address::Net;
 use crate::authority::OcspSays;
@@ -12,6 +11,7 @@ use crate::desk::{BETA, Desk, application, files, multipart, number, settings, t
 use crate::federation::Federation;
 use crate::peer::provider::{Listening, Reaction, Reply};
 use crate::plan::{NodePlan, PeerPlan};
+use crate::scripted::{offer as scripted_offer, told};
 use crate::suite::{World, cases};
 
 cases! {

@@ -8,7 +8,6 @@ use anyhow::{Context, Result, ensure};
 use kontor_pki::crypto::sha256;
 use serde_json::{Value, json};
 
-use super::contract::told;
 use super::wait_for;
 use crate::address::Net;
 use crate::authority::OcspSays;
@@ -18,6 +17,7 @@ use crate::federation::Federation;
 use crate::peer::Peer;
 use crate::peer::provider::{Listening, Reaction, Reply, Seen};
 use crate::plan::{NodePlan, PeerPlan};
+use crate::scripted::told;
 use crate::suite::{World, cases};
 
 cases! {
