@@ -105,6 +105,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         transfer::samples::CASES,
         transfer::states::CASES,
         transfer::refusals::CASES,
+        transfer::keys::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()

@@ -380,6 +380,8 @@ pub async fn run(subject: &Subject, plan: TransfersPlan) -> Result<TransfersRepo
 async fn repeated(federation: &Federation, plan: TransfersPlan, report: &mut TransfersReport) -> Result<()> {
     let there = Desk::at(federation.node("beta"));
     let gamma = federation.peer("gamma");
+    // The last start may be a moment ago.
+    there.get("/api/v1/status").await?;
     let transfers = (plan.transfers / 10).clamp(4, 200);
     let mut said: Vec<(String, String, Value)> = Vec::new();
     for index in 0..transfers {

@@ -48,6 +48,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, OnceLock, PoisonError};
 
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
@@ -62,7 +63,7 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, broadcast};
 
 use crate::clock::SharedClock;
 use crate::config::CaseworkSettings;
-use crate::config::casework::{Holder, Role};
+use crate::config::casework::{ApiKey, Holder, Role, StandingRule};
 use crate::globalconf::GlobalConf;
 use crate::messagelog::{Acted, Fact, FactKind, LogError, Looked, MessageLog, Receipt, Vault, VaultPart};
 use crate::shutdown::Shutdown;
@@ -103,9 +104,27 @@ pub struct Setup {
     pub shutdown: Shutdown,
 }
 
+/// See [`Casework::admit`].
+#[derive(Debug)]
+struct Admitted {
+    keys: Vec<ApiKey>,
+    standing_rules: Vec<StandingRule>,
+}
+
+impl Admitted {
+    fn of(settings: &CaseworkSettings) -> Arc<Self> {
+        Arc::new(Self {
+            keys: settings.keys.clone(),
+            standing_rules: settings.standing_rules.clone(),
+        })
+    }
+}
+
 /// See the module.
 pub struct Casework {
     settings: CaseworkSettings,
+    /// Who comes in, and what is accepted without a person; changes while the node runs.
+    admitted: ArcSwap<Admitted>,
     log: MessageLog,
     trust: Arc<GlobalConf>,
     clock: SharedClock,
@@ -156,6 +175,8 @@ pub(crate) struct Principal {
     pub(crate) units: BTreeSet<String>,
     /// On whose behalf a system says that it acts.
     pub(crate) on_behalf_of: Option<String>,
+    /// What let it in; none for the node itself.
+    admitted: Option<Arc<Admitted>>,
 }
 
 impl Principal {
@@ -167,6 +188,7 @@ impl Principal {
             roles: [Role::Worker, Role::Supervisor].into(),
             units: [].into(),
             on_behalf_of: None,
+            admitted: None,
         }
     }
 
@@ -282,6 +304,7 @@ impl Casework {
         let (told, _) = broadcast::channel(1);
         Ok(Arc::new(Self {
             scanning: scan::Scanner::new(&setup.settings.scanner),
+            admitted: ArcSwap::new(Admitted::of(&setup.settings)),
             settings: setup.settings,
             log: setup.log,
             trust: setup.trust,
@@ -303,6 +326,21 @@ impl Casework {
             index: index::Index::default(),
             caller: OnceLock::new(),
         }))
+    }
+
+    /// Puts other keys and standing rules to use: a key that is not among them opens nothing any more, and feeds that are followed
+    /// end.
+    pub fn admit(&self, settings: &CaseworkSettings) {
+        self.admitted.store(Admitted::of(settings));
+        // Nobody follows, or everybody looks whether it still may.
+        let _ = self.told.send(());
+    }
+
+    /// Whether what let somebody in is still in force.
+    fn admits(&self, who: &Principal) -> bool {
+        who.admitted
+            .as_ref()
+            .is_some_and(|admitted| Arc::ptr_eq(admitted, &self.admitted.load()))
     }
 
     /// Refuses what comes before everything is there.

@@ -1,5 +1,5 @@
 //! The node's own file, read again when it is asked to (SIGHUP): clients, services and rights take effect at once, also on
-//! connections that are kept; everything else waits for a restart and is named. A file with mistakes changes nothing.
+//! connections that are kept, and so do keys and standing rules of casework; everything else waits for a restart and is named. A file with mistakes changes nothing.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::clock::SharedClock;
-use crate::config::NodeConfig;
+use crate::config::{CaseworkSettings, NodeConfig};
 use crate::handles::Handles;
 use crate::in_force::FileState;
 use crate::keystore::Identity;
@@ -22,13 +22,16 @@ pub struct Reloader {
     digest: watch::Sender<[u8; 32]>,
     state: FileState,
     clock: SharedClock,
+    casework: Box<dyn Fn(&CaseworkSettings) + Send + Sync>,
 }
 
+/// The table of cases and transfers.
+const CASEWORK: &str = "casework";
 /// The table of clients, services and rights.
 const CLIENTS: &str = "client";
 
 impl Reloader {
-    /// `config` is what the node started with, `digest` tells who records the file in force.
+    /// `config` is what the node started with, `digest` tells who records the file in force, `casework` takes its new settings.
     pub fn new(
         config: NodeConfig,
         internal: Option<Arc<Identity>>,
@@ -36,6 +39,7 @@ impl Reloader {
         digest: watch::Sender<[u8; 32]>,
         state: FileState,
         clock: SharedClock,
+        casework: Box<dyn Fn(&CaseworkSettings) + Send + Sync>,
     ) -> Self {
         Self {
             config,
@@ -44,6 +48,7 @@ impl Reloader {
             digest,
             state,
             clock,
+            casework,
         }
     }
 
@@ -94,11 +99,16 @@ impl Reloader {
             clients = clients.with_own(own.clone());
         }
         self.handles.clients.store(Arc::new(clients));
+        if let (Some(_), Some(settings)) = (&self.config.casework, &read.casework) {
+            (self.casework)(settings);
+        }
+        let casework_waits = fixed(&self.config) != fixed(&read);
         let (old, new) = (&self.config.tables, &read.tables);
         let mut waiting: Vec<_> = new
             .keys()
             .chain(old.keys())
-            .filter(|table| *table != CLIENTS && old.get(*table) != new.get(*table))
+            .filter(|table| *table != CLIENTS && (*table != CASEWORK || casework_waits))
+            .filter(|table| old.get(*table) != new.get(*table))
             .map(|table| format!("[{table}]"))
             .collect();
         waiting.sort();
@@ -110,4 +120,12 @@ impl Reloader {
         }
         Ok((read.digest, waiting))
     }
+}
+
+/// What of casework waits for a restart: everything but keys and standing rules.
+fn fixed(config: &NodeConfig) -> Option<String> {
+    let mut settings = config.casework.clone()?;
+    settings.keys.clear();
+    settings.standing_rules.clear();
+    Some(format!("{settings:?}"))
 }

@@ -254,6 +254,14 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
         digest,
         file.clone(),
         clock.clone(),
+        {
+            let casework = casework.clone();
+            Box::new(move |settings| {
+                if let Some(casework) = &casework {
+                    casework.admit(settings);
+                }
+            })
+        },
     );
     let held = trust.clone();
     let timestamper = Timestamper::new(config.timestamping_urls, Arc::new(move || held.held()))

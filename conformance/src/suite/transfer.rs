@@ -3,6 +3,7 @@
 //! `contract` speaks to a node as a scripted peer does; `release` is about what goes in and out of a node.
 
 pub mod contract;
+pub mod keys;
 pub mod refusals;
 pub mod release;
 pub mod samples;

@@ -146,8 +146,8 @@ impl FromRequestParts<Arc<Casework>> for Principal {
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map_or("", |(_, key)| key.trim());
         let digest = sha256(key.as_bytes());
-        let key = casework
-            .settings
+        let admitted = casework.admitted.load_full();
+        let key = admitted
             .keys
             .iter()
             .find(|key| kontor_pki::crypto::equal(&key.sha256, &digest));
@@ -168,6 +168,7 @@ impl FromRequestParts<Arc<Casework>> for Principal {
             roles: key.roles.clone(),
             units: key.units.clone(),
             on_behalf_of,
+            admitted: Some(Arc::clone(&admitted)),
         })
     }
 }

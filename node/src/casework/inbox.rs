@@ -465,10 +465,11 @@ impl Casework {
             .rsplit_once('/')
             .map_or("", |(member, _)| member)
             .to_owned();
-        let rule =
-            self.settings.standing_rules.iter().find(|rule| {
-                rule.from.to_string() == member && rule.services.contains(&transfer.offer.service)
-            });
+        let admitted = self.admitted.load();
+        let rule = admitted
+            .standing_rules
+            .iter()
+            .find(|rule| rule.from.to_string() == member && rule.services.contains(&transfer.offer.service));
         let Some(rule) = rule else { return };
         let Machine::Receiver(machine) = transfer.machine.clone() else {
             return;

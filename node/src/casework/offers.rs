@@ -91,7 +91,7 @@ impl Casework {
             }
             None => Err(
                 Refused::invalid("recipient_unknown", format!("{member} is not in the federation"))
-                    .hint("look for the competent authority with GET /api/v1/recipients")
+                    .hint("`kontor case recipients ID` (GET /api/v1/cases/ID/recipients) suggests who is competent")
                     .at("/to"),
             ),
         }

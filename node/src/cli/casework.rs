@@ -157,6 +157,9 @@ pub(super) struct Offer {
     /// You have seen that it has been there or was refused before
     #[arg(long)]
     confirmed: bool,
+    /// Only show what would be offered: exactly what leaves before an acceptance, as JSON
+    #[arg(long)]
+    preview: bool,
     #[command(flatten)]
     desk: Desk,
     /// Print the transfer as JSON
@@ -256,9 +259,15 @@ impl Case {
             Self::Offer(it) => {
                 let subject = format!("/api/v1/cases/{}", it.id);
                 let wish = json!({ "to": it.to, "situation": it.situation, "region": it.region, "confirmed": it.confirmed });
-                let path = format!("{subject}/transfers");
+                let path = match it.preview {
+                    true => format!("{subject}/preview"),
+                    false => format!("{subject}/transfers"),
+                };
                 let page = super::block_on(async { it.desk.command(&subject, &path, &wish).await })?;
-                show(&page, it.json, transfer_in_words)
+                match it.preview {
+                    true => document(&page["offer"].to_string()),
+                    false => show(&page, it.json, transfer_in_words),
+                }
             }
         }
     }
@@ -489,6 +498,7 @@ fn transfer_in_words(row: &Value) -> String {
         ("State", "state"),
         ("Responsibility", "responsibility"),
         ("Taken over", "taken_over_at"),
+        ("Time-stamp", "take_over_proof"),
         ("Number there", "number"),
         ("Case", "case"),
     ] {

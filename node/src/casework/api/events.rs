@@ -78,6 +78,10 @@ pub(super) async fn follow(
         let mut following = following?;
         let shutdown = following.casework.shutdown.clone();
         loop {
+            // Other keys end it; who still may comes back.
+            if !following.casework.admits(&following.who) {
+                return None;
+            }
             match following.piece() {
                 Ok(Some(piece)) => return Some((Ok::<_, Infallible>(piece), Some(following))),
                 Ok(None) if following.until_quiet => return None,
