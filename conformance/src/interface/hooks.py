@@ -126,6 +126,7 @@ AIM = {
     "settleExport": exported,
     "addLateItem": only("handed_over", "case"),
     "offerCase": offered,
+    "previewOffer": offered,
     "showTransfer": only("offers", "transfer"),
     "commandTransfer": transfer_command,
     "settleParked": parked,
