@@ -3,6 +3,7 @@
 //! | Room | Owns |
 //! |---|---|
 //! | `store` | rows and transactions |
+//! | `principal` | who acts, and what lets them in |
 //! | `row` | what the rows hold, and what of it is sealed |
 //! | `scan` | the malware scanner |
 //! | `intake` | an application becomes a case |
@@ -34,6 +35,7 @@ mod intake;
 mod late;
 mod offers;
 mod outbox;
+mod principal;
 mod pull;
 mod refusal;
 mod row;
@@ -63,11 +65,12 @@ use tokio::sync::{Mutex, Notify, OwnedMutexGuard, broadcast};
 
 use crate::clock::SharedClock;
 use crate::config::CaseworkSettings;
-use crate::config::casework::{ApiKey, Holder, Role, StandingRule};
 use crate::globalconf::GlobalConf;
 use crate::messagelog::{Acted, Fact, FactKind, LogError, Looked, MessageLog, Receipt, Vault, VaultPart};
 use crate::shutdown::Shutdown;
 
+use self::principal::Admitted;
+pub(crate) use self::principal::Principal;
 pub(crate) use self::refusal::Refused;
 use self::row::{
     CaseContent, CaseRecord, CaseRow, Cited, EventRow, InRow, OutRow, OutState, Pack, TransferRow,
@@ -102,22 +105,6 @@ pub struct Setup {
     pub test: bool,
     /// Tasks and the end.
     pub shutdown: Shutdown,
-}
-
-/// See [`Casework::admit`].
-#[derive(Debug)]
-struct Admitted {
-    keys: Vec<ApiKey>,
-    standing_rules: Vec<StandingRule>,
-}
-
-impl Admitted {
-    fn of(settings: &CaseworkSettings) -> Arc<Self> {
-        Arc::new(Self {
-            keys: settings.keys.clone(),
-            standing_rules: settings.standing_rules.clone(),
-        })
-    }
 }
 
 /// See the module.
@@ -159,62 +146,6 @@ pub struct Casework {
 impl std::fmt::Debug for Casework {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Casework").finish_non_exhaustive()
-    }
-}
-
-/// Who acts.
-#[derive(Clone, Debug)]
-pub(crate) struct Principal {
-    /// Stands for (issuer, subject) wherever something is kept.
-    pub(crate) pseudonym: String,
-    /// A person or a system.
-    pub(crate) holder: Holder,
-    /// What may be done.
-    pub(crate) roles: BTreeSet<Role>,
-    /// In which units; none means all.
-    pub(crate) units: BTreeSet<String>,
-    /// On whose behalf a system says that it acts.
-    pub(crate) on_behalf_of: Option<String>,
-    /// What let it in; none for the node itself.
-    admitted: Option<Arc<Admitted>>,
-}
-
-impl Principal {
-    /// The node itself: clocks, standing rules, the other side's messages.
-    fn node() -> Self {
-        Self {
-            pseudonym: "node".into(),
-            holder: Holder::System,
-            roles: [Role::Worker, Role::Supervisor].into(),
-            units: [].into(),
-            on_behalf_of: None,
-            admitted: None,
-        }
-    }
-
-    /// Whether something of this unit may be seen.
-    pub(crate) fn sees(&self, unit: Option<&str>) -> bool {
-        self.units.is_empty()
-            || self.roles.contains(&Role::Supervisor)
-            || unit.is_some_and(|unit| self.units.contains(unit))
-    }
-
-    /// Refuses who may only hand in.
-    pub(crate) fn reads(&self) -> Result<(), Refused> {
-        self.needs(&[
-            Role::Worker,
-            Role::Releaser,
-            Role::Supervisor,
-            Role::DataProtection,
-        ])
-    }
-
-    /// Refuses who has none of these roles.
-    pub(crate) fn needs(&self, roles: &[Role]) -> Result<(), Refused> {
-        match roles.iter().any(|role| self.roles.contains(role)) {
-            true => Ok(()),
-            false => Err(Refused::role(roles)),
-        }
     }
 }
 
@@ -326,21 +257,6 @@ impl Casework {
             index: index::Index::default(),
             caller: OnceLock::new(),
         }))
-    }
-
-    /// Puts other keys and standing rules to use: a key that is not among them opens nothing any more, and feeds that are followed
-    /// end.
-    pub fn admit(&self, settings: &CaseworkSettings) {
-        self.admitted.store(Admitted::of(settings));
-        // Nobody follows, or everybody looks whether it still may.
-        let _ = self.told.send(());
-    }
-
-    /// Whether what let somebody in is still in force.
-    fn admits(&self, who: &Principal) -> bool {
-        who.admitted
-            .as_ref()
-            .is_some_and(|admitted| Arc::ptr_eq(admitted, &self.admitted.load()))
     }
 
     /// Refuses what comes before everything is there.

@@ -122,10 +122,11 @@ impl Reloader {
     }
 }
 
-/// What of casework waits for a restart: everything but keys and standing rules.
+/// What of casework waits for a restart: everything but keys and standing rules, and rights, which are those of a client.
 fn fixed(config: &NodeConfig) -> Option<String> {
     let mut settings = config.casework.clone()?;
     settings.keys.clear();
     settings.standing_rules.clear();
+    settings.rights.clear();
     Some(format!("{settings:?}"))
 }

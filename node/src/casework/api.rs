@@ -173,14 +173,6 @@ impl FromRequestParts<Arc<Casework>> for Principal {
     }
 }
 
-impl Casework {
-    /// What stands for (issuer, subject) wherever something is kept.
-    fn pseudonym(&self, issuer: &str, subject: &str) -> String {
-        let blind = self.vault.blind(&format!("person\0{issuer}\0{subject}"));
-        format!("p-{}", &blind[..16])
-    }
-}
-
 /// The version that a command was decided on.
 fn version(headers: &HeaderMap) -> Result<u64, Refused> {
     let shown = headers.get(IF_MATCH).ok_or_else(Refused::no_version)?;

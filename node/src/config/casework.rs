@@ -123,7 +123,7 @@ pub enum Holder {
 }
 
 /// A key to the interface.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ApiKey {
     /// A name for the log, of a system or the account of a person.
     pub name: String,
@@ -140,7 +140,7 @@ pub struct ApiKey {
 }
 
 /// Offers that are accepted and pulled without a person; taking over stays a person's.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StandingRule {
     /// Cited in the acceptance.
     pub id: String,

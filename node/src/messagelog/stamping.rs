@@ -259,14 +259,17 @@ impl MessageLog {
     /// Gets time-stamps until the node stops: soon after the start, then as often as the instance says, at once while there
     /// are more than one token takes.
     pub async fn run_stamping(self, timestamper: Timestamper, shutdown: Shutdown) {
-        let mut wait = FIRST;
+        // Authorities that fail are asked again in their turn, however many do not want to wait.
+        let (mut wait, mut hurries) = (FIRST, true);
         loop {
             tokio::select! {
                 () = shutdown.soft() => return,
                 () = tokio::time::sleep(wait) => {}
-                () = self.stamping.soon.notified() => tokio::time::sleep(GAP.min(wait)).await,
+                () = self.stamping.soon.notified(), if hurries => tokio::time::sleep(GAP).await,
             }
-            wait = match self.stamp_run(&timestamper).await {
+            let ran = self.stamp_run(&timestamper).await;
+            hurries = matches!(ran, Ok(Ran::Done | Ran::More));
+            wait = match ran {
                 Ok(Ran::More) => Duration::ZERO,
                 Ok(Ran::Done) => timestamper
                     .interval()

@@ -1,0 +1,107 @@
+//! Who acts in casework, what they may, and what lets them in: keys and standing rules of the file, which change while the node runs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::{Casework, Refused};
+use crate::config::CaseworkSettings;
+use crate::config::casework::{ApiKey, Holder, Role, StandingRule};
+
+/// See [`Casework::admit`].
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Admitted {
+    pub(super) keys: Vec<ApiKey>,
+    pub(super) standing_rules: Vec<StandingRule>,
+}
+
+impl Admitted {
+    pub(super) fn of(settings: &CaseworkSettings) -> Arc<Self> {
+        Arc::new(Self {
+            keys: settings.keys.clone(),
+            standing_rules: settings.standing_rules.clone(),
+        })
+    }
+}
+
+/// Who acts.
+#[derive(Clone, Debug)]
+pub(crate) struct Principal {
+    /// Stands for (issuer, subject) wherever something is kept.
+    pub(crate) pseudonym: String,
+    /// A person or a system.
+    pub(crate) holder: Holder,
+    /// What may be done.
+    pub(crate) roles: BTreeSet<Role>,
+    /// In which units; none means all.
+    pub(crate) units: BTreeSet<String>,
+    /// On whose behalf a system says that it acts.
+    pub(crate) on_behalf_of: Option<String>,
+    /// What let it in; none for the node itself.
+    pub(super) admitted: Option<Arc<Admitted>>,
+}
+
+impl Principal {
+    /// The node itself: clocks, standing rules, the other side's messages.
+    pub(super) fn node() -> Self {
+        Self {
+            pseudonym: "node".into(),
+            holder: Holder::System,
+            roles: [Role::Worker, Role::Supervisor].into(),
+            units: [].into(),
+            on_behalf_of: None,
+            admitted: None,
+        }
+    }
+
+    /// Whether something of this unit may be seen.
+    pub(crate) fn sees(&self, unit: Option<&str>) -> bool {
+        self.units.is_empty()
+            || self.roles.contains(&Role::Supervisor)
+            || unit.is_some_and(|unit| self.units.contains(unit))
+    }
+
+    /// Refuses who may only hand in.
+    pub(crate) fn reads(&self) -> Result<(), Refused> {
+        self.needs(&[
+            Role::Worker,
+            Role::Releaser,
+            Role::Supervisor,
+            Role::DataProtection,
+        ])
+    }
+
+    /// Refuses who has none of these roles.
+    pub(crate) fn needs(&self, roles: &[Role]) -> Result<(), Refused> {
+        match roles.iter().any(|role| self.roles.contains(role)) {
+            true => Ok(()),
+            false => Err(Refused::role(roles)),
+        }
+    }
+}
+
+impl Casework {
+    /// Puts other keys and standing rules to use: a key that is not among them opens nothing any more, and feeds that are followed
+    /// end.
+    pub fn admit(&self, settings: &CaseworkSettings) {
+        let admitted = Admitted::of(settings);
+        if *admitted == **self.admitted.load() {
+            return;
+        }
+        self.admitted.store(admitted);
+        // Nobody follows, or everybody looks whether it still may.
+        let _ = self.told.send(());
+    }
+
+    /// Whether what let somebody in is still in force.
+    pub(super) fn admits(&self, who: &Principal) -> bool {
+        who.admitted
+            .as_ref()
+            .is_some_and(|admitted| Arc::ptr_eq(admitted, &self.admitted.load()))
+    }
+
+    /// What stands for (issuer, subject) wherever something is kept.
+    pub(super) fn pseudonym(&self, issuer: &str, subject: &str) -> String {
+        let blind = self.vault.blind(&format!("person\0{issuer}\0{subject}"));
+        format!("p-{}", &blind[..16])
+    }
+}
