@@ -66,6 +66,7 @@ requirements! {
     METHODS_LISTED = "methods.listed", "wire 9.3", "listMethods names the services of a provider and their endpoints to everybody, without a right";
     METHODS_ALLOWED = "methods.allowed", "wire 9.3", "allowedMethods names what the caller has a right to and nothing else";
     METHODS_DESCRIBED = "methods.described", "wire 9.3", "getOpenAPI hands out the document of a service without the addresses within the house";
+    METHODS_FLOODED = "methods.flooded", "wire 9.3", "a member that asks what a provider offers without end is refused, and others are answered";
     METHODS_REFUSED = "methods.refused", "wire 9.3", "a question that names no described service, another verb, another provider, or a broken signature is refused";
 
     INSTANCES_ADMITTED = "instances.admitted", "wire 7.9", "members of two instances that trust and admit each other exchange, with rights and without them as at home";

@@ -100,6 +100,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         tampering::CASES,
         stamping::CASES,
         transfer::CASES,
+        transfer::clocks::CASES,
         transfer::release::CASES,
         transfer::contract::CASES,
         transfer::samples::CASES,

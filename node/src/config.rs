@@ -337,6 +337,25 @@ mod tests {
     }
 
     #[test]
+    fn a_description_that_cannot_be_handed_out_is_a_mistake_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.yaml"), "openapi: 3.0.0").unwrap();
+        for (name, said) in [("none.json", "No such file"), ("a.yaml", "not JSON")] {
+            let text = SAMPLE.replace(
+                "code = \"intake\"",
+                &format!("code = \"intake\"\nopenapi = {name:?}"),
+            );
+            let error = NodeConfig::parse(&text, &dir.path().join("node.toml")).unwrap_err();
+            assert!(
+                error.mistakes.len() == 1
+                    && error.mistakes[0].contains(said)
+                    && error.mistakes[0].contains(name),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
     fn a_peer_may_speak_what_others_may_not_if_it_is_built_in() {
         let named = "tls12 = \"off\"\n[[federation.peer]]\nserver = \"TEST/GOV/1002/ss1\"\ntls12 = ";
         let parse = |level: &str| {

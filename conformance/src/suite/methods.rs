@@ -14,6 +14,7 @@ cases! {
     quick METHODS_ALLOWED => allowed;
     quick METHODS_DESCRIBED => described;
     quick METHODS_REFUSED => refused;
+    slow METHODS_FLOODED => flooded;
 }
 
 /// What beta answers to a subsystem of alpha.
@@ -118,6 +119,27 @@ async fn described(world: &World) -> Result<()> {
     let expected = json!([{ "method": "GET", "path": "/akten/*" }]);
     ensure!(endpoints == expected, "{endpoints}");
     Ok(())
+}
+
+/// A member that asks without end is refused before it leaves entries; others are answered.
+async fn flooded(world: &World) -> Result<()> {
+    let begun = std::time::Instant::now();
+    let fault = loop {
+        let outgoing = world.signed(&world.ask("GET", "listMethods", "", &fresh("flood")))?;
+        let answered = outgoing.send(world.beta().federation()).await?;
+        if let Ok(fault) = answered.fault() {
+            break fault.clone();
+        }
+        ensure!(
+            begun.elapsed().as_secs() < 60,
+            "a member asks for a minute and is always answered"
+        );
+    };
+    ensure!(
+        fault.is_one_of(&["access_denied"]) && fault.text.contains("asks too often"),
+        "{fault}"
+    );
+    asked(world, "antrag", "listMethods").await.map(drop)
 }
 
 async fn refused(world: &World) -> Result<()> {

@@ -441,3 +441,57 @@ impl Casework {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fresh_id;
+    use super::*;
+
+    const PEER: &str = "TEST/GOV/1002/KONTOR";
+
+    fn next(outbox: &Outbox, in_seconds: u64) -> Vec<Id> {
+        let (ready, _) = outbox.next(Instant::now() + Duration::from_secs(in_seconds));
+        ready.into_iter().map(|(_, transfer)| transfer).collect()
+    }
+
+    #[test]
+    fn a_peer_is_told_more_at_a_time_while_it_answers_and_one_thing_after_it_was_silent() {
+        let outbox = Outbox::default();
+        for _ in 0..200 {
+            outbox.queue(PEER, &fresh_id());
+        }
+        let mut running = next(&outbox, 0);
+        assert_eq!(running.len(), 1, "a peer that nobody knows yet");
+        let mut widest = 0;
+        for _ in 0..100 {
+            let one = running.remove(0);
+            outbox.ended(PEER, &one, &Ended::Settled);
+            running.extend(next(&outbox, 0));
+            widest = widest.max(running.len());
+        }
+        assert_eq!(widest, AT_ONCE);
+        for one in &running {
+            outbox.ended(PEER, one, &Ended::Silent);
+        }
+        assert!(next(&outbox, 0).is_empty(), "it is left alone for a while");
+        let (_, waiting, failures) = outbox.waiting().remove(0);
+        assert_eq!(
+            (waiting, failures),
+            (100, 1),
+            "they failed together, and nothing is lost"
+        );
+        assert_eq!(next(&outbox, 600).len(), 1, "one goes ahead");
+    }
+
+    #[test]
+    fn a_peer_that_speaks_is_spoken_to_before_its_time() {
+        let outbox = Outbox::default();
+        let id = fresh_id();
+        outbox.queue(PEER, &id);
+        assert_eq!(next(&outbox, 0), std::slice::from_ref(&id));
+        outbox.ended(PEER, &id, &Ended::Silent);
+        assert!(next(&outbox, 0).is_empty());
+        outbox.heard_of(PEER);
+        assert_eq!(next(&outbox, 0), [id]);
+    }
+}

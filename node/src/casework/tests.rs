@@ -265,6 +265,9 @@ async fn content_is_deleted_thirty_days_after_the_take_over_and_that_is_told_onc
     };
     bed.says(&id, 3, taken).await;
     assert_eq!(bed.state(&id), "CLOSED");
+    // Nobody gives time-stamps here: the take-over holds, and its proof waits.
+    let proven = bed.casework().transfer(&id).unwrap().proven_below.unwrap();
+    assert!(!bed.casework().log.is_stamped_below(proven));
     // A month of 28 days and an hour that summer time takes are in between: it is days that count.
     bed.clock.set(at("2027-03-28T10:59:59Z"));
     bed.casework().cases_due().await.unwrap();

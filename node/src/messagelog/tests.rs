@@ -13,3 +13,4 @@ mod purge_order;
 mod quarantine;
 mod reading;
 mod record;
+mod vault;
