@@ -36,5 +36,6 @@ mod scripted;
 pub mod instance;
 pub mod cases;
 pub mod interface;
+pub mod large;
 pub mod transfers;
 pub mod suite;

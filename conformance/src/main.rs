@@ -1,14 +1,14 @@
 //! The command line of the suite.
 //!
-//! Owns arguments, exit codes and what is printed; refuses to hold a rule.
+//! Owns exit codes and what is printed; refuses to hold a rule.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use clap::{Args, Parser, Subcommand};
+use clap::Parser;
 use kontor_conformance::bench::{self, BenchPlan, bare, load, provider};
 use kontor_conformance::cases;
 use kontor_conformance::change::{self, ChangePlan};
@@ -16,6 +16,7 @@ use kontor_conformance::handshakes::{self, HandshakesPlan};
 use kontor_conformance::hostile::{self, HostilePlan};
 use kontor_conformance::interface::{self, InterfacePlan};
 use kontor_conformance::kill::{self, KillPlan};
+use kontor_conformance::large;
 use kontor_conformance::memory::{self, MemoryPlan};
 use kontor_conformance::power::{self, PowerPlan};
 use kontor_conformance::report::{Gaps, say};
@@ -26,309 +27,9 @@ use kontor_conformance::transfers::{self, TransfersPlan};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Conformance suite and benchmark for X-Road nodes
-#[derive(Parser)]
-#[command(name = "kontor-conformance", version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
+mod arguments;
 
-#[derive(Subcommand)]
-enum Command {
-    /// Run the cases against two nodes of a kontor binary
-    Run(RunArguments),
-    /// List what the suite has cases for
-    List,
-    /// Measure two nodes against a bare pair of mutual-TLS proxies
-    Bench(BenchArguments),
-    /// Kill node processes under load and look for every acknowledged exchange
-    Kill(KillArguments),
-    /// Cut the power of a file system under load and look for every acknowledged exchange
-    ///
-    /// Both nodes keep their files on an ext4 in a loop device, which is shut down by its ioctl and mounted again. Needs root,
-    /// mkfs.ext4, loop devices, and xfs_io or python3; says SKIPPED where one is missing.
-    PowerCut(PowerArguments),
-    /// Hand many applications over between two nodes that are killed at random, and compare both sides of each
-    Transfers(TransfersArguments),
-    /// Measure transfers a second, from the offer to the take-over, beside exchanges a second of the same nodes
-    TransferSpeed(SpeedArguments),
-    /// Measure lists, searches and the start after a kill of a node with very many cases
-    Cases(CasesArguments),
-    /// Send generated requests to the interface of casework and hold the answers against its own description
-    ///
-    /// Needs schemathesis 4 (`pip install schemathesis`). Fails when an answer is not one of the description, is a server's error,
-    /// or an operation never succeeded.
-    Interface(InterfaceArguments),
-    /// Measure what nodes hold while large bodies pass
-    Memory(MemoryArguments),
-    /// Change a large global configuration under load: content, the key that signs it, a server's address
-    ///
-    /// Fails when an exchange is lost or refused, a swap takes a second or more, or a node holds more than the limit above what
-    /// it holds when it is idle.
-    Change(ChangeArguments),
-    /// Measure what new connections cost: handshakes beside openssl's server, exchanges with a connection each
-    Handshakes(HandshakesArguments),
-    /// Measure a healthy peer's traffic beside a crowd of connections that say nothing, or next to nothing
-    Hostile(HostileArguments),
-    #[command(hide = true)]
-    BenchLoad { settings: String },
-    #[command(hide = true)]
-    BenchProvider { settings: String },
-    #[command(hide = true)]
-    BenchProxy { settings: String },
-}
-
-#[derive(Args)]
-struct RunArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the outcome of every case to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// List of known gaps in place of the one that ships with the suite
-    #[arg(long)]
-    gaps: Option<PathBuf>,
-    /// Only the cases that are part of the project's tests
-    #[arg(long)]
-    quick: bool,
-    /// Say only what went wrong
-    #[arg(long)]
-    quiet: bool,
-    /// Only requirements whose id contains one of these
-    only: Vec<String>,
-}
-
-#[derive(Args)]
-struct KillArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the result to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Rounds; every third kills both nodes at once
-    #[arg(long, default_value_t = 50)]
-    times: usize,
-    /// Information systems that load the nodes meanwhile
-    #[arg(long, default_value_t = 32)]
-    connections: usize,
-    /// Acknowledged exchanges looked for after each kill, half of them the last before it
-    #[arg(long, default_value_t = 60)]
-    looked_for: usize,
-    /// How many of these have their evidence verified
-    #[arg(long, default_value_t = 10)]
-    verified: usize,
-}
-
-#[derive(Args)]
-struct SpeedArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the result to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Transfers
-    #[arg(long, default_value_t = 1000)]
-    transfers: usize,
-    /// Desks on each side, and information systems
-    #[arg(long, default_value_t = 32)]
-    at_once: usize,
-}
-
-#[derive(Args)]
-struct CasesArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Cases
-    #[arg(long, default_value_t = 100_000)]
-    cases: usize,
-    /// Write the result to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct InterfaceArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// The program of schemathesis
-    #[arg(long, default_value = "st")]
-    schemathesis: PathBuf,
-    /// The same number makes the same requests
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Requests for each operation and phase
-    #[arg(long, default_value_t = 50)]
-    examples: u32,
-    /// Write what was seen to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-}
-
-#[derive(Args)]
-struct TransfersArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the result to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Transfers
-    #[arg(long, default_value_t = 1000)]
-    transfers: usize,
-    /// Transfers under way at a time
-    #[arg(long, default_value_t = 16)]
-    at_once: usize,
-    /// Kills, of one node or both
-    #[arg(long, default_value_t = 100)]
-    kills: usize,
-    /// What the ways of the transfers and the instants of the kills are drawn from
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-}
-
-#[derive(Args)]
-struct PowerArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the result to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Power cuts
-    #[arg(long, default_value_t = 20)]
-    times: usize,
-    /// Information systems that load the nodes meanwhile
-    #[arg(long, default_value_t = 32)]
-    connections: usize,
-    /// Acknowledged exchanges looked for after each cut, half of them the last before it
-    #[arg(long, default_value_t = 60)]
-    looked_for: usize,
-    /// How many of these have their evidence verified
-    #[arg(long, default_value_t = 4)]
-    verified: usize,
-}
-
-#[derive(Args)]
-struct ChangeArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the result to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Members besides those of the nodes
-    #[arg(long, default_value_t = 10_000)]
-    members: usize,
-    /// Subsystems of each
-    #[arg(long, default_value_t = 3)]
-    subsystems: usize,
-    /// Security servers besides those of the nodes
-    #[arg(long, default_value_t = 2_000)]
-    servers: usize,
-    /// Exchanges a second meanwhile
-    #[arg(long, default_value_t = 300.0)]
-    rate: f64,
-    /// How long
-    #[arg(long, default_value_t = 20)]
-    seconds: u64,
-    /// Memory during a swap, above an idle node, at which the command fails
-    #[arg(long, default_value_t = 150)]
-    limit_mib: u64,
-}
-
-#[derive(Args)]
-struct HandshakesArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the result to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Length of each window
-    #[arg(long, default_value_t = 3)]
-    seconds: u64,
-    /// Rounds of all windows
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-}
-
-#[derive(Args)]
-struct HostileArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the result to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Connections that say nothing
-    #[arg(long, default_value_t = 2_000)]
-    idle: usize,
-    /// Connections that send a byte of a request's body now and then
-    #[arg(long, default_value_t = 500)]
-    slow: usize,
-    /// Length of each window
-    #[arg(long, default_value_t = 8)]
-    seconds: u64,
-    /// Pairs of windows
-    #[arg(long, default_value_t = 3)]
-    rounds: usize,
-    /// Ratio of the throughputs below which the command fails
-    #[arg(long, default_value_t = 0.8)]
-    ratio: f64,
-}
-
-#[derive(Args)]
-struct MemoryArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the result to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Size of the body that passes as fast as it goes
-    #[arg(long, default_value_t = 256)]
-    mib: u64,
-    /// Size of the body with a slow provider, then a slow client; 0 leaves them out
-    #[arg(long, default_value_t = 16)]
-    slow_mib: u64,
-    /// Speed of the slow side
-    #[arg(long, default_value_t = 1)]
-    mib_per_second: u64,
-    /// Peak above which the command fails
-    #[arg(long, default_value_t = 64)]
-    limit_mib: u64,
-}
-
-#[derive(Args)]
-struct BenchArguments {
-    /// The binary under test; default: `kontor` beside this program
-    #[arg(long)]
-    kontor: Option<PathBuf>,
-    /// Write the figures of every window to this file
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Rounds for each load; a difference of ratios under 0.1 needs ten
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
-    /// Length of each measured window
-    #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
-    /// Load before each measured window
-    #[arg(long, default_value_t = 2.0)]
-    warm_up: f64,
-    /// Only loads whose name contains this
-    #[arg(long)]
-    only: Option<String>,
-    /// Measure the bare pair alone
-    #[arg(long)]
-    bare: bool,
-}
+use crate::arguments::*;
 
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
@@ -359,6 +60,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Transfers(arguments) => runtime(true)?.block_on(transfers(arguments)),
         Command::TransferSpeed(arguments) => runtime(true)?.block_on(transfer_speed(arguments)),
         Command::Cases(arguments) => runtime(true)?.block_on(many_cases(arguments)),
+        Command::Large(arguments) => runtime(true)?.block_on(large_package(arguments)),
         Command::Interface(arguments) => runtime(true)?.block_on(interface(arguments)),
         Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
         Command::Change(arguments) => runtime(true)?.block_on(change(arguments)),
@@ -498,6 +200,24 @@ async fn many_cases(arguments: CasesArguments) -> Result<ExitCode> {
     ));
     write_json(arguments.json.as_deref(), &report)?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn large_package(arguments: LargeArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let report = large::run(&subject, arguments.mebibytes.max(16)).await?;
+    say(format_args!(
+        "{} MiB handed in in {:.1} s; killed at part {}, went on at {} of {}; pulled in {:.1} s; peak {} and {} MiB",
+        report.octets >> 20,
+        report.handed_in_seconds,
+        report.parts[0],
+        report.parts[1],
+        report.parts[2],
+        report.pulled_seconds,
+        report.peak_mib[0],
+        report.peak_mib[1]
+    ));
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.is_good()))
 }
 
 async fn interface(arguments: InterfaceArguments) -> Result<ExitCode> {
