@@ -10,6 +10,7 @@
 //! | `cases` | commands on cases |
 //! | `offers` | who is offered what, until when, and the package |
 //! | `transfers` | commands on transfers |
+//! | `files` | files of cases and what is packed of them |
 //! | `late` | what comes after the copy was frozen |
 //! | `index` | what lists and searches need of every case, in memory |
 //! | `inbox` | messages and questions of other nodes |
@@ -29,6 +30,7 @@ mod caller;
 mod cases;
 mod clocks;
 pub(crate) mod inbox;
+mod files;
 mod index;
 mod instance;
 mod intake;
@@ -69,12 +71,11 @@ use crate::globalconf::GlobalConf;
 use crate::messagelog::{Acted, Fact, FactKind, LogError, Looked, MessageLog, Receipt, Vault, VaultPart};
 use crate::shutdown::Shutdown;
 
+use self::files::Held;
 use self::principal::Admitted;
 pub(crate) use self::principal::Principal;
 pub(crate) use self::refusal::Refused;
-use self::row::{
-    CaseContent, CaseRecord, CaseRow, Cited, EventRow, InRow, OutRow, OutState, Pack, TransferRow,
-};
+use self::row::{CaseContent, CaseRecord, CaseRow, Cited, EventRow, InRow, OutRow, OutState, TransferRow};
 use self::store::redb::Redb;
 use self::store::{Store, StoreError, Table, TxError};
 
@@ -156,8 +157,9 @@ struct Step {
     content: Option<(Id, Option<String>)>,
     transfer: Option<TransferRow>,
     out: Vec<OutRow>,
-    /// Files that belong to something now, and those that belong to nothing any more.
-    files: Vec<(String, Option<Id>)>,
+    files: Vec<Held>,
+    /// Packages as they are now, sealed, and those that are gone.
+    packs: Vec<(Vec<u8>, Option<String>)>,
     incoming: Option<(Vec<u8>, InRow)>,
     intake: Option<(String, intake::IntakeRow)>,
     events: Vec<EventRow>,
@@ -392,15 +394,6 @@ impl Casework {
         content.ok_or_else(|| Refused::purged("content of the case"))
     }
 
-    fn pack(&self, subject: Option<(u32, u64)>, sealed: Option<&String>) -> Result<Pack, Refused> {
-        match (subject, sealed) {
-            (Some(subject), Some(sealed)) => self
-                .open_sealed(VaultPart::Content, subject, sealed)?
-                .ok_or_else(|| Refused::purged("package")),
-            _ => Ok(Pack::default()),
-        }
-    }
-
     /// Where an entry stands.
     fn cited(&self, receipt: &Receipt) -> Cited {
         let second = i64::try_from(receipt.second).unwrap_or(i64::MAX);
@@ -455,6 +448,7 @@ impl Casework {
             mut transfer,
             out,
             files,
+            packs,
             incoming,
             intake,
             events,
@@ -497,10 +491,13 @@ impl Casework {
                     row.version += 1;
                     tx.put(Table::Transfers, &key, &row)?;
                 }
-                for (name, owner) in &files {
-                    match owner {
-                        Some(owner) => tx.put(Table::Files, name.as_bytes(), owner)?,
-                        None => tx.remove(Table::Files, name.as_bytes()),
+                for file in &files {
+                    file.write(tx)?;
+                }
+                for (key, sealed) in &packs {
+                    match sealed {
+                        Some(sealed) => tx.put(Table::Packs, key, sealed)?,
+                        None => tx.remove(Table::Packs, key),
                     }
                 }
                 for row in &out {

@@ -101,7 +101,7 @@ pub use search::Filter;
 pub use show::{FoundEntry, PartState, ShownArchive, ShownEntry, ShownGone, ShownPart};
 pub use stamping::StampingStats;
 pub use stats::LogStats;
-pub(crate) use vault::{CHUNK_OCTETS, Kept, Vault, VaultPart};
+pub(crate) use vault::{CHUNK_OCTETS, Kept, Unkept, Vault, VaultPart};
 
 use std::{
     path::PathBuf,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::header::{CONTENT_TYPE, HeaderValue, IF_MATCH};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
@@ -69,6 +70,7 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
         Desk::at(federation.node("alpha")),
         Desk::at(federation.node("beta")),
     );
+    eprintln!("exchanges for five seconds, then cases");
     let exchanges = exchanges(&federation, at_once).await?;
     let mut cases = Vec::new();
     for index in 0..transfers {
@@ -84,15 +86,18 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
         there.clone(),
         ready,
     ));
+    eprintln!("{transfers} cases are there; they are handed over");
+    let at = ["alpha", "beta"].map(|name| federation.node(name).administration());
     let begun = Instant::now();
     let cases = Arc::new(Mutex::new(cases));
     let mut working = JoinSet::new();
     for _ in 0..at_once {
-        let (here, cases) = (here.clone(), Arc::clone(&cases));
+        let (mut system, cases) = (System::of(&here, at[0]).await?, Arc::clone(&cases));
         working.spawn(async move {
             while let Some(case) = { cases.lock().await.pop() } {
                 let wish = json!({ "to": BETA, "situation": "COMPETENCE_CHANGED" });
-                here.done(&format!("/api/v1/cases/{case}/transfers"), 1, &wish)
+                system
+                    .done(&format!("/api/v1/cases/{case}/transfers"), 1, &wish)
                     .await?;
             }
             anyhow::Ok(())
@@ -100,7 +105,8 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
     }
     let (imported, taken) = (Arc::new(Mutex::new(imported)), Arc::new(AtomicUsize::new(0)));
     for _ in 0..at_once {
-        let (there, imported, taken) = (there.clone(), Arc::clone(&imported), Arc::clone(&taken));
+        let (imported, taken) = (Arc::clone(&imported), Arc::clone(&taken));
+        let mut system = System::of(&there, at[1]).await?;
         working.spawn(async move {
             while taken.load(Ordering::Relaxed) < transfers {
                 let next = tokio::time::timeout(Duration::from_secs(1), async {
@@ -108,13 +114,8 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
                 })
                 .await;
                 let Ok(Some((id, version))) = next else { continue };
-                there
-                    .done(
-                        &format!("/api/v1/transfers/{id}/commands/take-over"),
-                        version,
-                        &json!({}),
-                    )
-                    .await?;
+                let path = format!("/api/v1/transfers/{id}/commands/take-over");
+                system.done(&path, version, &json!({})).await?;
                 taken.fetch_add(1, Ordering::Relaxed);
             }
             anyhow::Ok(())
@@ -136,6 +137,38 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
         ratio: transfers_per_second * EXCHANGES / exchanges,
         peak_mib: [peak("alpha")?, peak("beta")?],
     })
+}
+
+/// A line-of-business system at a node: one kept connection.
+struct System {
+    desk: Desk,
+    connection: Connection,
+}
+
+impl System {
+    async fn of(desk: &Desk, at: SocketAddr) -> Result<Self> {
+        Ok(Self {
+            desk: desk.clone(),
+            connection: Connection::open(at, None).await?,
+        })
+    }
+
+    /// A command that succeeds.
+    async fn done(&mut self, path: &str, version: u64, body: &Value) -> Result<()> {
+        let mut request = self.desk.request(Method::POST, path)?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(IF_MATCH, HeaderValue::from_str(&format!("\"{version}\""))?);
+        *request.body_mut() = Full::new(body.to_string().into());
+        let answer = self.connection.send(request).await?;
+        let text = String::from_utf8_lossy(&answer.body);
+        ensure!(
+            answer.status.is_success(),
+            "POST {path}: {}: {text}",
+            answer.status
+        );
+        Ok(())
+    }
 }
 
 /// Exchanges a second with as many information systems.

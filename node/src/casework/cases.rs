@@ -9,8 +9,9 @@ use kontor_participation::transfer::Responsibility;
 use kontor_participation::transfer::offer::Id;
 use serde_json::json;
 
-use super::row::{CaseContent, CaseRow, Comment, Decided, FollowUp};
-use super::{Casework, Principal, Refused, Step};
+use super::files::pack_key;
+use super::row::{CaseContent, CaseRow, Comment, Decided, FollowUp, Machine};
+use super::{Casework, Held, Principal, Refused, Step};
 use crate::config::casework::Role;
 use crate::messagelog::VaultPart;
 
@@ -290,6 +291,11 @@ impl Casework {
             Err(refused) if refused.code == "purged" => Vec::new(),
             Err(refused) => return Err(refused),
         };
+        let mut step = Step {
+            files: files.iter().map(|file| Held::dropped(&file.kept)).collect(),
+            ..Step::default()
+        };
+        self.drop_packed(&case, &mut step);
         let details = json!({ "case": case.id, "files": files.len() });
         let cites = self.act(who, "purge", ground, details).await?;
         self.vault.forget(VaultPart::Content, case.subject)?;
@@ -299,16 +305,26 @@ impl Casework {
         case.purged_at = Some(now);
         case.delete_at = None;
         case.follow_ups.clear();
-        let mut step = Step {
-            files: files
-                .iter()
-                .map(|file| (file.kept.name().to_owned(), None))
-                .collect(),
-            content: Some((case.id.clone(), None)),
-            case: Some(case),
-            ..Step::default()
-        };
+        step.content = Some((case.id.clone(), None));
+        step.case = Some(case);
         step.event("case.purged", now);
         self.commit("purge", &cites, step).await
+    }
+
+    /// What was packed of a case for its transfer; it goes with the content.
+    fn drop_packed(&self, case: &CaseRow, step: &mut Step) {
+        let transfer = case.transfer.as_ref().and_then(|id| self.transfer(id).ok());
+        let Some(transfer) = transfer.filter(|row| matches!(row.machine, Machine::Sender(_))) else {
+            return;
+        };
+        // Where the key is gone already only rows are left.
+        let form = self.pack(&transfer, None).unwrap_or_default();
+        step.files.extend(form.files.first().map(Held::dropped));
+        step.packs.push((pack_key(&transfer.id, None), None));
+        for place in 0..transfer.late.len() {
+            let pack = self.pack(&transfer, Some(place)).unwrap_or_default();
+            step.files.extend(pack.files.iter().map(Held::dropped));
+            step.packs.push((pack_key(&transfer.id, Some(place)), None));
+        }
     }
 }

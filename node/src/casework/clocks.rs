@@ -13,9 +13,10 @@ use kontor_pki::time::UnixTime;
 use kontor_protocol::log::EntryKind;
 
 use super::caller::Caller;
+use super::files::pack_key;
 use super::row::{CaseRow, Export, Machine, OutState, TransferRow};
 use super::transfers::Command;
-use super::{Casework, Principal, Refused, Step, Table};
+use super::{Casework, Held, Principal, Refused, Step, Table};
 use crate::messagelog::{Acted, VaultPart};
 use crate::outbound::Outbound;
 
@@ -66,10 +67,13 @@ impl Casework {
         case.is_some_and(|case| matches!(case.export, Some(Export::Wanted | Export::Posting)))
     }
 
-    /// Whether a receiver still holds what is not its own.
+    /// Whether a receiver still holds what is not its own, or a sender what it packed for nobody.
     fn has_leftovers(&self, transfer: &TransferRow) -> bool {
         match &transfer.machine {
-            Machine::Sender(_) => false,
+            // Nobody pulls any more, and the case keeps its files.
+            Machine::Sender(machine) => {
+                transfer.packed && machine.state().has_ended() && transfer.machine.taken_over_at().is_none()
+            }
             Machine::Receiver(machine) => {
                 let ended = matches!(
                     machine.state(),
@@ -80,7 +84,7 @@ impl Casework {
                         | receiver::State::Recalled { purged: Some(true) }
                 );
                 let case = transfer.case.as_ref().and_then(|case| self.case(case).ok());
-                ended && (transfer.pack.is_some() || case.is_some_and(|case| case.purged_at.is_none()))
+                ended && (transfer.packed || case.is_some_and(|case| case.purged_at.is_none()))
             }
         }
     }
@@ -219,10 +223,10 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         Ok(false)
     }
 
-    /// Removes what a receiver holds of an application that it did not take over.
+    /// Removes what was packed or pulled for a transfer that nobody took over, and what its receiver made of it.
     async fn clear(self: &Arc<Self>, row: &TransferRow) -> Result<(), Refused> {
         let now = self.now();
-        if let Some(id) = &row.case {
+        if let (Some(id), Machine::Receiver(_)) = (&row.case, &row.machine) {
             let _lock = self.lock(&[id]).await;
             let case = self.case(id)?;
             if case.purged_at.is_none() {
@@ -232,21 +236,20 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         }
         let _lock = self.lock(&[&row.id]).await;
         let mut row = self.transfer(&row.id)?;
-        let pack = self.pack(row.subject, row.pack.as_ref()).unwrap_or_default();
+        let pack = self.pack(&row, None).unwrap_or_default();
         if let (Some(subject), true) = (row.subject, row.case.is_none()) {
             self.vault.forget(VaultPart::Content, subject)?;
         }
-        for kept in pack.parts.iter().chain(&pack.files) {
+        // Of what was packed only the form was written anew; the other files are the case's.
+        let gone: Vec<_> = pack.parts.iter().chain(pack.files.first()).collect();
+        for kept in &gone {
             self.vault.remove(kept)?;
         }
-        row.pack = None;
+        row.packed = false;
         let cites = row.cites.clone();
         let step = Step {
-            files: pack
-                .parts
-                .iter()
-                .map(|kept| (kept.name().to_owned(), None))
-                .collect(),
+            files: gone.into_iter().map(Held::dropped).collect(),
+            packs: vec![(pack_key(&row.id, None), None)],
             transfer: Some(row),
             ..Step::default()
         };

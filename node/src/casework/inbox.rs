@@ -148,16 +148,19 @@ impl Casework {
                     );
                     return Err(Refused::conflict("no_package", detail));
                 }
-                self.part(&row, row.pack.as_ref(), part).await
+                self.part(&row, None, part).await
             }
             (&Method::GET, Place::Late { transfer, item, part }) => {
                 let row = self.of_peer(&transfer, brought)?;
-                let late = row.late.iter().find(|late| late.item == item && late.item > 0);
+                let late = row
+                    .late
+                    .iter()
+                    .position(|late| late.item == item && late.item > 0);
                 let late = late.filter(|_| row.machine.party() == Party::Sender);
                 let late = late.ok_or_else(|| {
                     Refused::new(StatusCode::NOT_FOUND, "not_found", "there is no such late item")
                 })?;
-                self.part(&row, late.pack.as_ref(), part).await
+                self.part(&row, Some(late), part).await
             }
             _ => Err(Refused::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -449,7 +452,7 @@ impl Casework {
                 received_at: *received_at,
                 before_take_over: *before_take_over,
                 bundle: *bundle,
-                pack: None,
+                packed: false,
                 pulled: 0,
                 imported: false,
             }),
@@ -490,10 +493,10 @@ impl Casework {
     async fn part(
         &self,
         row: &TransferRow,
-        pack: Option<&String>,
+        late: Option<usize>,
         part: u64,
     ) -> Result<Response<OutBody>, Refused> {
-        let pack = self.pack(row.subject, pack)?;
+        let pack = self.pack(row, late)?;
         let manifest = pack.manifest.into_bytes();
         let total = manifest.len() as u64 + pack.files.iter().map(|kept| kept.length).sum::<u64>();
         let from = part.checked_mul(PART).filter(|from| *from < total);
@@ -527,7 +530,7 @@ impl Casework {
 
     /// Copies octets `from..to` of a file.
     async fn copy(&self, kept: &Kept, from: u64, to: u64, out: &mut Vec<u8>) -> Result<(), Refused> {
-        let mut reader: ContentReader = self.vault.read_from(kept, from)?;
+        let mut reader: ContentReader = self.read_from(kept, from)?;
         let mut at = from - from % crate::messagelog::CHUNK_OCTETS;
         while at < to {
             let Some(piece) = reader.next().await? else { break };

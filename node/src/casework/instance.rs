@@ -248,9 +248,8 @@ impl Casework {
             for (head, file) in heads.zip(&files) {
                 send(&mut writer, Bytes::from(head)).await?;
                 let mut reader = casework
-                    .vault
                     .read(&file.kept)
-                    .map_err(|error| error.to_string())?;
+                    .map_err(|refused| refused.detail.clone())?;
                 while let Some(piece) = reader.next().await.map_err(|error| error.to_string())? {
                     send(&mut writer, piece).await?;
                 }

@@ -17,8 +17,8 @@ use kontor_pki::crypto::{DigestAlgorithm, Hasher, Sha512, sha256};
 use serde::{Deserialize, Serialize};
 
 use super::row::{CaseContent, CaseFile, CaseRecord, CaseRow, Cited, FindingRow, Origin, Verdict};
-use super::{Casework, Principal, Refused, Step, fresh_id};
-use crate::messagelog::{ContentFile, ContentWriter, VaultPart};
+use super::{Casework, Held, Principal, Refused, Step, fresh_id};
+use crate::messagelog::{ContentWriter, Kept, Unkept, Vault, VaultPart};
 
 /// Octets of one file.
 pub(crate) const MAX_FILE: u64 = 4 << 30;
@@ -35,17 +35,18 @@ pub(super) struct IntakeRow {
     pub(super) digest: Digest<32>,
 }
 
-/// A file on its way in: sealed on disk while it is hashed.
+/// A file on its way in: hashed, and sealed on disk when it is not small.
 pub(crate) struct Receiving {
+    vault: Vault,
     writer: ContentWriter,
     sha256: Hasher,
     sha512: Sha512,
     beginning: Vec<u8>,
 }
 
-/// A file that is on disk and not yet part of anything.
+/// A file that is there and not yet part of anything.
 pub(crate) struct Received {
-    pub(super) content: ContentFile,
+    pub(super) content: Unkept,
     pub(super) sha256: Digest<32>,
     pub(super) sha512: Digest<64>,
     pub(super) detected: Option<String>,
@@ -72,9 +73,9 @@ impl Receiving {
         Ok(self.writer.write(piece).await?)
     }
 
-    /// Ends it: it is on disk.
+    /// Ends it.
     pub(crate) async fn finish(self) -> Result<Received, Refused> {
-        let content = self.writer.finish().await?;
+        let content = self.vault.finish(self.writer).await?;
         let digest: [u8; 32] = self
             .sha256
             .finish()
@@ -130,6 +131,7 @@ impl Casework {
     pub(crate) fn receive(&self) -> Result<Receiving, Refused> {
         let hasher = Hasher::new(DigestAlgorithm::Sha256).map_err(|error| Refused::internal(&error))?;
         Ok(Receiving {
+            vault: self.vault.clone(),
             writer: self.vault.spool(),
             sha256: hasher,
             sha512: Sha512::new(),
@@ -180,7 +182,7 @@ impl Casework {
                 released: None,
             });
         }
-        let names: Vec<String> = files.iter().map(|file| file.kept.name().to_owned()).collect();
+        let keeps: Vec<Kept> = files.iter().map(|file| file.kept.clone()).collect();
         let (case, record, content) = self.new_case(read, files, findings, now, Arrived::Intake).await?;
         let details = serde_json::json!({ "case": case.id, "application": case.application_id });
         let cites = self.act(who, "open", "intake", details).await?;
@@ -192,10 +194,7 @@ impl Casework {
                 };
                 (blind, row)
             }),
-            files: names
-                .into_iter()
-                .map(|name| (name, Some(case.id.clone())))
-                .collect(),
+            files: keeps.iter().map(|kept| Held::by(&case.id, kept)).collect(),
             content: Some((case.id.clone(), Some(content))),
             case: Some(case.clone()),
             ..Step::default()
@@ -235,11 +234,11 @@ impl Casework {
     pub(super) async fn keep_as(
         &self,
         file: File,
-        content: ContentFile,
+        content: Unkept,
         now: Timestamp,
     ) -> Result<CaseFile, Refused> {
         let kept = self.vault.keep(content).await?;
-        let scan = self.scanning.scan(self.vault.read(&kept)?, now).await;
+        let scan = self.scanning.scan(self.read(&kept)?, now).await;
         Ok(CaseFile {
             file,
             kept,

@@ -8,8 +8,9 @@ use kontor_participation::transfer::offer::Id;
 use kontor_pki::crypto::random;
 use serde_json::json;
 
+use super::files::pack_key;
 use super::row::{Late, Machine, Pack, TransferRow};
-use super::{Casework, Principal, Refused, Step};
+use super::{Casework, Held, Principal, Refused, Step};
 use crate::config::casework::Role;
 use crate::messagelog::VaultPart;
 
@@ -82,10 +83,11 @@ impl Casework {
         let details = json!({ "case": case, "transfer": id, "files": kept.len(), "manifest": digest });
         let cites = self.act(who, "late_item", "worker", details).await?;
         let mut step = Step {
-            files: kept
-                .iter()
-                .map(|file| (file.kept.name().to_owned(), Some(id.clone())))
-                .collect(),
+            files: kept.iter().map(|file| Held::by(&id, &file.kept)).collect(),
+            packs: vec![(
+                pack_key(&id, Some(transfer.late.len())),
+                Some(self.seal(VaultPart::Content, seen.subject, &pack)?),
+            )],
             ..Step::default()
         };
         transfer.late.push(Late {
@@ -93,7 +95,7 @@ impl Casework {
             received_at: now,
             before_take_over: taken.is_none(),
             bundle,
-            pack: Some(self.seal(VaultPart::Content, seen.subject, &pack)?),
+            packed: true,
             pulled: 0,
             imported: false,
         });

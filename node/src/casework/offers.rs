@@ -17,10 +17,11 @@ use kontor_protocol::id::{ClientId, MemberId};
 use serde_json::json;
 
 use super::cases::may_act;
+use super::files::pack_key;
 use super::intake::Received;
 use super::row::{CaseContent, CaseRow, Machine, Pack, TransferRow};
 use super::transfers::WORKERS;
-use super::{Casework, Principal, Refused, Step, fresh_id};
+use super::{Casework, Held, Principal, Refused, Step, fresh_id};
 use crate::config::casework::{SERVICE, SUBSYSTEM};
 use crate::messagelog::{Kept, VaultPart};
 
@@ -222,12 +223,13 @@ impl Casework {
             manifest_octets: bytes.len() as u64,
             octets: bytes.len() as u64 + manifest.octets(),
         };
-        let names = pack
+        // The form was written anew; the other files belong to the case.
+        let files = pack
             .files
             .iter()
-            .map(|kept| (kept.name().to_owned(), Some(id.clone())));
-        // The form was written anew; the other files belong to the case.
-        let files = names.take(1).collect();
+            .take(1)
+            .map(|kept| Held::by(&id, kept))
+            .collect();
         let mut transfer = TransferRow::new(
             Machine::Sender(machine),
             offer.clone(),
@@ -247,7 +249,8 @@ impl Casework {
                 .await?;
             return Ok(transfer);
         }
-        transfer.pack = Some(self.seal(VaultPart::Content, case.subject, &pack)?);
+        transfer.packed = true;
+        let sealed = self.seal(VaultPart::Content, case.subject, &pack)?;
         let details = json!({
             "case": case.id, "transfer": id, "to": member.to_string(), "situation": situation,
             "manifest": digest, "files": offer.files, "octets": offer.octets,
@@ -257,6 +260,7 @@ impl Casework {
         case.responsibility = transfer.machine.responsibility();
         let mut step = Step {
             files,
+            packs: vec![(pack_key(&id, None), Some(sealed))],
             ..Step::default()
         };
         step.tell(

@@ -11,9 +11,10 @@ use kontor_participation::transfer::receiver::{self, State};
 use serde_json::json;
 
 use super::caller::Caller;
+use super::files::pack_key;
 use super::intake::{Arrived, Received};
 use super::row::{CaseFile, CaseRow, Machine, Pack, TransferRow, Verdict};
-use super::{Casework, Principal, Refused, Step};
+use super::{Casework, Held, Principal, Refused, Step};
 use crate::messagelog::{ContentReader, Kept, VaultPart};
 
 /// A package up to this size is imported from memory; one above it is on disk, part by part, before it is.
@@ -49,7 +50,7 @@ impl Parts<'_> {
                 continue;
             }
             match self.waiting.next() {
-                Some(kept) => self.reading = Some(self.casework.vault.read(kept)?),
+                Some(kept) => self.reading = Some(self.casework.read(kept)?),
                 None => return Ok(Bytes::new()),
             }
         }
@@ -101,10 +102,10 @@ impl Casework {
             let _lock = self.lock(&[id]).await;
             row = self.transfer(id)?;
             row.subject = Some(subject);
-            self.note(row.clone()).await?;
+            self.note(row.clone(), Step::default()).await?;
             row = self.transfer(id)?;
         }
-        let mut pack = self.pack(row.subject, row.pack.as_ref())?;
+        let mut pack = self.pack(&row, None)?;
         while (pack.parts.len() as u64) < bundle.parts() {
             let place = Place::Package {
                 transfer: id.clone(),
@@ -120,12 +121,17 @@ impl Casework {
                 self.vault.remove(&kept)?;
                 return Ok(false);
             }
-            let name = kept.name().to_owned();
+            let held = Held::by(id, &kept);
             pack.parts.push(kept);
-            row.pack = Some(self.seal_pack(&row, &pack)?);
+            row.packed = true;
             row.pulled = pack.parts.len() as u64;
-            self.note_files(row.clone(), vec![(name, Some(id.clone()))])
-                .await?;
+            let sealed = self.seal_pack(&row, &pack)?;
+            let step = Step {
+                files: vec![held],
+                packs: vec![(pack_key(id, None), Some(sealed))],
+                ..Step::default()
+            };
+            self.note(row.clone(), step).await?;
             row = self.transfer(id)?;
         }
         self.import(id, &pack, Bytes::new(), bundle).await?;
@@ -140,16 +146,11 @@ impl Casework {
     }
 
     /// Commits a row that rests on what it rested on before: progress, and nothing that was decided.
-    async fn note(&self, row: TransferRow) -> Result<(), Refused> {
-        self.note_files(row, Vec::new()).await
-    }
-
-    async fn note_files(&self, row: TransferRow, files: Vec<(String, Option<Id>)>) -> Result<(), Refused> {
+    async fn note(&self, row: TransferRow, step: Step) -> Result<(), Refused> {
         let cites = row.cites.clone();
         let step = Step {
             transfer: Some(row),
-            files,
-            ..Step::default()
+            ..step
         };
         self.commit("progress", &cites, step).await
     }
@@ -203,7 +204,7 @@ impl Casework {
             let detail = format!("part {part} has {came} octets, {expected} are expected");
             return Err(Refused::unavailable("part_length", detail));
         }
-        Ok(self.vault.keep(writer.finish().await?).await?)
+        Ok(self.vault.keep(writer.finish().await?.into()).await?)
     }
 
     /// Checks what was pulled, file by file.
@@ -305,15 +306,13 @@ impl Casework {
             None => self.subject(now).await?,
         };
         transfer.subject = Some(subject);
-        let parts: Vec<_> = pack
-            .parts
-            .iter()
-            .map(|kept| (kept.name().to_owned(), None))
-            .collect();
         let mut step = Step {
-            files: parts,
+            files: pack.parts.iter().map(Held::dropped).collect(),
             ..Step::default()
         };
+        if transfer.packed {
+            step.packs.push((pack_key(id, None), None));
+        }
         let complete = imported.complete && form.is_ok() && is_ready(&transfer);
         if let (true, Ok(form)) = (complete, form) {
             let findings = self.findings(&form, &imported.files);
@@ -324,11 +323,7 @@ impl Casework {
                 first_received_at: transfer.offer.first_received_at,
                 foreign_number: None,
             };
-            let names: Vec<_> = imported
-                .files
-                .iter()
-                .map(|file| file.kept.name().to_owned())
-                .collect();
+            let keeps: Vec<Kept> = imported.files.iter().map(|file| file.kept.clone()).collect();
             let (mut case, _, content) = self
                 .new_case(form, imported.files, findings, now, arrived)
                 .await?;
@@ -339,7 +334,7 @@ impl Casework {
             case.unit.clone_from(&transfer.unit);
             transfer.case = Some(case.id.clone());
             step.files
-                .extend(names.into_iter().map(|name| (name, Some(case.id.clone()))));
+                .extend(keeps.iter().map(|kept| Held::by(&case.id, kept)));
             step.content = Some((case.id.clone(), Some(content)));
             step.case = Some(case);
         } else {
@@ -354,7 +349,7 @@ impl Casework {
             let decision = machine.decide(receiver::Command::ReportImport { complete }, now)?;
             machine.apply(&decision);
             transfer.machine = Machine::Receiver(machine);
-            transfer.pack = None;
+            transfer.packed = false;
             transfer.pulled = 0;
             transfer.import_problem = (!complete).then(|| "package_mismatch".to_owned());
             let details = json!({ "transfer": id, "complete": complete, "case": transfer.case });
@@ -384,10 +379,11 @@ impl Casework {
     /// Pulls late items and puts them into the case.
     async fn pull_late(&self, caller: &Caller, id: &Id) -> Result<bool, Refused> {
         let row = self.transfer(id)?;
-        let Some(late) = row.late.iter().find(|late| !late.imported).cloned() else {
+        let Some(index) = row.late.iter().position(|late| !late.imported) else {
             return Ok(false);
         };
-        let mut pack = self.pack(row.subject, late.pack.as_ref())?;
+        let late = row.late[index].clone();
+        let mut pack = self.pack(&row, Some(index))?;
         while (pack.parts.len() as u64) < late.bundle.parts() {
             let part = pack.parts.len() as u64;
             let place = Place::Late {
@@ -396,16 +392,21 @@ impl Casework {
                 part,
             };
             let kept = self.fetch(caller, &row.peer, &place, late.bundle, part).await?;
-            let name = kept.name().to_owned();
+            let held = Held::by(id, &kept);
             pack.parts.push(kept);
             let _lock = self.lock(&[id]).await;
             let mut row = self.transfer(id)?;
             let sealed = self.seal_pack(&row, &pack)?;
-            if let Some(late) = row.late.iter_mut().find(|it| it.item == late.item) {
-                late.pack = Some(sealed);
+            if let Some(late) = row.late.get_mut(index) {
+                late.packed = true;
                 late.pulled = pack.parts.len() as u64;
             }
-            self.note_files(row, vec![(name, Some(id.clone()))]).await?;
+            let step = Step {
+                files: vec![held],
+                packs: vec![(pack_key(id, Some(index)), Some(sealed))],
+                ..Step::default()
+            };
+            self.note(row, step).await?;
         }
         let imported = self.check(&pack, Bytes::new(), late.bundle).await?;
         let case = row
@@ -416,17 +417,13 @@ impl Casework {
         let (mut row, mut case): (TransferRow, CaseRow) = (self.transfer(id)?, self.case(&case)?);
         let now = self.now();
         let mut step = Step {
-            files: pack
-                .parts
-                .iter()
-                .map(|kept| (kept.name().to_owned(), None))
-                .collect(),
+            files: pack.parts.iter().map(Held::dropped).collect(),
+            packs: vec![(pack_key(id, Some(index)), None)],
             ..Step::default()
         };
-        let found = row.late.iter_mut().find(|it| it.item == late.item);
-        if let Some(found) = found {
+        if let Some(found) = row.late.get_mut(index) {
             found.imported = true;
-            found.pack = None;
+            found.packed = false;
         }
         let ok = imported.complete && case.purged_at.is_none();
         if ok {
@@ -436,8 +433,7 @@ impl Casework {
                 case.files += 1;
                 case.octets += file.file.size;
                 case.findings.extend(self.file_finding(&file));
-                step.files
-                    .push((file.kept.name().to_owned(), Some(case.id.clone())));
+                step.files.push(Held::by(&case.id, &file.kept));
                 content.files.push(file);
             }
             let sealed = self.seal(VaultPart::Content, case.subject, &content)?;

@@ -347,8 +347,8 @@ pub(crate) struct TransferRow {
     pub(crate) received: u32,
     /// The package.
     pub(crate) bundle: Option<Bundle>,
-    /// The manifest and the files in its order, sealed; the sender's from the offer on.
-    pub(crate) pack: Option<String>,
+    /// Whether a [`Pack`] is there: the sender's from the offer on, the receiver's while it pulls.
+    pub(crate) packed: bool,
     /// Parts that were pulled, sealed one by one.
     pub(crate) pulled: u64,
     /// Why the import failed, by code.
@@ -405,7 +405,7 @@ impl TransferRow {
             sent: 0,
             received: 0,
             bundle: None,
-            pack: None,
+            packed: false,
             pulled: 0,
             import_problem: None,
             package_at: None,
@@ -443,15 +443,15 @@ pub(crate) struct Late {
     pub(crate) before_take_over: bool,
     /// Its files.
     pub(crate) bundle: Bundle,
-    /// Sealed: manifest and files, or the parts that were pulled.
-    pub(crate) pack: Option<String>,
+    /// Whether a [`Pack`] is there: what is to be pulled, or what was.
+    pub(crate) packed: bool,
     /// Parts that were pulled.
     pub(crate) pulled: u64,
     /// Whether it lies in the case.
     pub(crate) imported: bool,
 }
 
-/// What a sender packed, or what a receiver has pulled so far: sealed in [`TransferRow::pack`].
+/// What a sender packed, or what a receiver has pulled so far: sealed, in a row of its own.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub(crate) struct Pack {
     /// The bytes of the manifest.

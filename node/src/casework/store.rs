@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,6 +25,8 @@ use tokio::sync::{oneshot, watch};
 const QUEUE: usize = 1024;
 /// Transactions of one commit.
 const MERGED: usize = 256;
+/// How long a commit waits for more transactions where the last one had several.
+const GATHER: Duration = Duration::from_millis(2);
 /// How often a transaction decides anew before it is given up.
 const TRIES: usize = 256;
 
@@ -32,6 +35,8 @@ const TRIES: usize = 256;
 pub(crate) enum Table {
     /// Acts of the log that a transaction cites, by number.
     Acts,
+    /// Small files, sealed, by their random names.
+    Blobs,
     /// Cases, by id.
     Cases,
     /// Their content, sealed, by the same id.
@@ -48,14 +53,17 @@ pub(crate) enum Table {
     Meta,
     /// Messages to be sent or sent, by transfer and number.
     Outbox,
+    /// What is packed for transfers and what was pulled of it, sealed, by transfer and late item.
+    Packs,
     /// Transfers, by id.
     Transfers,
 }
 
 impl Table {
     /// All of them.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Acts,
+        Self::Blobs,
         Self::Cases,
         Self::Contents,
         Self::Events,
@@ -64,6 +72,7 @@ impl Table {
         Self::Intakes,
         Self::Meta,
         Self::Outbox,
+        Self::Packs,
         Self::Transfers,
     ];
 
@@ -71,6 +80,7 @@ impl Table {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Acts => "acts",
+            Self::Blobs => "blobs",
             Self::Cases => "cases",
             Self::Contents => "contents",
             Self::Events => "events",
@@ -79,6 +89,7 @@ impl Table {
             Self::Intakes => "intakes",
             Self::Meta => "meta",
             Self::Outbox => "outbox",
+            Self::Packs => "packs",
             Self::Transfers => "transfers",
         }
     }
@@ -458,13 +469,21 @@ fn commit_all(
     waiting: &mpsc::Receiver<Waiting>,
     failed: &watch::Sender<Option<StoreError>>,
 ) {
+    let mut merged = 1;
     while let Ok(first) = waiting.recv() {
         let mut batch = vec![first];
-        while batch.len() < MERGED
-            && let Ok(next) = waiting.try_recv()
-        {
+        // Where there is one there are more on their way, if that was so before: a commit costs what many transactions do.
+        let until = Instant::now() + if merged > 1 { GATHER } else { Duration::ZERO };
+        while batch.len() < MERGED {
+            let left = until.saturating_duration_since(Instant::now());
+            let next = match left.is_zero() {
+                true => waiting.try_recv().ok(),
+                false => waiting.recv_timeout(left).ok(),
+            };
+            let Some(next) = next else { break };
             batch.push(next);
         }
+        merged = batch.len();
         let (changes, dones): (Vec<_>, Vec<_>) = batch.into_iter().map(|it| (it.change, it.done)).unzip();
         match engine.commit(&changes) {
             Ok(held) => {

@@ -111,6 +111,16 @@ impl Bed {
         self.casework().transfer(id).unwrap().machine.state()
     }
 
+    /// How many rows a table has.
+    fn rows(&self, table: Table) -> usize {
+        let rows = self
+            .casework()
+            .store
+            .below::<serde_json::Value>(table, b"")
+            .unwrap();
+        rows.len()
+    }
+
     /// How many messages of a kind wait or went.
     fn told(&self, id: &Id, kind: &str) -> usize {
         let sent = self.casework().sent_messages(id).unwrap();
@@ -209,6 +219,15 @@ async fn an_offer_ends_with_its_last_working_day_after_the_change_of_the_clocks_
     assert!(bed.casework().fall_due(&id).await.unwrap());
     assert_eq!((bed.state(&id), bed.told(&id, "expire")), ("EXPIRED", 1));
     bed.restart().await;
+    // What was packed for nobody goes, once; the case keeps what it has.
+    assert!(bed.casework().transfer(&id).unwrap().packed && bed.rows(Table::Packs) == 1);
+    assert_eq!(bed.rows(Table::Blobs), 1, "the form as it was packed");
+    assert!(bed.casework().fall_due(&id).await.unwrap());
+    assert_eq!((bed.rows(Table::Packs), bed.rows(Table::Blobs)), (0, 0));
+    let case = bed.casework().transfer(&id).unwrap().case.unwrap();
+    let case = bed.casework().case(&case).unwrap();
+    assert!(bed.casework().content(&case).is_ok());
+    bed.restart().await;
     assert!(!bed.casework().fall_due(&id).await.unwrap());
     bed.clock.advance(400 * DAY);
     assert!(!bed.casework().fall_due(&id).await.unwrap());
@@ -277,6 +296,9 @@ async fn content_is_deleted_thirty_days_after_the_take_over_and_that_is_told_onc
     bed.casework().cases_due().await.unwrap();
     let row = bed.casework().case(&case).unwrap();
     assert!(row.purged_at.is_some() && bed.casework().content(&row).is_err());
+    // Nothing that was packed of it is left, and no sealed file of it.
+    let left = [Table::Contents, Table::Packs, Table::Blobs].map(|table| bed.rows(table));
+    assert_eq!(left, [0, 0, 0]);
     assert_eq!(bed.told(&id, "purged"), 1);
     bed.restart().await;
     bed.casework().cases_due().await.unwrap();

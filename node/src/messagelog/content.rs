@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use kontor_pki::crypto::{self, AeadKey};
+use kontor_pki::crypto::{self, AeadKey, OpenFailed};
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
@@ -311,6 +311,12 @@ impl ContentWriter {
         self.length
     }
 
+    /// The whole body, if it has not touched the disk and has at most so many bytes; the writer is empty then.
+    pub(crate) fn take_small(&mut self, most: usize) -> Option<Vec<u8>> {
+        let small = self.sink.is_none() && self.running.is_none() && self.filling.len() <= most;
+        small.then(|| std::mem::take(&mut self.filling))
+    }
+
     /// Ends the body. It is on disk when this returns.
     pub async fn finish(mut self) -> Result<ContentFile, LogError> {
         self.flush(true).await?;
@@ -395,6 +401,7 @@ impl ContentFile {
                 length: self.length,
                 index: 0,
             }),
+            small: None,
             // A body that is being read stays.
             _spooled: Some(Arc::clone(&self.spooled)),
         }
@@ -473,9 +480,23 @@ impl ChunkReader {
     }
 }
 
+/// Seals what is smaller than a chunk as the file of that name would hold it.
+pub(crate) fn seal_small(id: ContentId, key: &[u8; 32], mut octets: Vec<u8>) -> Vec<u8> {
+    AeadKey::new(key).seal(&nonce(0, true), &header(id), &mut octets);
+    octets
+}
+
+/// Opens it again.
+pub(crate) fn open_small(id: ContentId, key: &[u8; 32], mut sealed: Vec<u8>) -> Result<Vec<u8>, OpenFailed> {
+    AeadKey::new(key).open(&nonce(0, true), &header(id), &mut sealed)?;
+    Ok(sealed)
+}
+
 /// Reads a body for release to an information system.
 pub struct ContentReader {
     chunks: Option<ChunkReader>,
+    /// A body that is in memory.
+    small: Option<Bytes>,
     _spooled: Option<Arc<SpoolFile>>,
 }
 
@@ -483,6 +504,17 @@ impl From<ChunkReader> for ContentReader {
     fn from(chunks: ChunkReader) -> Self {
         Self {
             chunks: Some(chunks),
+            small: None,
+            _spooled: None,
+        }
+    }
+}
+
+impl From<Bytes> for ContentReader {
+    fn from(octets: Bytes) -> Self {
+        Self {
+            chunks: None,
+            small: Some(octets),
             _spooled: None,
         }
     }
@@ -498,7 +530,7 @@ impl ContentReader {
     /// The next piece, at most 64 KiB; `None` after the last. A call that was dropped before its end ends the reading.
     pub async fn next(&mut self) -> Result<Option<Bytes>, LogError> {
         let Some(mut chunks) = self.chunks.take() else {
-            return Ok(None);
+            return Ok(self.small.take().filter(|octets| !octets.is_empty()));
         };
         let read =
             tokio::task::spawn_blocking(move || chunks.next_chunk().map(|chunk| (chunk, chunks))).await;

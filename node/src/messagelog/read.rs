@@ -35,6 +35,9 @@ use super::{
     show::PartState,
 };
 
+/// Entries that are closer than this are read with what lies between them.
+const NEAR: u64 = 64;
+
 /// What a scan calls for each entry.
 pub(crate) type Visit<'a> = dyn FnMut(&mut Reader, &StoredEntry) -> Result<ControlFlow<()>, LogError> + 'a;
 
@@ -442,6 +445,33 @@ impl Reader {
                     &segment.path,
                     format_args!("no sound record of entry {next}"),
                 ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives entries by their numbers, in ascending order, to `visit`: those near each other are read in one go.
+    pub(crate) fn each_of(
+        &mut self,
+        numbers: &[u64],
+        visit: &mut dyn FnMut(&mut Self, &StoredEntry) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let near = |before: &u64, after: &u64| after.saturating_sub(*before) < NEAR;
+        for near in numbers.chunk_by(near) {
+            let (Some(first), mut wanted) = (near.first(), near.iter().peekable()) else {
+                continue;
+            };
+            self.scan(*first, &mut |reader, entry| {
+                if wanted.next_if_eq(&&entry.number).is_some() {
+                    visit(reader, entry)?;
+                }
+                Ok(match wanted.peek() {
+                    Some(_) => ControlFlow::Continue(()),
+                    None => ControlFlow::Break(()),
+                })
+            })?;
+            if let Some(missing) = wanted.next() {
+                return Err(LogError::NotFound { number: *missing });
             }
         }
         Ok(())

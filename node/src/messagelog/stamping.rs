@@ -13,7 +13,7 @@ mod material;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
@@ -154,6 +154,7 @@ impl Stamping {
     /// Below which number every message has a token once these have.
     fn below(&self, covered: &[u64]) -> Option<u64> {
         let state = self.state();
+        let covered: BTreeSet<u64> = covered.iter().copied().collect();
         let left = state.waiting.keys().find(|number| !covered.contains(number));
         left.copied().or(state.seen)
     }

@@ -5,15 +5,19 @@
 //! life; what is sealed for it in one part is forgotten at once, by its key. Files have random names and random keys of their own,
 //! which belong into something that is sealed here.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use kontor_pki::crypto::{self, OpenFailed};
 use kontor_pki::sealed::MasterKey;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::MessageLog;
-use super::content::{ChunkReader, ContentFile, ContentId, ContentReader, ContentStore, ContentWriter};
+use super::content::{
+    ContentFile, ContentId, ContentReader, ContentStore, ContentWriter, open_small, seal_small,
+};
 use super::error::LogError;
 use super::format::{CHUNK, Layout};
 use super::identity::{Home, from_hex, hex};
@@ -21,6 +25,8 @@ use super::keytree::{BlobClass, KeyName, KeyRing, associated_data, open, seal};
 use super::numbers::NumberSet;
 use crate::disk::{self, Disk};
 
+/// Files of at most so many octets are no files of their own: making one and syncing its name costs more than they do.
+const SMALL: usize = 32 * 1024;
 /// Octets of a piece of a file.
 pub(crate) const CHUNK_OCTETS: u64 = CHUNK as u64;
 
@@ -48,13 +54,53 @@ impl VaultPart {
     }
 }
 
-/// A file of the vault: its name, its key and its length.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// A file of the vault: its name, its key and its length. A small one is no file of its own: whoever refers to it keeps its sealed
+/// octets.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Kept {
     id: String,
     key: String,
     /// Octets of its content.
     pub(crate) length: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    small: bool,
+    /// The sealed octets of a small one until they are kept.
+    #[serde(skip)]
+    fresh: Option<Bytes>,
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kept")
+            .field("id", &self.id)
+            .field("length", &self.length)
+            .field("small", &self.small)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A file that arrived and has no place yet.
+pub(crate) enum Unkept {
+    /// In memory.
+    Small(Vec<u8>),
+    /// On disk.
+    Large(ContentFile),
+}
+
+impl Unkept {
+    /// Octets of its content.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Small(octets) => octets.len() as u64,
+            Self::Large(file) => file.len(),
+        }
+    }
+}
+
+impl From<ContentFile> for Unkept {
+    fn from(file: ContentFile) -> Self {
+        Self::Large(file)
+    }
 }
 
 /// See the module. Clones share it.
@@ -178,14 +224,37 @@ impl Vault {
         self.content.spool()
     }
 
+    /// Ends a file: a large one is on disk then.
+    pub(crate) async fn finish(&self, mut writer: ContentWriter) -> Result<Unkept, LogError> {
+        match writer.take_small(SMALL) {
+            Some(octets) => Ok(Unkept::Small(octets)),
+            None => writer.finish().await.map(Unkept::Large),
+        }
+    }
+
     /// Moves a file to its place, where it stays until it is removed. What refers to it is written after this: a crash in between
-    /// leaves a file that the next start removes.
-    pub(crate) async fn keep(&self, file: ContentFile) -> Result<Kept, LogError> {
+    /// leaves a file that the next start removes. The octets of a small one are written with what refers to it.
+    pub(crate) async fn keep(&self, file: Unkept) -> Result<Kept, LogError> {
+        let file = match file {
+            Unkept::Large(file) => file,
+            Unkept::Small(octets) => {
+                let (id, key) = (ContentId(crypto::random()), Zeroizing::new(crypto::random()));
+                return Ok(Kept {
+                    id: id.to_string(),
+                    key: hex(&*key),
+                    length: octets.len() as u64,
+                    small: true,
+                    fresh: Some(seal_small(id, &key, octets).into()),
+                });
+            }
+        };
         let (content, id) = (self.content.clone(), file.id());
         let kept = Kept {
             id: id.to_string(),
             key: hex(file.key()),
             length: file.len(),
+            small: false,
+            fresh: None,
         };
         let moved = tokio::task::spawn_blocking(move || {
             content.keep(id)?;
@@ -200,25 +269,34 @@ impl Vault {
         Ok(kept)
     }
 
-    /// Reads a file from its start.
-    pub(crate) fn read(&self, kept: &Kept) -> Result<ContentReader, LogError> {
-        Ok(self.chunks(kept)?.into())
-    }
-
-    /// Reads a file from the chunk on in which this octet lies.
+    /// Reads a large file from the chunk on in which this octet lies.
     pub(crate) fn read_from(&self, kept: &Kept, from: u64) -> Result<ContentReader, LogError> {
-        Ok(self.chunks(kept)?.skipping(from / CHUNK_OCTETS).into())
+        let (id, key) = self.name(kept)?;
+        let chunks = self.content.open(id, &key, kept.length)?;
+        Ok(chunks.skipping(from / CHUNK_OCTETS).into())
     }
 
-    fn chunks(&self, kept: &Kept) -> Result<ChunkReader, LogError> {
+    /// Reads a small one, whose sealed octets are these.
+    pub(crate) fn read_small(&self, kept: &Kept, sealed: Vec<u8>) -> Result<ContentReader, LogError> {
+        let (id, key) = self.name(kept)?;
+        let opened = open_small(id, &key, sealed).ok();
+        let whole = opened.filter(|octets| octets.len() as u64 == kept.length);
+        let changed = || LogError::damaged(&self.content.layout.content(), "a small file was changed");
+        Ok(Bytes::from(whole.ok_or_else(changed)?).into())
+    }
+
+    fn name(&self, kept: &Kept) -> Result<(ContentId, Zeroizing<[u8; 32]>), LogError> {
         let unknown = || LogError::damaged(&self.content.layout.content(), "a row names no file");
         let id = ContentId::parse(&kept.id).ok_or_else(unknown)?;
-        let key = Zeroizing::new(from_hex(&kept.key).ok_or_else(unknown)?);
-        self.content.open(id, &key, kept.length)
+        let key = from_hex(&kept.key).ok_or_else(unknown)?;
+        Ok((id, Zeroizing::new(key)))
     }
 
-    /// Removes a file; its key is not in it, so nothing is left once that is forgotten.
+    /// Removes a large file; its key is not in it, so nothing is left once that is forgotten.
     pub(crate) fn remove(&self, kept: &Kept) -> Result<(), LogError> {
+        if kept.small {
+            return Ok(());
+        }
         let path = self.content.layout.content().join(&kept.id);
         match self.content.disk.remove(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -264,5 +342,15 @@ impl Kept {
     /// Its random name.
     pub(crate) fn name(&self) -> &str {
         &self.id
+    }
+
+    /// Whether its octets are kept by whoever refers to it.
+    pub(crate) const fn is_small(&self) -> bool {
+        self.small
+    }
+
+    /// Sealed octets that are not kept yet.
+    pub(crate) const fn fresh(&self) -> Option<&Bytes> {
+        self.fresh.as_ref()
     }
 }

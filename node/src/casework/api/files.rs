@@ -57,7 +57,7 @@ pub(super) async fn read_one(
     casework
         .look(&who, &format!("file {file} of case {}", case.id), "work")
         .await?;
-    let reader = casework.vault.read(&found.kept)?;
+    let reader = casework.read(&found.kept)?;
     let octets = stream::unfold(Some(reader), |reader| async {
         let mut reader = reader?;
         match reader.next().await {

@@ -17,27 +17,27 @@ pub(super) enum Material {
 }
 
 impl Material {
-    /// Reads what is to be stamped of these messages, and gives the numbers of those that have no signature any more, or a
+    /// Reads what is to be stamped of these messages, in ascending order, and gives the numbers of those that have no signature any more, or a
     /// time-stamp in it already.
     pub(super) fn read(reader: &mut Reader, numbers: &[u64]) -> Result<(Option<Self>, Vec<u64>), LogError> {
         let (mut kept, mut digests, mut without) = (Vec::new(), Vec::new(), Vec::new());
         let mut last = None;
-        for number in numbers {
-            let entry = reader.entry(*number)?;
-            let opened = match reader.evidence(&entry) {
+        reader.each_of(numbers, &mut |reader, entry| {
+            let opened = match reader.evidence(entry) {
                 Err(LogError::Forgotten { .. }) => None,
                 opened => Some(opened?),
             };
             let evidence = opened.as_deref().and_then(|opened| Evidence::parse(opened));
             match evidence.and_then(|evidence| evidence.shared) {
                 Some(place) => {
-                    kept.push(*number);
+                    kept.push(entry.number);
                     digests.push(place.digest);
                     last = Some(place);
                 }
-                None => without.push(*number),
+                None => without.push(entry.number),
             }
-        }
+            Ok(())
+        })?;
         let made = match (&kept[..], last) {
             ([], _) | (_, None) => None,
             ([number], Some(place)) => {
