@@ -169,12 +169,15 @@ async fn transfer_speed(arguments: SpeedArguments) -> Result<ExitCode> {
     let subject = Subject::locate(arguments.kontor)?;
     let report = transfers::speed::run(&subject, arguments.transfers, arguments.at_once.max(1)).await?;
     say(format_args!(
-        "{} transfers in {:.1} s: {:.1}/s, six exchanges each; {:.0} exchanges/s otherwise: {:.2}; peak {} and {} MiB",
+        "{} transfers in {:.1} s: {:.1}/s, six exchanges each; {:.0} exchanges/s otherwise: {:.2}; CPU of both nodes {:.2} ms, of six exchanges {:.2} ms: {:.2}; peak {} and {} MiB",
         report.transfers,
         report.seconds,
         report.transfers_per_second,
         report.exchanges_per_second,
         report.ratio,
+        report.transfer_cpu_ms,
+        report.exchanges_cpu_ms,
+        report.exchanges_cpu_ms / report.transfer_cpu_ms,
         report.peak_mib[0],
         report.peak_mib[1]
     ));

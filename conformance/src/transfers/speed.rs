@@ -42,6 +42,9 @@ pub struct SpeedReport {
     pub exchanges_per_second: f64,
     /// Exchanges of the transfers, of those that the nodes do.
     pub ratio: f64,
+    /// CPU time of both nodes for a transfer, and for six exchanges: what limits both on a machine of few cores.
+    pub transfer_cpu_ms: f64,
+    pub exchanges_cpu_ms: f64,
     pub peak_mib: [u64; 2],
 }
 
@@ -71,7 +74,9 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
         Desk::at(federation.node("beta")),
     );
     eprintln!("exchanges for five seconds, then cases");
+    let before = cpu(&federation)?;
     let exchanges = exchanges(&federation, at_once).await?;
+    let exchanges_cpu_ms = (cpu(&federation)? - before) / exchanges.all * EXCHANGES;
     let mut cases = Vec::new();
     for index in 0..transfers {
         let form = application(&format!("0b9f1d9e-0f3c-4f53-8d5c-{index:012x}"));
@@ -88,7 +93,7 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
     ));
     eprintln!("{transfers} cases are there; they are handed over");
     let at = ["alpha", "beta"].map(|name| federation.node(name).administration());
-    let begun = Instant::now();
+    let (before, begun) = (cpu(&federation)?, Instant::now());
     let cases = Arc::new(Mutex::new(cases));
     let mut working = JoinSet::new();
     for _ in 0..at_once {
@@ -125,16 +130,20 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
         ended??;
     }
     let seconds = begun.elapsed().as_secs_f64();
+    let used = cpu(&federation)? - before;
     listening.abort();
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let transfers_per_second = transfers as f64 / seconds;
+    let count = transfers as f64;
+    let transfers_per_second = count / seconds;
     let peak = |name: &str| anyhow::Ok(usage::of(federation.node(name).pid())?.peak_kib >> 10);
     Ok(SpeedReport {
         transfers,
         seconds,
         transfers_per_second,
-        exchanges_per_second: exchanges,
-        ratio: transfers_per_second * EXCHANGES / exchanges,
+        exchanges_per_second: exchanges.per_second,
+        ratio: transfers_per_second * EXCHANGES / exchanges.per_second,
+        transfer_cpu_ms: used / count,
+        exchanges_cpu_ms,
         peak_mib: [peak("alpha")?, peak("beta")?],
     })
 }
@@ -171,8 +180,23 @@ impl System {
     }
 }
 
-/// Exchanges a second with as many information systems.
-async fn exchanges(federation: &Federation, at_once: usize) -> Result<f64> {
+/// Milliseconds of CPU time that both nodes have used.
+fn cpu(federation: &Federation) -> Result<f64> {
+    let mut all = Duration::ZERO;
+    for name in ["alpha", "beta"] {
+        all += usage::of(federation.node(name).pid())?.cpu;
+    }
+    Ok(all.as_secs_f64() * 1000.0)
+}
+
+/// Exchanges that were done.
+struct Exchanges {
+    all: f64,
+    per_second: f64,
+}
+
+/// Exchanges with as many information systems.
+async fn exchanges(federation: &Federation, at_once: usize) -> Result<Exchanges> {
     let alpha = federation.node("alpha");
     let path = format!("/r1/{}/intake/x", federation.node("beta").client_id("antrag"));
     let (window, begun) = (Duration::from_secs(5), Instant::now());
@@ -202,7 +226,11 @@ async fn exchanges(federation: &Federation, at_once: usize) -> Result<f64> {
     while let Some(done) = working.join_next().await {
         all += done??;
     }
-    Ok(f64::from(all) / begun.elapsed().as_secs_f64())
+    let all = f64::from(all);
+    Ok(Exchanges {
+        all,
+        per_second: all / begun.elapsed().as_secs_f64(),
+    })
 }
 
 /// Hears of what is imported.

@@ -17,7 +17,7 @@ use kontor_pki::crypto::{DigestAlgorithm, Hasher, Sha512, sha256};
 use serde::{Deserialize, Serialize};
 
 use super::row::{CaseContent, CaseFile, CaseRecord, CaseRow, Cited, FindingRow, Origin, Verdict};
-use super::{Casework, Held, Principal, Refused, Step, fresh_id};
+use super::{Casework, Held, Principal, Refused, Step, fresh_id, random_id};
 use crate::messagelog::{ContentWriter, Kept, Unkept, Vault, VaultPart};
 
 /// Octets of one file.
@@ -294,7 +294,7 @@ impl Casework {
             Arrived::Intake => self.subject(now).await?,
             Arrived::Transfer { subject, .. } => *subject,
         };
-        let id = fresh_id();
+        let id = fresh_id(now);
         let (applicant, born) = person(&form);
         let account = form.control.service_account.as_ref();
         let trust_level = account
@@ -328,7 +328,7 @@ impl Casework {
         let mut case = CaseRow {
             id,
             subject,
-            application_id: fresh_id(),
+            application_id: random_id(),
             version: 0,
             status: Status::New,
             status_since: now,

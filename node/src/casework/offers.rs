@@ -165,7 +165,7 @@ impl Casework {
         let (manifest, pack) = self.pack_up(&content).await?;
         let (bytes, digest) = manifest.bytes().map_err(|error| Refused::internal(&error))?;
         let (answer, until) = self.offer_clocks(&case, &region, wish, now)?;
-        let id = fresh_id();
+        let id = fresh_id(now);
         let offer = Offer {
             transfer_id: id.clone(),
             application_id: case.application_id.clone(),

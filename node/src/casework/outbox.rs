@@ -227,6 +227,7 @@ impl Casework {
             kind: row.kind.clone(),
         }
         .to_string();
+        let seq = row.seq;
         let body = Bytes::from(row.body.clone());
         let answered = caller.call(&row.peer, Method::PUT, &path, body).await;
         let answer = match answered {
@@ -268,8 +269,9 @@ impl Casework {
             }
         }
         // The next one of this transfer, if there is one.
-        if let Some(next) = self.first_waiting(transfer)? {
-            self.outbox.queue(&next.peer, transfer);
+        let known = self.transfer(transfer)?;
+        if known.sent > seq {
+            self.outbox.queue(&known.peer, transfer);
         }
         Ok(Ended::Settled)
     }
@@ -444,7 +446,7 @@ impl Casework {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fresh_id;
+    use super::super::random_id;
     use super::*;
 
     const PEER: &str = "TEST/GOV/1002/KONTOR";
@@ -458,7 +460,7 @@ mod tests {
     fn a_peer_is_told_more_at_a_time_while_it_answers_and_one_thing_after_it_was_silent() {
         let outbox = Outbox::default();
         for _ in 0..200 {
-            outbox.queue(PEER, &fresh_id());
+            outbox.queue(PEER, &random_id());
         }
         let mut running = next(&outbox, 0);
         assert_eq!(running.len(), 1, "a peer that nobody knows yet");
@@ -486,7 +488,7 @@ mod tests {
     #[test]
     fn a_peer_that_speaks_is_spoken_to_before_its_time() {
         let outbox = Outbox::default();
-        let id = fresh_id();
+        let id = random_id();
         outbox.queue(PEER, &id);
         assert_eq!(next(&outbox, 0), std::slice::from_ref(&id));
         outbox.ended(PEER, &id, &Ended::Silent);

@@ -13,7 +13,7 @@ mod tests;
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ const QUEUE: usize = 1024;
 /// Transactions of one commit.
 const MERGED: usize = 256;
 /// How long a commit waits for more transactions where the last one had several.
-const GATHER: Duration = Duration::from_millis(2);
+const GATHER: Duration = Duration::from_millis(4);
 /// How often a transaction decides anew before it is given up.
 const TRIES: usize = 256;
 
@@ -159,56 +159,72 @@ pub(crate) trait Engine: Send + Sync + 'static {
     /// A snapshot of what is committed.
     fn view(&self) -> Result<Box<dyn View>, StoreError>;
 
-    /// Commits changes in their order, all of them in one durable step; gives for each whether its reads still held. A change
-    /// whose reads did not hold leaves nothing. Version 0 stands for a row that is not there.
-    fn commit(&self, changes: &[Change]) -> Result<Vec<bool>, StoreError>;
+    /// Commits changes in their order, all of them in one durable step; gives for each the version at which its rows were written.
+    /// A change whose reads did not hold any more leaves nothing and has none. Version 0 stands for a row that is not there.
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Option<u64>>, StoreError>;
 }
 
 /// Rows of one piece of a table.
 const PIECE: usize = 256;
-/// Rows that are kept as they were read last.
-const KEPT: usize = 512;
+/// Rows that are kept as they are now.
+const KEPT: usize = 2048;
 
-/// Rows as they were read last, each with the version at which it was written: a row of that version need not be read again. Of
-/// cases and transfers, which are read many times between two changes.
+/// Rows as they are now, each with the version at which it was written: of cases and transfers, which are read many times between
+/// two changes. The committer puts here what it has committed before anybody is told, and nobody else writes to the engine. What
+/// was read is not put here: it may be older than what is.
 #[derive(Default)]
 struct Lately {
-    rows: HashMap<Key, (u64, Arc<dyn Any + Send + Sync>)>,
+    rows: HashMap<Key, (u64, Shared)>,
     order: VecDeque<Key>,
 }
 
 #[derive(Clone, Default)]
 struct Parsed(Arc<Mutex<Lately>>);
 
+/// A row in memory.
+type Shared = Arc<dyn Any + Send + Sync>;
+
 impl Parsed {
-    fn parse<T: Readable>(&self, place: &Key, (version, bytes): &Row) -> Result<T, StoreError> {
-        if !matches!(place.0, Table::Cases | Table::Transfers) {
-            return parse(place.0, bytes);
+    fn is_kept(table: Table) -> bool {
+        matches!(table, Table::Cases | Table::Transfers)
+    }
+
+    fn lately(&self) -> MutexGuard<'_, Lately> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A row with its version, if it is kept as one of this type.
+    fn get<T: Readable>(&self, place: &Key) -> Option<(u64, T)> {
+        if !Self::is_kept(place.0) {
+            return None;
         }
-        let lately = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = lately()
-            .rows
-            .get(place)
-            .filter(|(of, _)| of == version)
-            .map(|(_, row)| Arc::clone(row));
-        if let Some(row) = known.as_ref().and_then(|row| row.downcast_ref::<T>()) {
-            return Ok(row.clone());
-        }
-        let row: T = parse(place.0, bytes)?;
-        let mut lately = lately();
-        if lately
-            .rows
-            .insert(place.clone(), (*version, Arc::new(row.clone())))
-            .is_none()
-        {
-            lately.order.push_back(place.clone());
+        let (version, row) = self.lately().rows.get(place).cloned()?;
+        Some((version, row.downcast_ref::<T>()?.clone()))
+    }
+
+    fn keep(&self, place: Key, version: u64, row: Shared) {
+        let mut lately = self.lately();
+        if lately.rows.insert(place.clone(), (version, row)).is_none() {
+            lately.order.push_back(place);
             if lately.order.len() > KEPT
                 && let Some(oldest) = lately.order.pop_front()
             {
                 lately.rows.remove(&oldest);
             }
         }
-        Ok(row)
+    }
+
+    /// Takes over what was committed: the rows as they are now, and those that are gone.
+    fn committed(&self, version: u64, change: &Change, written: Vec<(Key, Shared)>) {
+        for (place, _) in change.writes.iter().filter(|(_, bytes)| bytes.is_none()) {
+            let mut lately = self.lately();
+            if lately.rows.remove(place).is_some() {
+                lately.order.retain(|kept| kept != place);
+            }
+        }
+        for (place, row) in written {
+            self.keep(place, version, row);
+        }
     }
 }
 
@@ -228,6 +244,7 @@ pub(crate) struct Store {
 
 struct Waiting {
     change: Change,
+    written: Vec<(Key, Shared)>,
     done: oneshot::Sender<Result<bool, StoreError>>,
 }
 
@@ -248,9 +265,11 @@ impl<E> From<StoreError> for TxError<E> {
 
 /// A transaction while it decides.
 pub(crate) struct Tx<'a> {
-    view: &'a dyn View,
-    parsed: &'a Parsed,
+    store: &'a Store,
+    /// Made when something has to be read from the engine.
+    view: Option<Box<dyn View>>,
     change: Change,
+    written: Vec<(Key, Shared)>,
 }
 
 impl Tx<'_> {
@@ -260,16 +279,30 @@ impl Tx<'_> {
         if let Some(written) = self.change.writes.get(&place) {
             return written.as_ref().map(|bytes| parse(table, bytes)).transpose();
         }
-        let row = self.view.get(table, key)?;
+        if let Some((version, row)) = self.store.parsed.get(&place) {
+            self.change.reads.insert(place, version);
+            return Ok(Some(row));
+        }
+        let view = match &self.view {
+            Some(view) => view,
+            None => self.view.insert(self.store.engine.view()?),
+        };
+        let row = view.get(table, key)?;
         let version = row.as_ref().map_or(0, |(version, _)| *version);
-        let read = row.map(|row| self.parsed.parse(&place, &row)).transpose()?;
+        let read = row.map(|(_, bytes)| parse(table, &bytes)).transpose()?;
         self.change.reads.insert(place, version);
         Ok(read)
     }
 
     /// Writes a row.
-    pub(crate) fn put(&mut self, table: Table, key: &[u8], row: &impl Serialize) -> Result<(), StoreError> {
+    pub(crate) fn put<T>(&mut self, table: Table, key: &[u8], row: &T) -> Result<(), StoreError>
+    where
+        T: Clone + Serialize + Send + Sync + 'static,
+    {
         let bytes = serde_json::to_vec(row).map_err(|error| damaged(table, &error))?;
+        if Parsed::is_kept(table) {
+            self.written.push(((table, key.to_vec()), Arc::new(row.clone())));
+        }
         self.change.writes.insert((table, key.to_vec()), Some(bytes));
         Ok(())
     }
@@ -311,15 +344,16 @@ impl Store {
     pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
         let (queue, waiting) = mpsc::sync_channel(QUEUE);
         let (failed, failure) = watch::channel(None);
-        let committing = Arc::clone(&engine);
+        let (committing, parsed) = (Arc::clone(&engine), Parsed::default());
+        let kept = parsed.clone();
         let started = thread::Builder::new()
             .name("casework-store".into())
-            .spawn(move || commit_all(&*committing, &waiting, &failed));
+            .spawn(move || commit_all(&*committing, &kept, &waiting, &failed));
         // Without a thread nothing is ever committed, and whoever waits is told so by the closed queue.
         drop(started);
         Self {
             engine,
-            parsed: Parsed::default(),
+            parsed,
             queue,
             failure,
         }
@@ -332,22 +366,26 @@ impl Store {
         mut decide: impl FnMut(&mut Tx<'_>) -> Result<T, TxError<E>>,
     ) -> Result<T, TxError<E>> {
         for _ in 0..TRIES {
-            let (decided, change) = {
-                let view = self.engine.view()?;
+            let (decided, change, written) = {
                 let mut tx = Tx {
-                    view: &*view,
-                    parsed: &self.parsed,
+                    store: self,
+                    view: None,
                     change: Change::default(),
+                    written: Vec::new(),
                 };
                 let decided = decide(&mut tx)?;
-                (decided, tx.change)
+                (decided, tx.change, tx.written)
             };
             if change.writes.is_empty() && change.appends.is_empty() {
                 return Ok(decided);
             }
             let (done, committed) = oneshot::channel();
             let queue = self.queue.clone();
-            let sent = Waiting { change, done };
+            let sent = Waiting {
+                change,
+                written,
+                done,
+            };
             // The queue is full only when the disk is behind.
             if let Err(back) = queue.try_send(sent) {
                 let sent = match back {
@@ -385,9 +423,12 @@ impl Store {
 
     /// Reads a row outside of a transaction.
     pub(crate) fn get<T: Readable>(&self, table: Table, key: &[u8]) -> Result<Option<T>, StoreError> {
+        let place = (table, key.to_vec());
+        if let Some((_, row)) = self.parsed.get(&place) {
+            return Ok(Some(row));
+        }
         let row = self.engine.view()?.get(table, key)?;
-        row.map(|row| self.parsed.parse(&(table, key.to_vec()), &row))
-            .transpose()
+        row.map(|(_, bytes)| parse(table, &bytes)).transpose()
     }
 
     /// Reads rows outside of a transaction.
@@ -466,6 +507,7 @@ fn after(prefix: &[u8]) -> Option<Vec<u8>> {
 
 fn commit_all(
     engine: &dyn Engine,
+    parsed: &Parsed,
     waiting: &mpsc::Receiver<Waiting>,
     failed: &watch::Sender<Option<StoreError>>,
 ) {
@@ -484,17 +526,23 @@ fn commit_all(
             batch.push(next);
         }
         merged = batch.len();
-        let (changes, dones): (Vec<_>, Vec<_>) = batch.into_iter().map(|it| (it.change, it.done)).unzip();
+        let (changes, told): (Vec<_>, Vec<_>) = batch
+            .into_iter()
+            .map(|it| (it.change, (it.written, it.done)))
+            .unzip();
         match engine.commit(&changes) {
             Ok(held) => {
-                for (done, held) in dones.into_iter().zip(held) {
-                    let _ = done.send(Ok(held));
+                for ((change, (written, done)), version) in changes.iter().zip(told).zip(held) {
+                    if let Some(version) = version {
+                        parsed.committed(version, change, written);
+                    }
+                    let _ = done.send(Ok(version.is_some()));
                 }
             }
             Err(error) => {
                 // Final: what was acknowledged before is on disk, what comes after would rest on what may not be.
                 failed.send_replace(Some(error.clone()));
-                for done in dones {
+                for (_, done) in told {
                     let _ = done.send(Err(error.clone()));
                 }
                 return;

@@ -91,11 +91,12 @@ impl fmt::Display for Id {
 }
 
 impl Id {
-    /// A number that people can say on the telephone: eight characters that are not taken for each other.
+    /// A number that people can say on the telephone: eight characters that are not taken for each other, from the last ten
+    /// digits, which are random in every id that a node makes.
     pub fn short(&self) -> String {
         const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-        let digits: String = self.0.chars().filter(|c| *c != '-').take(10).collect();
-        let bits = u64::from_str_radix(&digits, 16).unwrap_or_default();
+        let digits = self.0.get(self.0.len().saturating_sub(10)..).unwrap_or_default();
+        let bits = u64::from_str_radix(digits, 16).unwrap_or_default();
         let letters: String = (0..8)
             .rev()
             .map(|place| char::from(LETTERS[usize::try_from(bits >> (5 * place) & 31).unwrap_or_default()]))

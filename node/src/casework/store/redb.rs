@@ -12,6 +12,7 @@ use redb::{
 };
 
 use super::{Change, Engine, Row, StoreError, Table, View, appended};
+use crate::disk::{Disk, SystemDisk};
 
 /// Octets of pages that are kept in memory.
 const CACHE: usize = 16 * 1024 * 1024;
@@ -49,6 +50,15 @@ impl Redb {
         let opened = Database::builder().set_cache_size(CACHE).create(path);
         let database = opened
             .map_err(|error| StoreError::Failed(format!("{} cannot be opened: {error}", path.display())))?;
+        let engine = Self::over(database, &path.display())?;
+        // A new file has its name on disk before anything rests on it.
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        SystemDisk.sync_dir(dir).map_err(failed)?;
+        Ok(engine)
+    }
+
+    /// Takes a database that is open; `path` is what it is called in errors.
+    pub(super) fn over(database: Database, path: &dyn std::fmt::Display) -> Result<Self, StoreError> {
         let writing = database.begin_write().map_err(failed)?;
         {
             let mut version = writing.open_table(VERSION).map_err(failed)?;
@@ -57,10 +67,7 @@ impl Redb {
                 None => _ = version.insert("format", FORMAT).map_err(failed)?,
                 Some(FORMAT) => {}
                 Some(other) => {
-                    let text = format!(
-                        "{} has format {other}, this program knows {FORMAT}",
-                        path.display()
-                    );
+                    let text = format!("{path} has format {other}, this program knows {FORMAT}");
                     return Err(StoreError::Failed(text));
                 }
             }
@@ -126,7 +133,7 @@ impl Engine for Redb {
         Ok(Box::new(Snapshot(self.0.begin_read().map_err(failed)?)))
     }
 
-    fn commit(&self, changes: &[Change]) -> Result<Vec<bool>, StoreError> {
+    fn commit(&self, changes: &[Change]) -> Result<Vec<Option<u64>>, StoreError> {
         let writing = self.0.begin_write().map_err(failed)?;
         let mut held = Vec::with_capacity(changes.len());
         {
@@ -143,11 +150,12 @@ impl Engine for Redb {
                     let now = found.map(|value| row(*from, value.value())).transpose()?;
                     holds &= now.map_or(0, |(version, _)| version) == *seen;
                 }
-                held.push(holds);
                 if !holds {
+                    held.push(None);
                     continue;
                 }
                 version += 1;
+                held.push(Some(version));
                 for (place, (to, bytes)) in change.appends.iter().enumerate() {
                     let mut value = version.to_be_bytes().to_vec();
                     value.extend_from_slice(bytes);
