@@ -16,3 +16,4 @@ pub mod competence;
 pub mod deadline;
 pub mod findings;
 pub mod transfer;
+pub mod round;

@@ -1,0 +1,571 @@
+//! Participation profiles: on which ground somebody is asked, what starts the clock, how long it runs, what silence means and
+//! whether more time can be had. They are data with versions; a tenant adds a file of the same form as `data/profiles.toml`.
+//!
+//! Owns reading the files and holding a request against its profile. Refuses whatever the profile leaves open and the request does
+//! not say, and whatever the profile fixes and the request says otherwise: nothing is guessed that has a legal effect.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use kontor_protocol::package::cover::Language;
+use serde::{Deserialize, Serialize};
+
+use super::terms::{Extendable, Terms};
+use crate::calendar::{HolidayTable, Place};
+use crate::deadline::{Deadline, DeadlineError, Rule};
+use crate::transfer::offer::SilenceEffect;
+
+/// What is built in.
+static BUILT_IN: LazyLock<Result<ProfileTable, ProfileFileError>> =
+    LazyLock::new(|| ProfileTable::parse(include_str!("../../data/profiles.toml")));
+
+/// A code or a version: 1 to 40 letters and digits of ASCII and the characters `_`, `-` and `.`.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(try_from = "String")]
+pub struct Code(String);
+
+/// What is no code.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("a code has 1 to 40 letters and digits of ASCII and the characters _ - .")]
+pub struct NoCode;
+
+impl TryFrom<String> for Code {
+    type Error = NoCode;
+
+    fn try_from(text: String) -> Result<Self, NoCode> {
+        let good = (1..=40).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        match good {
+            true => Ok(Self(text)),
+            false => Err(NoCode),
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Code {
+    /// Its letters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A versioned piece of data, as whoever used it records it.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Versioned {
+    /// Which.
+    pub code: Code,
+    /// In which version.
+    pub version: Code,
+}
+
+impl fmt::Display for Versioned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.code, self.version)
+    }
+}
+
+/// A sentence or a name in both languages.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    /// In German.
+    pub de: String,
+    /// In English.
+    pub en: String,
+}
+
+impl Text {
+    /// In that language.
+    pub fn pick(&self, language: Language) -> &str {
+        match language {
+            Language::German => &self.de,
+            Language::English => &self.en,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.de.trim().is_empty() || self.en.trim().is_empty()
+    }
+}
+
+/// What somebody who is asked is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Class {
+    /// A recognised association.
+    Association,
+    /// An authority.
+    Authority,
+    /// A chamber.
+    Chamber,
+    /// A unit of the own house (Fachstelle).
+    Internal,
+    /// A municipality.
+    Municipality,
+    /// Another body whose public interests are affected (Träger öffentlicher Belange).
+    PublicBody,
+}
+
+impl Class {
+    /// Its name in files and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Association => "ASSOCIATION",
+            Self::Authority => "AUTHORITY",
+            Self::Chamber => "CHAMBER",
+            Self::Internal => "INTERNAL",
+            Self::Municipality => "MUNICIPALITY",
+            Self::PublicBody => "PUBLIC_BODY",
+        }
+    }
+}
+
+/// What the clock waits for.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// The request is there, with what is disclosed.
+    Delivery,
+    /// And nothing is missing: a later supplement may start the period anew.
+    CompleteDocuments,
+}
+
+/// How long a participant has.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case", tag = "kind")]
+pub enum Length {
+    /// As the law says.
+    Fixed {
+        /// The rule.
+        rule: Rule,
+    },
+    /// As the authority says.
+    Set {
+        /// The longest that the law allows.
+        at_most: Option<Rule>,
+    },
+    /// As the authority says, or without an end.
+    Free,
+}
+
+/// An effect that silence may have, with its sentence.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Silence {
+    /// Which.
+    pub effect: SilenceEffect,
+    /// In German: what stands in the request, in every reminder and in the record of the expiry.
+    pub de: String,
+    /// In English.
+    pub en: String,
+}
+
+/// A profile.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// Its code and version.
+    pub code: Code,
+    /// Changes with every change of content.
+    pub version: Code,
+    /// Its name for people.
+    pub name: Text,
+    /// The legal basis: no request goes without one.
+    pub basis: String,
+    /// Who may be asked.
+    pub who: Vec<Class>,
+    /// What the clock waits for.
+    pub trigger: Trigger,
+    /// How long it runs.
+    pub length: Length,
+    /// What silence may mean.
+    pub silence: Vec<Silence>,
+    /// Whether more time can be had.
+    pub extension: Vec<Extendable>,
+    /// Days before the end on which the participant is reminded.
+    #[serde(default)]
+    pub reminders: Vec<u16>,
+    /// Whether who refuses has to name a legal ground.
+    #[serde(default)]
+    pub refusal_needs_ground: bool,
+    /// Whether it was not compared with the law in force: the tenant does that before the first use.
+    pub to_check: bool,
+    /// What else people have to know.
+    pub note: Option<Text>,
+}
+
+/// What a request says where its profile leaves it open.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Choice {
+    /// What the participant is.
+    pub class: Class,
+    /// How long.
+    pub rule: Option<Rule>,
+    /// What silence means.
+    pub effect: Option<SilenceEffect>,
+    /// Whether more time can be had.
+    pub extension: Option<Extendable>,
+    /// The day whose end the period begins with, if that is later than the delivery; like the day of an event it is not counted.
+    pub runs_from: Option<Date>,
+}
+
+/// A file of profiles that cannot be used: every mistake in it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the file of profiles cannot be used: {}", .0.join("; "))]
+pub struct ProfileFileError(pub Vec<String>);
+
+impl ProfileFileError {
+    /// The machine code.
+    pub const CODE: &'static str = "profile_file_invalid";
+}
+
+/// Why a request does not fit its profile.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ProfileError {
+    /// No such profile.
+    #[error(
+        "there is no profile {0}; add it to the tenant's file of profiles, or choose one of those that are listed"
+    )]
+    Unknown(String),
+    /// Nobody of that kind is asked by it.
+    #[error("{profile} asks {allowed}, not {class}; choose the profile that fits the participant")]
+    Class {
+        /// Which profile.
+        profile: Versioned,
+        /// Whom it asks.
+        allowed: String,
+        /// Who was to be asked.
+        class: &'static str,
+    },
+    /// The law says how long.
+    #[error("{0} says how long the period is; leave the rule out")]
+    LengthFixed(Versioned),
+    /// Nobody said how long.
+    #[error("{0} leaves the period to the authority; state a rule or a date")]
+    LengthMissing(Versioned),
+    /// Longer than the law allows.
+    #[error("{profile} allows a period until {at_most} at most, not until {end}; state a shorter one")]
+    TooLong {
+        /// Which profile.
+        profile: Versioned,
+        /// The last day that it allows, if the request were delivered now.
+        at_most: Date,
+        /// The last day that was wanted.
+        end: Date,
+    },
+    /// Several effects, or ways to get more time, and none was chosen.
+    #[error("{profile} leaves the {what} open; state one of {allowed}")]
+    Open {
+        /// Which profile.
+        profile: Versioned,
+        /// What.
+        what: &'static str,
+        /// What can be chosen.
+        allowed: String,
+    },
+    /// One that it does not know.
+    #[error("{profile} does not have {wanted} as its {what}; it has {allowed}")]
+    NotAllowed {
+        /// Which profile.
+        profile: Versioned,
+        /// What.
+        what: &'static str,
+        /// What was chosen.
+        wanted: String,
+        /// What can be chosen.
+        allowed: String,
+    },
+    /// Silence cannot mean anything at no time.
+    #[error("silence has an effect at the end of a period only; state a rule")]
+    EffectWithoutEnd,
+    /// The period cannot be computed.
+    #[error(transparent)]
+    Deadline(#[from] DeadlineError),
+}
+
+impl ProfileError {
+    /// The machine code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "profile_unknown",
+            Self::Class { .. } => "profile_class",
+            Self::LengthFixed(_) => "profile_length_fixed",
+            Self::LengthMissing(_) => "profile_length_missing",
+            Self::TooLong { .. } => "profile_too_long",
+            Self::Open { .. } => "profile_open",
+            Self::NotAllowed { .. } => "profile_not_allowed",
+            Self::EffectWithoutEnd => "profile_effect_without_end",
+            Self::Deadline(error) => error.code(),
+        }
+    }
+}
+
+/// Profiles by code and version.
+#[derive(Clone, Debug)]
+pub struct ProfileTable {
+    profiles: Vec<Profile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    profile: Vec<Profile>,
+}
+
+impl ProfileTable {
+    /// The profiles of this version of the program.
+    ///
+    /// # Panics
+    /// Never: a test reads them.
+    pub fn built_in() -> &'static Self {
+        BUILT_IN.as_ref().expect("a test reads the built-in profiles")
+    }
+
+    /// Reads a file; `data/profiles.toml` explains the form.
+    ///
+    /// # Errors
+    /// Every mistake in it, as sentences.
+    pub fn parse(text: &str) -> Result<Self, ProfileFileError> {
+        let file: File = toml::from_str(text).map_err(|error| ProfileFileError(vec![error.to_string()]))?;
+        let mut wrong: Vec<String> = file.profile.iter().flat_map(Profile::mistakes).collect();
+        let mut seen = BTreeSet::new();
+        for profile in &file.profile {
+            if !seen.insert(profile.id()) {
+                wrong.push(format!("{} stands there twice", profile.id()));
+            }
+        }
+        match wrong.is_empty() {
+            true => Ok(Self {
+                profiles: file.profile,
+            }),
+            false => Err(ProfileFileError(wrong)),
+        }
+    }
+
+    /// These profiles with a tenant's own before them.
+    ///
+    /// # Errors
+    /// A code and version of ours with another content: what a request records would have two meanings.
+    pub fn with(&self, own: Self) -> Result<Self, ProfileFileError> {
+        let other = |profile: &&Profile| {
+            own.profiles
+                .iter()
+                .any(|mine| mine.id() == profile.id() && mine != *profile)
+        };
+        let wrong: Vec<String> = self
+            .profiles
+            .iter()
+            .filter(other)
+            .map(|profile| {
+                format!(
+                    "{} exists with another content; give it a version of its own",
+                    profile.id()
+                )
+            })
+            .collect();
+        if !wrong.is_empty() {
+            return Err(ProfileFileError(wrong));
+        }
+        let mut profiles = own.profiles;
+        let rest = self.profiles.iter().filter(|profile| !profiles.contains(profile));
+        let rest: Vec<Profile> = rest.cloned().collect();
+        profiles.extend(rest);
+        Ok(Self { profiles })
+    }
+
+    /// All of them, a tenant's own first.
+    pub fn profiles(&self) -> &[Profile] {
+        &self.profiles
+    }
+
+    /// The profile that a code means today.
+    ///
+    /// # Errors
+    /// `profile_unknown`.
+    pub fn profile(&self, code: &str) -> Result<&Profile, ProfileError> {
+        self.profiles
+            .iter()
+            .find(|profile| profile.code.as_str() == code)
+            .ok_or_else(|| ProfileError::Unknown(code.to_owned()))
+    }
+
+    /// The profile that a request recorded.
+    ///
+    /// # Errors
+    /// `profile_unknown`.
+    pub fn recorded(&self, id: &Versioned) -> Result<&Profile, ProfileError> {
+        self.profiles
+            .iter()
+            .find(|profile| profile.id() == *id)
+            .ok_or_else(|| ProfileError::Unknown(id.to_string()))
+    }
+}
+
+/// The name of an effect in files and messages.
+pub const fn effect_name(effect: SilenceEffect) -> &'static str {
+    match effect {
+        SilenceEffect::None => "NONE",
+        SilenceEffect::MayBeDisregarded => "MAY_BE_DISREGARDED",
+        SilenceEffect::AssumeNoObjection => "ASSUME_NO_OBJECTION",
+        SilenceEffect::ConsentDeemedGiven => "CONSENT_DEEMED_GIVEN",
+    }
+}
+
+impl Profile {
+    /// What a request records.
+    pub fn id(&self) -> Versioned {
+        Versioned {
+            code: self.code.clone(),
+            version: self.version.clone(),
+        }
+    }
+
+    /// What silence means, in a sentence.
+    pub fn silence_in_words(&self, effect: SilenceEffect, language: Language) -> Option<&str> {
+        let silence = self.silence.iter().find(|silence| silence.effect == effect)?;
+        Some(match language {
+            Language::German => &silence.de,
+            Language::English => &silence.en,
+        })
+    }
+
+    fn mistakes(&self) -> Vec<String> {
+        let effects: BTreeSet<&str> = self
+            .silence
+            .iter()
+            .map(|silence| effect_name(silence.effect))
+            .collect();
+        let silent = |silence: &Silence| silence.de.trim().is_empty() || silence.en.trim().is_empty();
+        let has_effect = self
+            .silence
+            .iter()
+            .any(|silence| silence.effect != SilenceEffect::None);
+        let wrong = [
+            (self.name.is_empty(), "needs a name in both languages"),
+            (self.basis.trim().is_empty(), "needs its legal basis"),
+            (self.who.is_empty(), "asks nobody; name at least one class"),
+            (
+                self.silence.is_empty() || self.silence.iter().any(silent),
+                "says what silence means, in both languages",
+            ),
+            (effects.len() != self.silence.len(), "names an effect twice"),
+            (
+                self.extension.is_empty(),
+                "says whether more time can be had: none, for_reason or free",
+            ),
+            (
+                has_effect && self.length == Length::Free,
+                "cannot have an effect of silence and no end",
+            ),
+        ];
+        wrong
+            .into_iter()
+            .filter(|(wrong, _)| *wrong)
+            .map(|(_, what)| format!("{} {what}", self.id()))
+            .collect()
+    }
+
+    /// What a request by this profile fixes for both sides. `now` is for the longest period alone: the real one is computed when
+    /// the request is delivered.
+    ///
+    /// # Errors
+    /// What does not fit, or was left open; a period that cannot be computed (`calendar_unknown`).
+    pub fn terms(
+        &self,
+        choice: &Choice,
+        place: &Place,
+        table: &HolidayTable,
+        now: Timestamp,
+    ) -> Result<Terms, ProfileError> {
+        if !self.who.contains(&choice.class) {
+            let allowed: Vec<_> = self.who.iter().map(|class| class.name()).collect();
+            return Err(ProfileError::Class {
+                profile: self.id(),
+                allowed: allowed.join(", "),
+                class: choice.class.name(),
+            });
+        }
+        let (rule, at_most) = match (self.length, choice.rule) {
+            (Length::Fixed { .. }, Some(_)) => return Err(ProfileError::LengthFixed(self.id())),
+            (Length::Fixed { rule }, None) => (Some(rule), None),
+            (Length::Set { .. }, None) => return Err(ProfileError::LengthMissing(self.id())),
+            (Length::Set { at_most }, Some(rule)) => (Some(rule), at_most),
+            (Length::Free, rule) => (rule, None),
+        };
+        if let (Some(rule), Some(longest)) = (rule, at_most) {
+            let [wanted, longest] = [rule, longest].map(|rule| Deadline::compute(rule, now, place, table));
+            let (end, at_most) = (wanted?.effective_end, longest?.effective_end);
+            if end > at_most {
+                return Err(ProfileError::TooLong {
+                    profile: self.id(),
+                    at_most,
+                    end,
+                });
+            }
+        }
+        let effects: Vec<_> = self.silence.iter().map(|silence| silence.effect).collect();
+        let effect = self.chosen("effect of silence", &effects, choice.effect, effect_name)?;
+        let extension = self.chosen(
+            "way to more time",
+            &self.extension,
+            choice.extension,
+            Extendable::name,
+        )?;
+        if effect != SilenceEffect::None && rule.is_none() {
+            return Err(ProfileError::EffectWithoutEnd);
+        }
+        Ok(Terms {
+            rule,
+            at_most,
+            runs_from: choice.runs_from,
+            place: place.clone(),
+            effect,
+            extension,
+        })
+    }
+
+    fn chosen<T: Copy + PartialEq>(
+        &self,
+        what: &'static str,
+        allowed: &[T],
+        wanted: Option<T>,
+        name: impl Fn(T) -> &'static str,
+    ) -> Result<T, ProfileError> {
+        let names = || {
+            allowed
+                .iter()
+                .map(|one| name(*one))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        match (wanted, allowed) {
+            (None, [only]) => Ok(*only),
+            (None, _) => Err(ProfileError::Open {
+                profile: self.id(),
+                what,
+                allowed: names(),
+            }),
+            (Some(wanted), allowed) if allowed.contains(&wanted) => Ok(wanted),
+            (Some(wanted), _) => Err(ProfileError::NotAllowed {
+                profile: self.id(),
+                what,
+                wanted: name(wanted).to_owned(),
+                allowed: names(),
+            }),
+        }
+    }
+}
