@@ -26,6 +26,8 @@
 //!
 //! Pure, like transfers: a command or a message and an instant give a decision, which is recorded first and applied then.
 
+pub mod guest;
+pub mod life;
 pub mod message;
 pub mod participant;
 pub mod profile;
