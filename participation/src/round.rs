@@ -26,11 +26,13 @@
 //!
 //! Pure, like transfers: a command or a message and an instant give a decision, which is recorded first and applied then.
 
+pub mod disclosure;
 pub mod guest;
 pub mod life;
 pub mod message;
 pub mod participant;
 pub mod profile;
+pub mod recipient;
 pub mod release;
 pub mod request;
 pub mod requester;

@@ -211,17 +211,18 @@ pub struct Offer {
     pub returns: Option<Id>,
 }
 
-mod key {
+/// Keys as they stand in messages.
+pub(crate) mod key {
     use std::fmt::Display;
     use std::str::FromStr;
 
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(super) fn serialize<K: Display, S: Serializer>(key: &K, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<K: Display, S: Serializer>(key: &K, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(key)
     }
 
-    pub(super) fn deserialize<'de, K, D>(deserializer: D) -> Result<K, D::Error>
+    pub(crate) fn deserialize<'de, K, D>(deserializer: D) -> Result<K, D::Error>
     where
         K: FromStr<Err: Display>,
         D: Deserializer<'de>,
