@@ -26,6 +26,8 @@
 //!
 //! Pure, like transfers: a command or a message and an instant give a decision, which is recorded first and applied then.
 
+pub mod contract;
+pub mod delivery;
 pub mod disclosure;
 pub mod guest;
 pub mod life;
@@ -34,6 +36,7 @@ pub mod participant;
 pub mod profile;
 pub mod recipient;
 pub mod release;
+pub mod replay;
 pub mod request;
 pub mod requester;
 pub mod state;

@@ -4,11 +4,13 @@
 //! Owns reading the files and holding a request against its profile. Refuses whatever the profile leaves open and the request does
 //! not say, and whatever the profile fixes and the request says otherwise: nothing is guessed that has a legal effect.
 
+mod named;
 #[cfg(test)]
 mod tests;
 
+pub use self::named::{Code, NoCode, Text, Versioned};
+
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -24,83 +26,6 @@ use crate::transfer::offer::SilenceEffect;
 /// What is built in.
 static BUILT_IN: LazyLock<Result<ProfileTable, ProfileFileError>> =
     LazyLock::new(|| ProfileTable::parse(include_str!("../../data/profiles.toml")));
-
-/// A code or a version: 1 to 40 letters and digits of ASCII and the characters `_`, `-` and `.`.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-#[serde(try_from = "String")]
-pub struct Code(String);
-
-/// What is no code.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("a code has 1 to 40 letters and digits of ASCII and the characters _ - .")]
-pub struct NoCode;
-
-impl TryFrom<String> for Code {
-    type Error = NoCode;
-
-    fn try_from(text: String) -> Result<Self, NoCode> {
-        let good = (1..=40).contains(&text.len())
-            && text
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
-        match good {
-            true => Ok(Self(text)),
-            false => Err(NoCode),
-        }
-    }
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Code {
-    /// Its letters.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// A versioned piece of data, as whoever used it records it.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Versioned {
-    /// Which.
-    pub code: Code,
-    /// In which version.
-    pub version: Code,
-}
-
-impl fmt::Display for Versioned {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.code, self.version)
-    }
-}
-
-/// A sentence or a name in both languages.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Text {
-    /// In German.
-    pub de: String,
-    /// In English.
-    pub en: String,
-}
-
-impl Text {
-    /// In that language.
-    pub fn pick(&self, language: Language) -> &str {
-        match language {
-            Language::German => &self.de,
-            Language::English => &self.en,
-        }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.de.trim().is_empty() || self.en.trim().is_empty()
-    }
-}
 
 /// What somebody who is asked is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
@@ -422,6 +347,26 @@ pub const fn effect_name(effect: SilenceEffect) -> &'static str {
         SilenceEffect::MayBeDisregarded => "MAY_BE_DISREGARDED",
         SilenceEffect::AssumeNoObjection => "ASSUME_NO_OBJECTION",
         SilenceEffect::ConsentDeemedGiven => "CONSENT_DEEMED_GIVEN",
+    }
+}
+
+/// What silence means, in general; a profile says it for its law.
+pub const fn effect_in_words(effect: SilenceEffect, language: Language) -> &'static str {
+    match (effect, language) {
+        (SilenceEffect::None, Language::German) => "Schweigen hat keine Rechtsfolge.",
+        (SilenceEffect::None, Language::English) => "Silence has no legal effect.",
+        (SilenceEffect::MayBeDisregarded, Language::German) => {
+            "Eine verspätete Stellungnahme darf unberücksichtigt bleiben."
+        }
+        (SilenceEffect::MayBeDisregarded, Language::English) => "A late statement may be disregarded.",
+        (SilenceEffect::AssumeNoObjection, Language::German) => {
+            "Es darf davon ausgegangen werden, dass keine Bedenken bestehen."
+        }
+        (SilenceEffect::AssumeNoObjection, Language::English) => {
+            "It may be assumed that there are no objections."
+        }
+        (SilenceEffect::ConsentDeemedGiven, Language::German) => "Die Zustimmung gilt als erteilt.",
+        (SilenceEffect::ConsentDeemedGiven, Language::English) => "Consent is deemed given.",
     }
 }
 
