@@ -31,6 +31,7 @@ pub mod delivery;
 pub mod disclosure;
 pub mod guest;
 pub mod life;
+pub mod mapping;
 pub mod message;
 pub mod participant;
 pub mod profile;

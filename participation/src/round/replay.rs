@@ -5,16 +5,18 @@
 //! again where the table of holidays is at hand. What could not have been said then, what was judged otherwise than its instants
 //! say, what silence could not have meant: each is a contradiction, and told.
 
-mod words;
+mod collected;
 #[cfg(test)]
 mod tests;
+mod words;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::delivery::{Body, Place, Receipt, RequestBody, Sent, Side};
+use self::collected::{Collected, Pulled, Said};
+use super::delivery::{Body, Place, RequestBody, Side};
 use super::message::{Expiry, Judgement, Message, Says};
 use super::request::{Request, Version};
 use super::requester::ProofLevel;
@@ -92,12 +94,6 @@ pub struct Course {
     pub contradictions: Vec<String>,
 }
 
-struct Said {
-    sent: Sent,
-    by: String,
-    receipt: Option<Receipt>,
-}
-
 /// Replays every request of which there are messages. Exchanges that are none of this contract are passed over.
 pub fn replay(exchanges: &[Exchange], table: &HolidayTable) -> Vec<Course> {
     let mut requests: BTreeMap<String, Collected> = BTreeMap::new();
@@ -136,73 +132,7 @@ pub fn replay(exchanges: &[Exchange], table: &HolidayTable) -> Vec<Course> {
         .collect()
 }
 
-#[derive(Default)]
-struct Pulled {
-    parts: BTreeSet<u64>,
-    first: Option<Vec<u8>>,
-}
-
-#[derive(Default)]
-struct Collected {
-    said: BTreeMap<(Side, u32), Said>,
-    members: BTreeMap<Side, String>,
-    pulled: BTreeMap<(Side, u32), Pulled>,
-    contradictions: Vec<String>,
-}
-
 impl Collected {
-    fn take(&mut self, exchange: &Exchange, side: Side, seq: u32, kind: &str) {
-        for (side, member) in [(side, &exchange.from), (side.other(), &exchange.to)] {
-            let known = self.members.entry(side).or_insert_with(|| member.clone());
-            if known != member {
-                self.contradictions
-                    .push(format!("the {} is {known} and {member}", side.name()));
-            }
-        }
-        let what = format!("message {seq} of the {}", side.name());
-        let sent = match Sent::read(&exchange.body, kind) {
-            Ok(sent) => sent,
-            Err(error) => {
-                self.contradictions.push(format!("{what}: {error}"));
-                return;
-            }
-        };
-        if sent.body.side().is_some_and(|by| by != side) {
-            self.contradictions.push(format!(
-                "{what} ({kind}): it is not for the {} to say",
-                side.name()
-            ));
-        }
-        let receipt = exchange
-            .answer
-            .as_ref()
-            .and_then(|answer| serde_json::from_slice::<Receipt>(answer).ok());
-        let receipt = receipt.filter(|receipt| {
-            let fits = receipt.message == exchange.path
-                && receipt.sha256.0 == kontor_pki::crypto::sha256(&exchange.body);
-            if !fits {
-                self.contradictions
-                    .push(format!("the receipt of {what} is about another message"));
-            }
-            fits
-        });
-        match self.said.get_mut(&(side, seq)) {
-            // It was sent again until it was answered; the bytes have to be the same.
-            Some(before) if before.sent != sent => self
-                .contradictions
-                .push(format!("{what} stands there twice, with different words")),
-            Some(before) => before.receipt = before.receipt.take().or(receipt),
-            None => {
-                let said = Said {
-                    sent,
-                    by: exchange.from.clone(),
-                    receipt,
-                };
-                self.said.insert((side, seq), said);
-            }
-        }
-    }
-
     fn run(mut self, id: String, table: &HolidayTable) -> Option<Course> {
         let first = self.said.remove(&(Side::Requester, 1))?;
         let Body::Request { request } = &first.sent.body else {

@@ -5,6 +5,8 @@
 //! a node that was down has changed; sides that have heard everything and differ. What is not simulated: stores that lose what they
 //! had committed.
 
+mod clocks;
+mod evidence;
 mod machines;
 mod simulation;
 mod table;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::application::manifest::{Digest, File, Role};
 use crate::round::contract::contract;
-use crate::round::delivery::CONTRACT;
+use crate::round::delivery::{CONTRACT, Receipt};
 use crate::round::message::Answer;
 
 const ID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";

@@ -2,27 +2,27 @@
 
 use super::super::message::{Answer, DeclineReason, Message, Says, Told};
 use super::super::participant::{self, Participant};
-use super::super::requester::{self, Command, Delivery, Escalation, Proof, Requester};
+use super::super::requester::{self, Command, Escalation, Requester};
 use super::super::state::State;
 use super::*;
 
-fn table() -> &'static HolidayTable {
+pub(super) fn table() -> &'static HolidayTable {
     HolidayTable::built_in()
 }
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
 /// Both sides, with everything arriving at once.
-struct Pair {
-    requester: Requester,
-    participant: Participant,
+pub(super) struct Pair {
+    pub(super) requester: Requester,
+    pub(super) participant: Participant,
 }
 
 impl Pair {
     /// A request that was delivered and fetched at an instant.
-    fn delivered(terms: Terms, reminders: Vec<u16>, now: Timestamp) -> Self {
+    pub(super) fn delivered(terms: Terms, reminders: Vec<u16>, now: Timestamp) -> Self {
         let mut requester = Requester::created(terms.clone(), ProofLevel::Node, reminders);
         let cleared = cleared(&terms);
         let sent = requester.decide(Command::Send(cleared), now, table()).unwrap();
@@ -43,7 +43,7 @@ impl Pair {
         pair
     }
 
-    fn tell(&mut self, tell: &[Told], now: Timestamp) {
+    pub(super) fn tell(&mut self, tell: &[Told], now: Timestamp) {
         for told in tell {
             if let Some(decision) = self.requester.attempted(&told.message, now) {
                 self.requester.apply(&decision);
@@ -56,7 +56,7 @@ impl Pair {
         }
     }
 
-    fn requester(&mut self, command: Command, now: Timestamp) -> &mut Self {
+    pub(super) fn requester(&mut self, command: Command, now: Timestamp) -> &mut Self {
         let decision = self.requester.decide(command, now, table()).unwrap();
         self.requester.apply(&decision);
         self.tell(&decision.tell, now);
@@ -64,11 +64,11 @@ impl Pair {
         self
     }
 
-    fn refused(&self, command: Command, now: Timestamp) -> &'static str {
+    pub(super) fn refused(&self, command: Command, now: Timestamp) -> &'static str {
         self.requester.decide(command, now, table()).unwrap_err().code()
     }
 
-    fn participant(&mut self, command: &participant::Command, now: Timestamp) -> Says {
+    pub(super) fn participant(&mut self, command: &participant::Command, now: Timestamp) -> Says {
         let decision = self.participant.decide(command, now).unwrap();
         self.participant.apply(&decision);
         let mut says = Says::Taken;
@@ -82,7 +82,7 @@ impl Pair {
         says
     }
 
-    fn clocks(&mut self, now: Timestamp) -> Vec<&'static str> {
+    pub(super) fn clocks(&mut self, now: Timestamp) -> Vec<&'static str> {
         let mut done = Vec::new();
         while let Some(command) = self.requester.due(now) {
             done.push(command.act().name());
@@ -91,20 +91,20 @@ impl Pair {
         done
     }
 
-    fn submit(&mut self, now: Timestamp) -> Says {
+    pub(super) fn submit(&mut self, now: Timestamp) -> Says {
         self.participant(&participant::Command::Submit(submission(Kind::Consent)), now)
     }
 
-    fn end(&self) -> Timestamp {
+    pub(super) fn end(&self) -> Timestamp {
         self.requester.request().deadline().unwrap().ends_at
     }
 
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         self.requester.state()
     }
 }
 
-fn municipality() -> Terms {
+pub(super) fn municipality() -> Terms {
     let choice = Choice {
         class: Class::Municipality,
         rule: None,
@@ -315,129 +315,6 @@ fn a_newer_version_counts_until_the_round_is_closed_and_is_kept_beside_then() {
     assert_eq!(
         (pair.state(), pair.requester.request().versions().len()),
         (State::Amended, 3)
-    );
-}
-
-#[test]
-fn the_clock_stands_while_a_question_is_open_if_that_was_granted_and_goes_on_by_whole_days() {
-    let now = at("2026-02-02T11:00:00Z");
-    let mut by_months = terms(SilenceEffect::MayBeDisregarded);
-    by_months.rule = Some(Rule::LaterOf { months: 1, days: 30 });
-    let mut pair = Pair::delivered(by_months, vec![], now);
-    assert_eq!(pair.end(), at("2026-03-04T23:00:00Z"));
-    pair.participant(&participant::Command::Acknowledge, now);
-    pair.participant(&participant::Command::Ask, at("2026-02-20T09:00:00Z"));
-    pair.requester(Command::StopClock, at("2026-02-20T10:00:00Z"));
-    assert_eq!(pair.requester.request().end(), None);
-    let still = at("2026-03-04T23:30:00Z");
-    assert_eq!(
-        pair.clocks(still),
-        ["escalate"],
-        "the question waits, nothing else"
-    );
-    // Answered after the end that it had: 20 February to 5 March are fourteen days.
-    pair.requester(Command::Answer, at("2026-03-05T08:00:00Z"));
-    assert_eq!(pair.requester.request().end(), Some(at("2026-03-18T23:00:00Z")));
-    assert!(!pair.requester.request().question_open());
-    // A question alone stops nothing.
-    pair.participant(&participant::Command::Ask, at("2026-03-06T09:00:00Z"));
-    assert_eq!(pair.end(), at("2026-03-18T23:00:00Z"));
-    // A round that is suspended stops all clocks.
-    pair.requester(Command::Suspend, at("2026-03-10T09:00:00Z"));
-    assert_eq!(
-        pair.refused(Command::Inquire, at("2026-06-01T09:00:00Z")),
-        "clock_stands"
-    );
-    pair.requester(Command::Resume, at("2026-03-11T09:00:00Z"));
-    assert_eq!(pair.end(), at("2026-03-20T23:00:00Z"));
-    // A supplement with which the period begins anew.
-    pair.requester(Command::Supplement { restarts: true }, at("2026-03-12T09:00:00Z"));
-    assert_eq!(pair.requester.request().end(), None);
-    let fetched = pair
-        .requester
-        .fetched(at("2026-03-13T09:00:00Z"), table())
-        .unwrap();
-    pair.requester.apply(&fetched);
-    pair.tell(&fetched.tell, at("2026-03-13T09:00:00Z"));
-    assert_eq!(pair.requester.request().end(), Some(at("2026-04-13T22:00:00Z")));
-}
-
-#[test]
-fn a_deadline_beyond_the_table_is_not_guessed_and_silence_means_nothing_until_a_person_states_it() {
-    let far = at("2030-12-20T11:00:00Z");
-    let mut pair = Pair::delivered(municipality(), vec![], far);
-    assert_eq!(pair.requester.undetermined(), Some("calendar_unknown"));
-    assert_eq!(pair.requester.request().deadline(), None);
-    assert_eq!(
-        pair.requester.due(far),
-        Some(Command::Escalate(Escalation::DeadlineUndetermined))
-    );
-    let years_later = at("2035-01-01T00:00:00Z");
-    assert_eq!(pair.refused(Command::Expire, years_later), "no_deadline");
-    pair.requester(Command::StateDeadline(date(2031, 2, 20)), far);
-    assert_eq!(pair.end(), at("2031-02-20T23:00:00Z"));
-    assert_eq!(pair.requester.undetermined(), None);
-}
-
-#[test]
-fn reminders_fire_once_each_and_those_that_were_missed_are_one() {
-    let now = at("2025-12-31T09:04:00Z");
-    let mut pair = Pair::delivered(municipality(), vec![14, 3], now);
-    pair.participant(&participant::Command::Acknowledge, now);
-    let first = at("2026-02-16T23:00:00Z");
-    assert_eq!(pair.requester.next_due(now), Some(first));
-    assert_eq!(pair.clocks(first - 1.second()), Vec::<&str>::new());
-    assert_eq!(pair.clocks(first), ["remind"]);
-    assert_eq!(pair.requester.next_due(first), Some(at("2026-02-27T23:00:00Z")));
-    assert_eq!(pair.clocks(at("2026-02-28T01:00:00Z")), ["remind"]);
-    assert_eq!(pair.clocks(at("2026-03-01T01:00:00Z")), Vec::<&str>::new());
-    let mut down = Pair::delivered(municipality(), vec![14, 3], now);
-    down.participant(&participant::Command::Acknowledge, now);
-    assert_eq!(down.clocks(at("2026-03-01T01:00:00Z")), ["remind"]);
-}
-
-#[test]
-fn what_nobody_acts_on_is_shown_once() {
-    let now = start();
-    let mut requester = Requester::created(municipality(), ProofLevel::Guest, vec![]);
-    let sent = requester
-        .decide(Command::Send(cleared(&municipality())), now, table())
-        .unwrap();
-    requester.apply(&sent);
-    let day = now + 24.hours();
-    assert_eq!((requester.due(now), requester.next_due(now)), (None, Some(day)));
-    assert_eq!(
-        requester.due(day),
-        Some(Command::Escalate(Escalation::NotDelivered))
-    );
-    let noted = requester
-        .decide(requester.due(day).unwrap(), day, table())
-        .unwrap();
-    requester.apply(&noted);
-    assert_eq!(requester.due(day + 1000.hours()), None);
-    // A guest who never opens it is delivered by another proof that a person records.
-    let arrived = requester
-        .arrived(
-            Delivery {
-                delivered_at: day,
-                proof: Proof::Recorded,
-            },
-            table(),
-        )
-        .unwrap();
-    requester.apply(&arrived);
-    assert_eq!(
-        (requester.state(), requester.level()),
-        (State::Delivered, ProofLevel::Guest)
-    );
-    assert_eq!(
-        requester.due(day + 24.hours()),
-        Some(Command::Escalate(Escalation::DocumentsNotFetched))
-    );
-    assert_eq!(
-        requester.request().deadline(),
-        None,
-        "its clock does not run before it has everything"
     );
 }
 

@@ -72,9 +72,9 @@ pub(super) struct World {
     pub(super) now: [Timestamp; 2],
     /// Messages that are not settled, with their numbers.
     out: [VecDeque<(usize, Told)>; 2],
-    all: [Vec<Told>; 2],
+    pub(super) all: [Vec<Told>; 2],
     /// Answers by number: a repeat gets the one that was given.
-    answers: [Vec<Answer>; 2],
+    pub(super) answers: [Vec<Answer>; 2],
     /// Statements as they were entered, with the end in force at the requester's when they came.
     entered: Vec<Timestamp>,
     fetched: bool,
