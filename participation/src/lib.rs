@@ -4,8 +4,8 @@
 //! In scope: what may happen next in a procedure, and what each side is told. Out of scope: delivering it (an ordinary
 //! X-Road service of a node) and keeping it (ports that the node implements).
 //!
-//! This version holds the application as it travels, what in it needs a look, who is competent, the calendar and deadlines, and the
-//! life of a transfer. Delivery, store and people, and participation itself, are to come; no node uses this yet.
+//! This version holds the application as it travels, what in it needs a look, who is competent, the calendar and deadlines, the
+//! life of a transfer, which a node runs, and that of rounds and requests of participation, which no node runs yet.
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 

@@ -8,6 +8,7 @@
 mod clocks;
 mod evidence;
 mod machines;
+mod samples;
 mod simulation;
 mod table;
 mod world;

@@ -86,15 +86,17 @@ impl Requester {
             Command::Answer => {
                 decision.say(Message::Answer);
                 decision.next.question_at = None;
-                self.let_go_on(
-                    &mut decision,
-                    now,
-                    table,
-                    Message::Clock {
-                        stops: false,
-                        at: now,
-                    },
-                )?;
+                let clock = Message::Clock {
+                    stops: false,
+                    at: now,
+                };
+                match self.let_go_on(&mut decision, now, table, clock) {
+                    // Nobody waits for an answer because of a calendar: the clock stands until its end can be computed.
+                    Err(Refusal::Deadline(error)) => {
+                        decision.next.undetermined = Some(error.code().to_owned());
+                    }
+                    other => other?,
+                }
             }
             Command::DecideExtension { granted } => {
                 decision.say(Message::ExtensionDecision {
@@ -322,20 +324,23 @@ impl Requester {
         if !stood_for_it {
             return Ok(());
         }
-        decision.say(message);
-        if decision.next.request.standing_still().is_some() {
-            return Ok(());
-        }
-        let state = decision.next.state();
+        let mut after = decision.next.request.clone();
+        after.requester_says(&message);
+        let state = after.state();
         let fits = state.is_waiting()
             || matches!(
                 state,
                 State::Submitted | State::Amended | State::Expired | State::Late
             );
-        if let Some(deadline) = self.request.deadline().filter(|_| fits)
-            && still.since < deadline.ends_at
-        {
-            decision.tell_deadline(continued(deadline, still.since, now, table)?);
+        let moves =
+            |deadline: &&Deadline| fits && after.standing_still().is_none() && still.since < deadline.ends_at;
+        let moved = match self.request.deadline().filter(moves) {
+            Some(deadline) => Some(continued(deadline, still.since, now, table)?),
+            None => None,
+        };
+        decision.say(message);
+        if let Some(deadline) = moved {
+            decision.tell_deadline(deadline);
         }
         Ok(())
     }

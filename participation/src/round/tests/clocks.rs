@@ -68,6 +68,23 @@ fn a_deadline_beyond_the_table_is_not_guessed_and_silence_means_nothing_until_a_
 }
 
 #[test]
+fn a_question_is_answered_although_the_calendar_ends_and_the_clock_stands_until_it_is_known() {
+    let now = at("2030-12-02T11:00:00Z");
+    let mut weeks = terms(SilenceEffect::MayBeDisregarded);
+    weeks.rule = Some(Rule::Weeks { n: 4 });
+    let mut pair = Pair::delivered(weeks, vec![], now);
+    assert_eq!(pair.end(), at("2030-12-30T23:00:00Z"));
+    pair.participant(&participant::Command::Ask, now);
+    pair.requester(Command::StopClock, now);
+    let later = at("2030-12-20T11:00:00Z");
+    pair.requester(Command::Answer, later);
+    assert!(!pair.requester.request().question_open());
+    assert_eq!(pair.requester.request().end(), None);
+    assert_eq!(pair.requester.undetermined(), Some("calendar_unknown"));
+    assert_eq!(pair.refused(Command::ContinueClock, later), "calendar_unknown");
+}
+
+#[test]
 fn reminders_fire_once_each_and_those_that_were_missed_are_one() {
     let now = at("2025-12-31T09:04:00Z");
     let mut pair = Pair::delivered(municipality(), vec![14, 3], now);
