@@ -8,6 +8,7 @@
 //! | `scan` | the malware scanner |
 //! | `intake` | an application becomes a case |
 //! | `cases` | commands on cases |
+//! | `dossier` | what goes with a case besides form and files |
 //! | `offers` | who is offered what, until when, and the package |
 //! | `transfers` | commands on transfers |
 //! | `files` | files of cases and what is packed of them |
@@ -29,6 +30,7 @@ pub(crate) mod api;
 mod caller;
 mod cases;
 mod clocks;
+mod dossier;
 pub(crate) mod inbox;
 mod files;
 mod index;

@@ -5,6 +5,7 @@
 
 pub mod clocks;
 pub mod contract;
+pub mod dossier;
 pub mod keys;
 pub mod refusals;
 pub mod release;

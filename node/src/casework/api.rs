@@ -6,6 +6,7 @@
 
 mod cases;
 mod disclosures;
+mod dossier;
 mod events;
 mod files;
 mod intake;

@@ -4,6 +4,7 @@
 use http::StatusCode;
 use jiff::Timestamp;
 use jiff::civil::Date;
+use kontor_participation::application::dossier::Done;
 use kontor_participation::case::{Command, Next};
 use kontor_participation::transfer::Responsibility;
 use kontor_participation::transfer::offer::Id;
@@ -16,7 +17,9 @@ use crate::config::casework::Role;
 use crate::messagelog::VaultPart;
 
 /// Who may do what people who work on cases do.
-const WORKERS: [Role; 2] = [Role::Worker, Role::Supervisor];
+pub(super) const WORKERS: [Role; 2] = [Role::Worker, Role::Supervisor];
+/// Acts of a case that are kept beside it; all of them are in the log.
+const MAX_HISTORY: usize = 200;
 /// Characters of a comment or a follow-up.
 const MAX_TEXT: usize = 4000;
 
@@ -30,8 +33,8 @@ pub(crate) enum Change {
     },
     /// Aktenzeichen.
     Reference(String),
-    /// A comment.
-    Comment(String),
+    /// A comment, and whether it goes with the application.
+    Comment { text: String, travels: bool },
     /// A follow-up.
     FollowUp { date: Date, text: String },
     /// A follow-up is done.
@@ -51,7 +54,7 @@ impl Change {
         match self {
             Self::Assign { .. } => "assign",
             Self::Reference(_) => "reference",
-            Self::Comment(_) => "comment",
+            Self::Comment { .. } => "comment",
             Self::FollowUp { .. } => "follow_up",
             Self::FollowUpDone(_) => "follow_up_done",
             Self::Release { .. } => "release",
@@ -67,7 +70,7 @@ impl Change {
             Self::Hold { .. } | Self::Unhold => &[Role::DataProtection],
             Self::Assign { .. }
             | Self::Reference(_)
-            | Self::Comment(_)
+            | Self::Comment { .. }
             | Self::FollowUp { .. }
             | Self::FollowUpDone(_)
             | Self::Region(_) => &WORKERS,
@@ -124,7 +127,7 @@ impl Casework {
         }
     }
 
-    fn matching(&self, who: &Principal, id: &Id, version: u64) -> Result<CaseRow, Refused> {
+    pub(super) fn matching(&self, who: &Principal, id: &Id, version: u64) -> Result<CaseRow, Refused> {
         let case = self.seen_case(who, id)?;
         match case.version == version {
             true => Ok(case),
@@ -150,6 +153,16 @@ impl Casework {
             Next::Status(status) => {
                 case.status = status;
                 case.status_since = now;
+                if case.history.len() == MAX_HISTORY {
+                    case.history.remove(0);
+                }
+                case.history.push(Done {
+                    at: now,
+                    command: command.name().to_owned(),
+                    role: who.acts_as().to_owned(),
+                    unit: case.unit.clone(),
+                    to: Some(status.name().to_owned()),
+                });
                 let details = json!({ "case": id, "version": version, "status": status });
                 let cites = self.act(who, command.name(), "worker", details).await?;
                 let mut step = Step {
@@ -194,12 +207,14 @@ impl Casework {
                 record.file_reference = Some(text(reference)?);
                 case.record = self.seal(VaultPart::Record, case.subject, &record)?;
             }
-            Change::Comment(words) => {
+            Change::Comment { text: words, travels } => {
                 let mut inner: CaseContent = self.content(&case)?;
                 inner.comments.push(Comment {
                     by: who.pseudonym.clone(),
                     at: now,
+                    role: who.acts_as().to_owned(),
                     text: text(words)?,
+                    travels,
                 });
                 content = Some(self.seal(VaultPart::Content, case.subject, &inner)?);
             }
@@ -319,7 +334,8 @@ impl Casework {
         };
         // Where the key is gone already only rows are left.
         let form = self.pack(&transfer, None).unwrap_or_default();
-        step.files.extend(form.files.first().map(Held::dropped));
+        step.files
+            .extend(form.files.iter().take(form.anew).map(Held::dropped));
         step.packs.push((pack_key(&transfer.id, None), None));
         for place in 0..transfer.late.len() {
             let pack = self.pack(&transfer, Some(place)).unwrap_or_default();

@@ -240,8 +240,12 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         if let (Some(subject), true) = (row.subject, row.case.is_none()) {
             self.vault.forget(VaultPart::Content, subject)?;
         }
-        // Of what was packed only the form was written anew; the other files are the case's.
-        let gone: Vec<_> = pack.parts.iter().chain(pack.files.first()).collect();
+        // What was not written for the package is the case's.
+        let gone: Vec<_> = pack
+            .parts
+            .iter()
+            .chain(pack.files.iter().take(pack.anew))
+            .collect();
         for kept in &gone {
             self.vault.remove(kept)?;
         }

@@ -173,6 +173,15 @@ impl Casework {
 
     async fn post(self: &Arc<Self>, case: &CaseRow, instance: &Instance) -> Result<Posted, Refused> {
         let content = self.content(case)?;
+        let told = match content.dossier.tells_people() {
+            true => Some(
+                content
+                    .dossier
+                    .bytes()
+                    .map_err(|error| Refused::internal(&error))?,
+            ),
+            false => None,
+        };
         let sheet = self.sheet(case, instance, content.form)?;
         let text = form::write(&sheet).map_err(|error| Refused::internal(&error))?;
         let boundary = format!("kontor-{}", uuid::Uuid::new_v4());
@@ -194,11 +203,21 @@ impl Casework {
                     &boundary,
                 )
             }))
+            // What people have to read who work in the instance.
+            .chain(told.iter().map(|_| {
+                head(
+                    "attachment",
+                    Some("vorgangsakte.json"),
+                    "application/json",
+                    &boundary,
+                )
+            }))
             .collect();
         let tail = format!("\r\n--{boundary}--\r\n");
         let length: u64 = heads.iter().map(|head| head.len() as u64).sum::<u64>()
             + text.len() as u64
             + files.iter().map(|file| file.file.size).sum::<u64>()
+            + told.as_ref().map_or(0, |told| told.len() as u64)
             + tail.len() as u64
             // The first boundary has no line before it.
             - 2;
@@ -245,7 +264,7 @@ impl Casework {
             )
             .await?;
             send(&mut writer, Bytes::from(text)).await?;
-            for (head, file) in heads.zip(&files) {
+            for (head, file) in heads.by_ref().zip(&files) {
                 send(&mut writer, Bytes::from(head)).await?;
                 let mut reader = casework
                     .read(&file.kept)
@@ -253,6 +272,10 @@ impl Casework {
                 while let Some(piece) = reader.next().await.map_err(|error| error.to_string())? {
                     send(&mut writer, piece).await?;
                 }
+            }
+            if let (Some(head), Some(told)) = (heads.next(), told) {
+                send(&mut writer, Bytes::from(head)).await?;
+                send(&mut writer, Bytes::from(told)).await?;
             }
             send(&mut writer, Bytes::from(tail)).await?;
             writer.close().await.map_err(|error| error.to_string())

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use kontor_participation::application::dossier::{Dossier, ReferenceKind};
 use kontor_participation::application::manifest::{Digest, File, Role};
 use kontor_participation::application::{Content, Form, intake};
 use kontor_participation::case::Status;
@@ -294,6 +295,10 @@ impl Casework {
             Arrived::Intake => self.subject(now).await?,
             Arrived::Transfer { subject, .. } => *subject,
         };
+        let dossier = match &arrived {
+            Arrived::Intake => Dossier::default(),
+            Arrived::Transfer { dossier, .. } => (**dossier).clone(),
+        };
         let id = fresh_id(now);
         let (applicant, born) = person(&form);
         let account = form.control.service_account.as_ref();
@@ -322,6 +327,7 @@ impl Casework {
         let content = CaseContent {
             form,
             files,
+            dossier,
             comments: Vec::new(),
             follow_ups: Vec::new(),
         };
@@ -353,6 +359,7 @@ impl Casework {
             hold: None,
             delete_at: None,
             purged_at: None,
+            history: Vec::new(),
             export: None,
             cites: Cited {
                 number: 0,
@@ -364,7 +371,7 @@ impl Casework {
             transfer,
             application_id,
             first_received_at,
-            foreign_number,
+            dossier,
             ..
         } = arrived
         {
@@ -375,7 +382,10 @@ impl Casework {
                 transfer: transfer.clone(),
             };
             case.transfer = Some(transfer);
-            record.foreign_number = foreign_number;
+            // The last one is of whoever handed over.
+            let numbers = dossier.references.into_iter().rev();
+            let mut numbers = numbers.filter(|it| it.kind == ReferenceKind::CaseNumber);
+            record.foreign_number = numbers.next().map(|it| it.value);
         }
         case.record = self.seal(VaultPart::Record, subject, &record)?;
         let content = self.seal(VaultPart::Content, subject, &content)?;
@@ -393,7 +403,7 @@ pub(super) enum Arrived {
         subject: (u32, u64),
         application_id: Id,
         first_received_at: Timestamp,
-        foreign_number: Option<String>,
+        dossier: Box<Dossier>,
     },
 }
 

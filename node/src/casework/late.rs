@@ -78,6 +78,7 @@ impl Casework {
         let pack = Pack {
             manifest: String::from_utf8(bytes).map_err(|error| Refused::internal(&error))?,
             files: kept.iter().map(|file| file.kept.clone()).collect(),
+            anew: kept.len(),
             parts: Vec::new(),
         };
         let details = json!({ "case": case, "transfer": id, "files": kept.len(), "manifest": digest });

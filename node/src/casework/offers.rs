@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use kontor_participation::application::dossier::{self, Dossier};
 use kontor_participation::application::intake as form;
 use kontor_participation::application::manifest::{File, Manifest, Role as FileRole};
 use kontor_participation::calendar::{HolidayTable, Land, Place};
@@ -162,7 +163,8 @@ impl Casework {
                     Refused::invalid(error.code(), error.to_string()).at("/region")
                 })?;
         let content = self.content(&case)?;
-        let (manifest, pack) = self.pack_up(&content).await?;
+        let dossier = self.travelling(&case, &content)?;
+        let (manifest, pack) = self.pack_up(&content, &dossier).await?;
         let (bytes, digest) = manifest.bytes().map_err(|error| Refused::internal(&error))?;
         let (answer, until) = self.offer_clocks(&case, &region, wish, now)?;
         let id = fresh_id(now);
@@ -223,13 +225,8 @@ impl Casework {
             manifest_octets: bytes.len() as u64,
             octets: bytes.len() as u64 + manifest.octets(),
         };
-        // The form was written anew; the other files belong to the case.
-        let files = pack
-            .files
-            .iter()
-            .take(1)
-            .map(|kept| Held::by(&id, kept))
-            .collect();
+        let anew = pack.files.iter().take(pack.anew);
+        let files = anew.map(|kept| Held::by(&id, kept)).collect();
         let mut transfer = TransferRow::new(
             Machine::Sender(machine),
             offer.clone(),
@@ -242,8 +239,8 @@ impl Casework {
         transfer.assignee.clone_from(&case.assignee);
         transfer.bundle = Some(bundle);
         if !send {
-            if let Some(form) = pack.files.first() {
-                self.vault.remove(form)?;
+            for kept in pack.files.iter().take(pack.anew) {
+                self.vault.remove(kept)?;
             }
             self.look(who, &format!("draft of an offer of case {}", case.id), "work")
                 .await?;
@@ -358,31 +355,24 @@ impl Casework {
         Ok((answer, until))
     }
 
-    /// Makes the package of a case: the form as it is now and every file, in the order in which they are pulled.
-    async fn pack_up(&self, content: &CaseContent) -> Result<(Manifest, Pack), Refused> {
+    /// Makes the package of a case: the form and the dossier as they are now and every file, in the order in which they are pulled.
+    async fn pack_up(&self, content: &CaseContent, dossier: &Dossier) -> Result<(Manifest, Pack), Refused> {
         let text = form::write(&content.form).map_err(|error| Refused::internal(&error))?;
-        let mut receiving = self.receive()?;
-        receiving.write(Bytes::from(text)).await?;
-        let Received {
-            content: written,
-            sha256,
-            sha512,
-            ..
-        } = receiving.finish().await?;
-        let data = File {
-            file_id: uuid::Uuid::new_v4().to_string(),
-            role: FileRole::Data,
-            group: None,
-            original_name: "formData.json".into(),
-            declared_media_type: "application/json".into(),
-            detected_media_type: None,
-            size: written.len(),
-            sha256,
-            sha512,
-        };
-        let kept = self.vault.keep(written).await?;
-        let mut files = vec![data];
-        let mut keeps: Vec<Kept> = vec![kept];
+        let told = dossier.bytes().map_err(|error| Refused::internal(&error))?;
+        if told.len() > dossier::MAX_OCTETS {
+            let detail = "what goes with the application besides form and files is too long for one package";
+            return Err(Refused::invalid("dossier_too_long", detail));
+        }
+        let (mut files, mut keeps) = (Vec::new(), Vec::new());
+        for (role, name, octets) in [
+            (FileRole::Data, "formData.json", Bytes::from(text)),
+            (FileRole::Dossier, "case.json", Bytes::from(told)),
+        ] {
+            let (file, kept) = self.written(role, name, octets).await?;
+            files.push(file);
+            keeps.push(kept);
+        }
+        let anew = keeps.len();
         for file in &content.files {
             files.push(file.file.clone());
             keeps.push(file.kept.clone());
@@ -395,9 +385,34 @@ impl Casework {
             Pack {
                 manifest: manifest_text,
                 files: keeps,
+                anew,
                 parts: Vec::new(),
             },
         ))
+    }
+
+    /// A JSON document of a package as a file.
+    async fn written(&self, role: FileRole, name: &str, octets: Bytes) -> Result<(File, Kept), Refused> {
+        let mut receiving = self.receive()?;
+        receiving.write(octets).await?;
+        let Received {
+            content,
+            sha256,
+            sha512,
+            ..
+        } = receiving.finish().await?;
+        let file = File {
+            file_id: uuid::Uuid::new_v4().to_string(),
+            role,
+            group: None,
+            original_name: name.into(),
+            declared_media_type: "application/json".into(),
+            detected_media_type: None,
+            size: content.len(),
+            sha256,
+            sha512,
+        };
+        Ok((file, self.vault.keep(content).await?))
     }
 
     /// A row for an offer that came.

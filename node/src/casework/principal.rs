@@ -60,6 +60,17 @@ impl Principal {
             || unit.is_some_and(|unit| self.units.contains(unit))
     }
 
+    /// What others see of who acts: a role.
+    pub(crate) fn acts_as(&self) -> &'static str {
+        let has = |role| self.roles.contains(&role);
+        match self.holder {
+            Holder::System => "system",
+            Holder::Person if has(Role::Worker) => "worker",
+            Holder::Person if has(Role::Supervisor) => "supervisor",
+            Holder::Person => "office",
+        }
+    }
+
     /// Refuses who may only hand in.
     pub(crate) fn reads(&self) -> Result<(), Refused> {
         self.needs(&[

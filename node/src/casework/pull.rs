@@ -3,6 +3,7 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
+use kontor_participation::application::dossier::{self, Dossier};
 use kontor_participation::application::intake as form;
 use kontor_participation::application::manifest::{File, Manifest, PART, Role};
 use kontor_participation::transfer::delivery::{Body, Bundle, FileResult, ImportedFile, Place};
@@ -22,10 +23,17 @@ const SMALL: u64 = 256 * 1024;
 /// Octets of a manifest.
 const MAX_MANIFEST: u64 = 16 * 1024 * 1024;
 
+/// The documents of a package, which are no files of the case.
+#[derive(Default)]
+struct Texts {
+    form: Vec<u8>,
+    dossier: Option<Vec<u8>>,
+}
+
 /// What an import found.
 struct Imported {
     files: Vec<CaseFile>,
-    form: Vec<u8>,
+    texts: Texts,
     results: Vec<ImportedFile>,
     complete: bool,
 }
@@ -218,7 +226,7 @@ impl Casework {
         };
         let mut imported = Imported {
             files: Vec::new(),
-            form: Vec::new(),
+            texts: Texts::default(),
             results: Vec::new(),
             complete: false,
         };
@@ -235,7 +243,7 @@ impl Casework {
         };
         imported.complete = true;
         for file in manifest.files() {
-            let (result, kept) = self.check_file(&mut parts, file, &mut imported.form).await?;
+            let (result, kept) = self.check_file(&mut parts, file, &mut imported.texts).await?;
             let result = match kept {
                 None => result,
                 Some(received) => {
@@ -260,20 +268,28 @@ impl Casework {
         Ok(imported)
     }
 
-    /// Reads one file of the stream; the form is kept in memory and not as a file.
+    /// Reads one file of the stream; form and dossier are kept in memory and not as files.
     async fn check_file(
         &self,
         parts: &mut Parts<'_>,
         file: &File,
-        form: &mut Vec<u8>,
+        texts: &mut Texts,
     ) -> Result<(FileResult, Option<Received>), Refused> {
         let mismatch = Ok((FileResult::Mismatch, None));
-        if file.role == Role::Data && form.is_empty() && file.size <= form::MAX_OCTETS as u64 {
-            *form = parts.whole(file.size).await?;
-            return match file.check(form) {
-                Ok(()) => Ok((FileResult::Complete, None)),
-                Err(_) => mismatch,
-            };
+        let is_form =
+            file.role == Role::Data && texts.form.is_empty() && file.size <= form::MAX_OCTETS as u64;
+        let is_dossier =
+            file.role == Role::Dossier && texts.dossier.is_none() && file.size <= dossier::MAX_OCTETS as u64;
+        if is_form || is_dossier {
+            let octets = parts.whole(file.size).await?;
+            if file.check(&octets).is_err() {
+                return mismatch;
+            }
+            match is_form {
+                true => texts.form = octets,
+                false => texts.dossier = Some(octets),
+            }
+            return Ok((FileResult::Complete, None));
         }
         let mut receiving = self.receive()?;
         let mut left = file.size;
@@ -297,7 +313,13 @@ impl Casework {
     /// Makes a case of a package that is whole, and says to the sender how it went.
     async fn import(&self, id: &Id, pack: &Pack, octets: Bytes, bundle: Bundle) -> Result<(), Refused> {
         let imported = self.check(pack, octets, bundle).await?;
-        let form = form::read(&imported.form);
+        let form = form::read(&imported.texts.form);
+        // Without one an application has nothing but its form and files.
+        let dossier = imported
+            .texts
+            .dossier
+            .as_deref()
+            .map_or_else(|| Ok(Dossier::default()), Dossier::read);
         let _lock = self.lock(&[id]).await;
         let mut transfer = self.transfer(id)?;
         let now = self.decisive_now()?;
@@ -313,15 +335,15 @@ impl Casework {
         if transfer.packed {
             step.packs.push((pack_key(id, None), None));
         }
-        let complete = imported.complete && form.is_ok() && is_ready(&transfer);
-        if let (true, Ok(form)) = (complete, form) {
+        let complete = imported.complete && form.is_ok() && dossier.is_ok() && is_ready(&transfer);
+        if let (true, Ok(form), Ok(dossier)) = (complete, form, dossier) {
             let findings = self.findings(&form, &imported.files);
             let arrived = Arrived::Transfer {
                 transfer: id.clone(),
                 subject,
                 application_id: transfer.offer.application_id.clone(),
                 first_received_at: transfer.offer.first_received_at,
-                foreign_number: None,
+                dossier: Box::new(dossier),
             };
             let keeps: Vec<Kept> = imported.files.iter().map(|file| file.kept.clone()).collect();
             let (mut case, _, content) = self

@@ -5,6 +5,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use kontor_participation::application::Form;
+use kontor_participation::application::dossier::{Done, Dossier};
 use kontor_participation::application::manifest::{Digest, File};
 use kontor_participation::case::Status;
 use kontor_participation::transfer::delivery::{
@@ -131,6 +132,9 @@ pub(crate) struct CaseRow {
     pub(crate) delete_at: Option<Timestamp>,
     /// When its content was deleted.
     pub(crate) purged_at: Option<Timestamp>,
+    /// Official acts on it: commands, roles and units, no names.
+    #[serde(default)]
+    pub(crate) history: Vec<Done>,
     /// How writing it into the instance stands.
     pub(crate) export: Option<Export>,
     /// The entry that its last change rests on.
@@ -224,7 +228,10 @@ pub(crate) struct CaseContent {
     pub(crate) form: Form,
     /// The files, those of the form first.
     pub(crate) files: Vec<CaseFile>,
-    /// Internal comments; they stay at home.
+    /// What travels besides form and files: what came with it, and what its line-of-business system adds.
+    #[serde(default)]
+    pub(crate) dossier: Dossier,
+    /// Internal comments; they stay at home unless their author lets them travel.
     #[serde(default)]
     pub(crate) comments: Vec<Comment>,
     /// Words of follow-ups, by their ids.
@@ -239,8 +246,14 @@ pub(crate) struct Comment {
     pub(crate) by: String,
     /// When.
     pub(crate) at: Timestamp,
+    /// In which role, which is what others see of the author.
+    #[serde(default)]
+    pub(crate) role: String,
     /// What it says.
     pub(crate) text: String,
+    /// Whether it goes with the application.
+    #[serde(default)]
+    pub(crate) travels: bool,
 }
 
 /// Which side of a transfer this node is, and how it stands.
@@ -458,6 +471,8 @@ pub(crate) struct Pack {
     pub(crate) manifest: String,
     /// Its files, in order.
     pub(crate) files: Vec<Kept>,
+    /// How many of them, from the first on, were written for it; the others belong to the case.
+    pub(crate) anew: usize,
     /// Parts that were pulled.
     pub(crate) parts: Vec<Kept>,
 }

@@ -9,6 +9,7 @@ use anyhow::Context;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand, ValueEnum};
+use http::Method;
 use kontor_participation::transfer::contract::contract;
 use kontor_pki::crypto::{random, sha256};
 use serde_json::{Value, json};
@@ -31,6 +32,15 @@ configuration file. Whoever has the key may do what its roles may, in its units,
     Show(One),
     /// Move a case: accept, discard, take_back, start, put_back, decide, close, reopen, mark_for_deletion, unmark, delete
     Do(Do),
+    /// Show or replace what goes with a case besides form and files
+    #[command(long_about = "\
+Show or replace what goes with a case besides form and files: messages with the applicant, questions, decisions, payment, \
+deadlines, parties, retention.
+
+Without --put the dossier, the comments and the words of follow-ups are printed as JSON. With --put the file (JSON, - for standard \
+input) takes the place of the dossier. When the case is handed over it goes with it, together with the case's numbers, official \
+acts, open follow-ups, and those comments that their authors let travel.")]
+    Dossier(Dossier),
     /// Suggest who is competent for a case, with the reasons
     Recipients(One),
     /// Offer a case to another authority
@@ -142,6 +152,20 @@ pub(super) struct Do {
 }
 
 #[derive(Args)]
+pub(super) struct Dossier {
+    /// Id of the case
+    id: String,
+    /// A file with the new dossier; - is standard input
+    #[arg(long, value_name = "FILE")]
+    put: Option<PathBuf>,
+    #[command(flatten)]
+    desk: Desk,
+    /// Print as JSON; what is shown without --put is JSON always
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
 pub(super) struct Offer {
     /// Id of the case
     id: String,
@@ -230,6 +254,27 @@ impl Case {
                 let subject = format!("/api/v1/cases/{}", it.id);
                 let path = format!("{subject}/commands/{}", it.command);
                 let page = super::block_on(async { it.desk.command(&subject, &path, &Value::Null).await })?;
+                show(&page, it.json, case_in_words)
+            }
+            Self::Dossier(it) => {
+                let subject = format!("/api/v1/cases/{}", it.id);
+                let path = format!("{subject}/dossier");
+                let Some(file) = it.put else {
+                    let page = super::block_on(async { it.desk.get(&path).await })?;
+                    return document(&page.to_string());
+                };
+                let text = match file.as_os_str() == "-" {
+                    true => std::io::read_to_string(std::io::stdin()).context("standard input")?,
+                    false => std::fs::read_to_string(&file)
+                        .with_context(|| format!("{} cannot be read", file.display()))?,
+                };
+                let dossier: Value = serde_json::from_str(&text).context("the dossier is no JSON")?;
+                let page = super::block_on(async {
+                    let now = it.desk.get(&subject).await?;
+                    it.desk
+                        .ask(Method::PUT, &path, now["version"].as_u64(), &dossier)
+                        .await
+                })?;
                 show(&page, it.json, case_in_words)
             }
             Self::Recipients(one) => one.print(

@@ -33,6 +33,8 @@ pub enum Role {
     MessageAttachment,
     /// Proof of something that happened.
     Evidence,
+    /// What travels besides form and files: [`super::dossier::Dossier`].
+    Dossier,
 }
 
 /// A file of a package.

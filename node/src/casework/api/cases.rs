@@ -124,12 +124,13 @@ fn view(case: &CaseRow, record: Option<&CaseRecord>) -> Value {
         "hold": case.hold,
         "delete_at": case.delete_at,
         "purged_at": case.purged_at,
+        "history": case.history,
         "export": case.export,
         "cites": case.cites,
     })
 }
 
-fn answer(casework: &Casework, case: &CaseRow) -> Result<Response, Refused> {
+pub(super) fn answer(casework: &Casework, case: &CaseRow) -> Result<Response, Refused> {
     let record = casework.record(case)?;
     Ok(versioned(
         StatusCode::OK,
@@ -232,14 +233,32 @@ pub(super) async fn assign(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case", tag = "change")]
 enum Changed {
-    Reference { reference: String },
-    Comment { text: String },
-    FollowUp { date: Date, text: String },
-    FollowUpDone { id: String },
-    Release { finding: usize, ground: String },
-    Hold { ground: String },
+    Reference {
+        reference: String,
+    },
+    Comment {
+        text: String,
+        #[serde(default)]
+        travels: bool,
+    },
+    FollowUp {
+        date: Date,
+        text: String,
+    },
+    FollowUpDone {
+        id: String,
+    },
+    Release {
+        finding: usize,
+        ground: String,
+    },
+    Hold {
+        ground: String,
+    },
     Unhold,
-    Region { region: String },
+    Region {
+        region: String,
+    },
 }
 
 pub(super) fn change_schema() -> Value {
@@ -254,9 +273,13 @@ pub(super) fn change_schema() -> Value {
         json!({ "type": "object", "additionalProperties": false, "properties": properties, "required": required })
     };
     let text = || json!({ "type": "string", "minLength": 1, "maxLength": 4000 });
+    let mut comment = one("comment", json!({ "text": text() }));
+    comment["properties"]["travels"] = json!({
+        "type": "boolean", "default": false, "description": "whether it goes with the application when that is handed over",
+    });
     json!({ "oneOf": [
         one("reference", json!({ "reference": text() })),
-        one("comment", json!({ "text": text() })),
+        comment,
         one("follow_up", json!({ "date": { "type": "string", "format": "date" }, "text": text() })),
         one("follow_up_done", json!({ "id": { "type": "string" } })),
         one("release", json!({ "finding": { "type": "integer", "minimum": 0 }, "ground": text() })),
@@ -275,7 +298,7 @@ pub(super) async fn change(
 ) -> Result<Response, Refused> {
     let change = match read(&body)? {
         Changed::Reference { reference } => Change::Reference(reference),
-        Changed::Comment { text } => Change::Comment(text),
+        Changed::Comment { text, travels } => Change::Comment { text, travels },
         Changed::FollowUp { date, text } => Change::FollowUp { date, text },
         Changed::FollowUpDone { id } => Change::FollowUpDone(id),
         Changed::Release { finding, ground } => Change::Release { finding, ground },

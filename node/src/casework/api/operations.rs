@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use http::StatusCode;
 use kontor_participation::case::Command;
 use serde_json::{Map, Value, json};
 
 use super::{
-    cases, disclosures, events, files, intake, not_so, nothing, page_of, recipients, schemas, transfers,
+    cases, disclosures, dossier, events, files, intake, not_so, nothing, page_of, recipients, schemas,
+    transfers,
 };
 use crate::casework::Casework;
 use crate::casework::transfers::COMMANDS;
@@ -71,6 +72,8 @@ fn operations() -> Vec<Operation> {
         operation!(post "/api/v1/cases/{case}/commands/{command}" "commandCase" "Move a case: accept, discard, take_back, start, put_back, decide, close, reopen, mark_for_deletion, unmark, delete" => cases::command, versioned = true, answer = "Case"),
         operation!(post "/api/v1/cases/{case}/assignment" "assignCase" "Who works on it" => cases::assign, versioned = true, body = Some(cases::assignment_schema), answer = "Case"),
         operation!(post "/api/v1/cases/{case}/changes" "changeCase" "File reference, comment, follow-up, release of a finding, hold, region" => cases::change, versioned = true, body = Some(cases::change_schema), answer = "Case"),
+        operation!(get "/api/v1/cases/{case}/dossier" "showDossier" "What goes with a case besides form and files, its comments and the words of its follow-ups" => dossier::show, answer = "Dossier"),
+        operation!(put "/api/v1/cases/{case}/dossier" "putDossier" "Replace the dossier: messages with the applicant, questions, decisions, payment, deadlines, parties, retention" => dossier::put, versioned = true, body = Some(dossier::schema), answer = "Case"),
         operation!(post "/api/v1/cases/{case}/export" "settleExport" "Say whether a case whose writing into the instance is in doubt is there" => cases::export, versioned = true, body = Some(cases::export_schema), answer = "Case"),
         operation!(get "/api/v1/cases/{case}/files" "listFiles" "Files with digests and what the scanner said" => files::list, answer = "FileList"),
         operation!(get "/api/v1/cases/{case}/files/{file}" "readFile" "The octets of a file" => files::read_one, success = (200, "application/octet-stream")),
@@ -132,6 +135,7 @@ fn links(answer: &str) -> Map<String, Value> {
                 "commandCase",
                 "assignCase",
                 "changeCase",
+                "putDossier",
                 "offerCase",
                 "previewOffer",
                 "settleExport",

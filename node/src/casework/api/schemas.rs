@@ -14,6 +14,13 @@ pub(super) fn all() -> Value {
         "Form": { "type": "object", "required": ["control", "formData"], "properties": {
             "control": { "type": "object" }, "formData": { "type": "array", "items": { "type": "object" } },
         } },
+        "Dossier": strict(&[
+            ("dossier", super::dossier::schema()),
+            ("comments", array(&strict(&[
+                ("by", text()), ("at", instant()), ("role", text()), ("text", text()), ("travels", flag()),
+            ]))),
+            ("follow_ups", array(&strict(&[("id", text()), ("text", text())]))),
+        ]),
         "FileList": of_array("files", file()),
         "Recipients": recipients(),
 
@@ -220,6 +227,13 @@ fn case() -> Value {
         ("hold", maybe(&decided())),
         ("delete_at", maybe(&instant())),
         ("purged_at", maybe(&instant())),
+        (
+            "history",
+            array(&partly(
+                &[("at", instant()), ("command", text()), ("role", text())],
+                &[("unit", maybe(&text())), ("to", maybe(&text()))],
+            )),
+        ),
         (
             "export",
             maybe(&strict(&[(
