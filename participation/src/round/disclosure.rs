@@ -232,7 +232,7 @@ impl Disclosure {
                 return Err(DisclosureError::OriginalStays(id.clone()));
             }
             match file.file.role {
-                Role::Data => return Err(DisclosureError::RawForm(id.clone())),
+                Role::Data | Role::Dossier => return Err(DisclosureError::RawForm(id.clone())),
                 Role::Representation
                 | Role::Attachment
                 | Role::Decision

@@ -190,7 +190,7 @@ impl Disclosure {
         let shown = self.files.iter().any(|part| part.file_id == *id);
         match one.file.role {
             // The form is counted by its fields.
-            Role::Data => false,
+            Role::Data | Role::Dossier => false,
             Role::Representation
             | Role::Attachment
             | Role::Decision
