@@ -106,6 +106,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         transfer::samples::CASES,
         transfer::states::CASES,
         transfer::refusals::CASES,
+        transfer::returns::CASES,
         transfer::dossier::CASES,
         transfer::keys::CASES,
         crash::CASES,

@@ -17,6 +17,7 @@
 //! | `inbox` | messages and questions of other nodes |
 //! | `caller` | exchanges with other nodes, and which of them takes transfers |
 //! | `outbox` | messages to other nodes, until they are settled |
+//! | `here` | what of a return needs not be pulled |
 //! | `pull` | packages on their way here, and the check of what came |
 //! | `instance` | writing what was taken over into the own instance |
 //! | `clocks` | what falls due |
@@ -33,6 +34,7 @@ mod clocks;
 mod dossier;
 pub(crate) mod inbox;
 mod files;
+mod here;
 mod index;
 mod instance;
 mod intake;

@@ -9,6 +9,7 @@ pub mod dossier;
 pub mod keys;
 pub mod refusals;
 pub mod release;
+pub mod returns;
 pub mod samples;
 pub mod states;
 

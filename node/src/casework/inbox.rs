@@ -529,7 +529,13 @@ impl Casework {
     }
 
     /// Copies octets `from..to` of a file.
-    async fn copy(&self, kept: &Kept, from: u64, to: u64, out: &mut Vec<u8>) -> Result<(), Refused> {
+    pub(super) async fn copy(
+        &self,
+        kept: &Kept,
+        from: u64,
+        to: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refused> {
         let mut reader: ContentReader = self.read_from(kept, from)?;
         let mut at = from - from % crate::messagelog::CHUNK_OCTETS;
         while at < to {

@@ -162,6 +162,19 @@ impl Casework {
                 .map_err(|error: kontor_participation::competence::KeyError| {
                     Refused::invalid(error.code(), error.to_string()).at("/region")
                 })?;
+        if let Some(returns) = &wish.returns {
+            let before = self.transfer(returns).ok().filter(|before| {
+                before.peer == subsystem.to_string()
+                    && before.case.as_ref() == Some(&case.id)
+                    && matches!(before.machine, Machine::Receiver(_))
+                    && before.machine.taken_over_at().is_some()
+            });
+            if before.is_none() {
+                let detail =
+                    "a return names the transfer in which the case was taken over from the same authority";
+                return Err(Refused::invalid("return_unknown", detail).at("/returns"));
+            }
+        }
         let content = self.content(&case)?;
         let dossier = self.travelling(&case, &content)?;
         let (manifest, pack) = self.pack_up(&content, &dossier).await?;

@@ -114,14 +114,27 @@ impl Casework {
             row = self.transfer(id)?;
         }
         let mut pack = self.pack(&row, None)?;
+        let mut here = None;
         while (pack.parts.len() as u64) < bundle.parts() {
-            let place = Place::Package {
-                transfer: id.clone(),
-                part: pack.parts.len() as u64,
+            let part = pack.parts.len() as u64;
+            if here.is_none() {
+                here = self.here(&row, &pack, bundle).await;
+            }
+            let own = match &here {
+                Some(here) => self.own_part(here, part).await?,
+                None => None,
             };
-            let kept = self
-                .fetch(caller, &row.peer, &place, bundle, pack.parts.len() as u64)
-                .await?;
+            let is_own = own.is_some();
+            let kept = match own {
+                Some(own) => own,
+                None => {
+                    let place = Place::Package {
+                        transfer: id.clone(),
+                        part,
+                    };
+                    self.fetch(caller, &row.peer, &place, bundle, part).await?
+                }
+            };
             let _lock = self.lock(&[id]).await;
             row = self.transfer(id)?;
             if !is_ready(&row) {
@@ -133,6 +146,7 @@ impl Casework {
             pack.parts.push(kept);
             row.packed = true;
             row.pulled = pack.parts.len() as u64;
+            row.parts_here += u64::from(is_own);
             let sealed = self.seal_pack(&row, &pack)?;
             let step = Step {
                 files: vec![held],
@@ -144,6 +158,21 @@ impl Casework {
         }
         self.import(id, &pack, Bytes::new(), bundle).await?;
         Ok(true)
+    }
+
+    /// The bytes of the manifest, once the parts that hold it are there.
+    pub(super) async fn manifest_of(&self, pack: &Pack, bundle: Bundle) -> Result<Option<Vec<u8>>, Refused> {
+        let there = pack.parts.iter().map(|kept| kept.length).sum::<u64>();
+        if there < bundle.manifest_octets || bundle.manifest_octets > MAX_MANIFEST {
+            return Ok(None);
+        }
+        let mut parts = Parts {
+            casework: self,
+            waiting: pack.parts.iter(),
+            reading: None,
+            left: BytesMut::new(),
+        };
+        parts.whole(bundle.manifest_octets).await.map(Some)
     }
 
     fn seal_pack(&self, row: &TransferRow, pack: &Pack) -> Result<String, Refused> {

@@ -364,6 +364,9 @@ pub(crate) struct TransferRow {
     pub(crate) packed: bool,
     /// Parts that were pulled, sealed one by one.
     pub(crate) pulled: u64,
+    /// How many of them were made of what was here, in a return.
+    #[serde(default)]
+    pub(crate) parts_here: u64,
     /// Why the import failed, by code.
     pub(crate) import_problem: Option<String>,
     /// Since when the package is there and not imported.
@@ -420,6 +423,7 @@ impl TransferRow {
             bundle: None,
             packed: false,
             pulled: 0,
+            parts_here: 0,
             import_problem: None,
             package_at: None,
             questions: Vec::new(),

@@ -175,6 +175,9 @@ pub(super) struct Offer {
     /// Why: MISDIRECTED, COMPETENCE_CHANGED, MIGRATION, DELEGATION, COPY
     #[arg(long)]
     situation: String,
+    /// The transfer in which it was taken over, when it goes back to that authority
+    #[arg(long, value_name = "TRANSFER")]
+    returns: Option<String>,
     /// Regional key that decides, if the case has none
     #[arg(long)]
     region: Option<String>,
@@ -303,7 +306,7 @@ impl Case {
             ),
             Self::Offer(it) => {
                 let subject = format!("/api/v1/cases/{}", it.id);
-                let wish = json!({ "to": it.to, "situation": it.situation, "region": it.region, "confirmed": it.confirmed });
+                let wish = json!({ "to": it.to, "situation": it.situation, "region": it.region, "confirmed": it.confirmed, "returns": it.returns });
                 let path = match it.preview {
                     true => format!("{subject}/preview"),
                     false => format!("{subject}/transfers"),

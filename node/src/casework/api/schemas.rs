@@ -322,7 +322,12 @@ const STATES: [&str; 20] = [
 ];
 
 fn transfer() -> Value {
-    let package = strict(&[("octets", number()), ("parts", number()), ("pulled", number())]);
+    let package = strict(&[
+        ("octets", number()),
+        ("parts", number()),
+        ("pulled", number()),
+        ("here", number()),
+    ]);
     let late = strict(&[
         ("item", number()),
         ("received_at", instant()),

@@ -40,7 +40,7 @@ fn view(row: &TransferRow) -> Value {
         "clocks_apart": row.clocks_apart,
         "number": row.number,
         "instance_number": row.instance_number,
-        "package": row.bundle.map(|bundle| json!({ "octets": bundle.octets, "parts": bundle.parts(), "pulled": row.pulled })),
+        "package": row.bundle.map(|bundle| json!({ "octets": bundle.octets, "parts": bundle.parts(), "pulled": row.pulled, "here": row.parts_here })),
         "import_problem": row.import_problem,
         "questions": row.questions,
         "late_items": row.late.iter().map(|late| json!({
