@@ -4,7 +4,6 @@
 //! digests. What the intake of an OZG-Cloud instance is like is in [`intake`]. Nothing is interpreted: letters, blanks, numbers as
 //! they were written and members that nobody knows come out as they came in.
 
-pub mod dossier;
 pub mod intake;
 pub mod manifest;
 #[cfg(test)]

@@ -20,6 +20,7 @@
 
 pub mod contract;
 pub mod delivery;
+pub mod dossier;
 pub mod message;
 pub mod offer;
 pub mod receiver;

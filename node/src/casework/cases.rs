@@ -4,9 +4,9 @@
 use http::StatusCode;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use kontor_participation::application::dossier::Done;
 use kontor_participation::case::{Command, Next};
 use kontor_participation::transfer::Responsibility;
+use kontor_participation::transfer::dossier::Done;
 use kontor_participation::transfer::offer::Id;
 use serde_json::json;
 

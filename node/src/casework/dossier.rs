@@ -1,7 +1,7 @@
 //! The dossier of a case: what its line-of-business system says of it besides form and files, what came with it from another
 //! authority, and what of both goes with it when it is handed over.
 
-use kontor_participation::application::dossier::{Comment, Dossier, Proposal, Reference, ReferenceKind};
+use kontor_participation::transfer::dossier::{Comment, Dossier, Proposal, Reference, ReferenceKind};
 use kontor_participation::transfer::offer::{Id, RunningDeadline};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ impl Casework {
         document: &[u8],
     ) -> Result<CaseRow, Refused> {
         who.needs(&WORKERS)?;
-        let refused = |error: kontor_participation::application::dossier::DossierError| {
+        let refused = |error: kontor_participation::transfer::dossier::DossierError| {
             Refused::invalid(error.code(), error.to_string()).at(error.pointer().to_owned())
         };
         let dossier = Dossier::read(document).map_err(refused)?;

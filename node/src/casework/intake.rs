@@ -6,13 +6,13 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use kontor_participation::application::dossier::{Dossier, ReferenceKind};
 use kontor_participation::application::manifest::{Digest, File, Role};
 use kontor_participation::application::{Content, Form, intake};
 use kontor_participation::case::Status;
 use kontor_participation::competence::ServiceKey;
 use kontor_participation::findings::{self, Kind};
 use kontor_participation::transfer::Responsibility;
+use kontor_participation::transfer::dossier::{Dossier, ReferenceKind};
 use kontor_participation::transfer::offer::{Flags, Id};
 use kontor_pki::crypto::{DigestAlgorithm, Hasher, Sha512, sha256};
 use serde::{Deserialize, Serialize};

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use kontor_participation::application::dossier::{self, Dossier};
 use kontor_participation::application::intake as form;
 use kontor_participation::application::manifest::{File, Manifest, Role as FileRole};
 use kontor_participation::calendar::{HolidayTable, Land, Place};
 use kontor_participation::deadline::{Deadline, Rule};
 use kontor_participation::transfer::Responsibility;
 use kontor_participation::transfer::delivery::{Body, Bundle};
+use kontor_participation::transfer::dossier::{self, Dossier};
 use kontor_participation::transfer::message::Clocks;
 use kontor_participation::transfer::offer::{Circle, Id, Offer, Situation};
 use kontor_participation::transfer::receiver::Receiver;

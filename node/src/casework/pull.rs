@@ -3,10 +3,10 @@
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
-use kontor_participation::application::dossier::{self, Dossier};
 use kontor_participation::application::intake as form;
 use kontor_participation::application::manifest::{File, Manifest, PART, Role};
 use kontor_participation::transfer::delivery::{Body, Bundle, FileResult, ImportedFile, Place};
+use kontor_participation::transfer::dossier::{self, Dossier};
 use kontor_participation::transfer::offer::Id;
 use kontor_participation::transfer::receiver::{self, State};
 use serde_json::json;

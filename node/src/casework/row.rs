@@ -5,12 +5,12 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use kontor_participation::application::Form;
-use kontor_participation::application::dossier::{Done, Dossier};
 use kontor_participation::application::manifest::{Digest, File};
 use kontor_participation::case::Status;
 use kontor_participation::transfer::delivery::{
     AnswerCode, Bundle, Party, PurgeStatement, QuestionCode, RecallReason, Receipt, Words,
 };
+use kontor_participation::transfer::dossier::{Done, Dossier};
 use kontor_participation::transfer::offer::{Flags, Hop, Id, Offer, RunningDeadline};
 use kontor_participation::transfer::receiver::Receiver;
 use kontor_participation::transfer::sender::Sender;

@@ -33,7 +33,7 @@ pub enum Role {
     MessageAttachment,
     /// Proof of something that happened.
     Evidence,
-    /// What travels besides form and files: [`super::dossier::Dossier`].
+    /// What travels besides form and files (the dossier).
     Dossier,
 }
 

@@ -278,7 +278,7 @@ pub struct CaseDeadline {
     /// On what it rests.
     pub legal_basis: String,
     /// What silence means.
-    pub silence_effect: crate::transfer::offer::SilenceEffect,
+    pub silence_effect: super::offer::SilenceEffect,
     /// Whether it runs.
     pub running: bool,
     /// Rule, trigger, computation and extensions.
