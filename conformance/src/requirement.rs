@@ -223,6 +223,7 @@ requirements! {
     TRANSFER_CASE_STATES = "transfer.case-states", "domain 2.2", "each of a case's states is reached and left, and every command that is not possible in it is refused with those that are";
     TRANSFER_DOSSIER = "transfer.dossier", "domain 3.3", "messages, questions, decisions, payment, history, references and comments that may go arrive as they were, nothing else does, and the offer says only that they are there";
     TRANSFER_RETURN = "transfer.return", "domain 3.2 undo", "what was taken over goes back in a transfer of its own, whole, and what is still there is not sent again";
+    TRANSFER_PERSONS = "transfer.persons", "casework 2", "what is kept names pseudonyms; whom one stands for is sealed, and told to the data-protection officer only";
     TRANSFER_KEYS = "transfer.keys", "casework 2", "a key that is taken away opens nothing within a second, without a restart, and what follows events with it ends; one that is added opens";
     TRANSFER_REFUSALS = "transfer.refusals", "casework 3", "what cannot be read, found, stored or done is refused with a code, a sentence and what is possible, and the intake refuses nothing else";
     TRANSFER_MESSAGES = "transfer.messages", "casework 1", "a message that comes again gets its answer again; other bytes, a gap, a stranger, another kind and what cannot be read are refused and settle nothing";

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store` | rows and transactions |
 //! | `principal` | who acts, and what lets them in |
+//! | `persons` | whom a pseudonym stands for |
 //! | `row` | what the rows hold, and what of it is sealed |
 //! | `scan` | the malware scanner |
 //! | `intake` | an application becomes a case |
@@ -41,6 +42,7 @@ mod intake;
 mod late;
 mod offers;
 mod outbox;
+mod persons;
 mod principal;
 mod pull;
 mod refusal;
@@ -144,6 +146,7 @@ pub struct Casework {
     told: broadcast::Sender<()>,
     scanning: scan::Scanner,
     index: index::Index,
+    persons: persons::Persons,
     /// There when casework runs.
     caller: OnceLock<Arc<caller::Caller>>,
 }
@@ -272,6 +275,7 @@ impl Casework {
             wake: Notify::new(),
             told,
             index: index::Index::default(),
+            persons: persons::Persons::default(),
             caller: OnceLock::new(),
         }))
     }

@@ -11,6 +11,7 @@ mod events;
 mod files;
 mod intake;
 mod operations;
+mod persons;
 mod recipients;
 mod schemas;
 mod transfers;
@@ -37,6 +38,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
+use super::persons::MAX_SUBJECT;
 use super::{Casework, Principal, Refused};
 use crate::config::casework::Holder;
 use crate::listen::Connection;
@@ -160,11 +162,16 @@ impl FromRequestParts<Arc<Casework>> for Principal {
             .headers
             .get("on-behalf-of")
             .and_then(|value| value.to_str().ok());
-        let on_behalf_of = behalf
-            .filter(|_| key.holder == Holder::System)
-            .map(|subject| casework.pseudonym(&key.name, subject));
+        let on_behalf_of = match behalf.filter(|_| key.holder == Holder::System) {
+            Some(subject) if subject.is_empty() || subject.chars().count() > MAX_SUBJECT => {
+                let detail = format!("On-Behalf-Of has 1 to {MAX_SUBJECT} characters");
+                return Err(Refused::malformed(detail));
+            }
+            Some(subject) => Some(casework.introduce(&key.name, subject).await?),
+            None => None,
+        };
         Ok(Self {
-            pseudonym: casework.pseudonym("key", &key.name),
+            pseudonym: casework.introduce("key", &key.name).await?,
             holder: key.holder,
             roles: key.roles.clone(),
             units: key.units.clone(),

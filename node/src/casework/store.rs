@@ -55,13 +55,15 @@ pub(crate) enum Table {
     Outbox,
     /// What is packed for transfers and what was pulled of it, sealed, by transfer and late item.
     Packs,
+    /// Persons, by their pseudonyms.
+    Persons,
     /// Transfers, by id.
     Transfers,
 }
 
 impl Table {
     /// All of them.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Acts,
         Self::Blobs,
         Self::Cases,
@@ -73,6 +75,7 @@ impl Table {
         Self::Meta,
         Self::Outbox,
         Self::Packs,
+        Self::Persons,
         Self::Transfers,
     ];
 
@@ -90,6 +93,7 @@ impl Table {
             Self::Meta => "meta",
             Self::Outbox => "outbox",
             Self::Packs => "packs",
+            Self::Persons => "persons",
             Self::Transfers => "transfers",
         }
     }

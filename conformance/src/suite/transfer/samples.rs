@@ -91,7 +91,7 @@ fn synthesised(dir: &Path, recipe: &Value) -> Result<Vec<u8>> {
 }
 
 /// Looks for strings in every file of a node: store, log, index, keys, spools, and what it wrote to its own log.
-fn found(node: &Node, probes: &[String]) -> Result<Vec<String>> {
+pub(super) fn found(node: &Node, probes: &[String]) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut waiting = vec![node.dir().to_owned()];
     while let Some(dir) = waiting.pop() {

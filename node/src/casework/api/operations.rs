@@ -11,8 +11,8 @@ use kontor_participation::case::Command;
 use serde_json::{Map, Value, json};
 
 use super::{
-    cases, disclosures, dossier, events, files, intake, not_so, nothing, page_of, recipients, schemas,
-    transfers,
+    cases, disclosures, dossier, events, files, intake, not_so, nothing, page_of, persons, recipients,
+    schemas, transfers,
 };
 use crate::casework::Casework;
 use crate::casework::transfers::COMMANDS;
@@ -88,6 +88,7 @@ fn operations() -> Vec<Operation> {
         operation!(get "/api/v1/transfers/{transfer}/notice" "noticeText" "Text for the notice to the applicant" => transfers::notice, query = &[("language", "de|en")], answer = "Notice"),
         operation!(get "/api/v1/events" "followEvents" "What happens, as server-sent events; goes on after Last-Event-ID, and ends with the last event if until_quiet is asked for" => events::follow, query = &[("after", "string"), ("until_quiet", "boolean")], success = (200, "text/event-stream")),
         operation!(get "/api/v1/disclosures" "listDisclosures" "What left the house: to whom, when, on which ground (data-protection officer)" => disclosures::list, query = &[("q", "string"), ("limit", "integer")], answer = "Disclosures"),
+        operation!(get "/api/v1/persons/{pseudonym}" "showPerson" "Whom a pseudonym stands for (data-protection officer)" => persons::show, answer = "Person"),
         operation!(get "/api/v1/openapi.json" "openapi" "This document" => document, answer = "Document"),
     ]
 }
@@ -128,6 +129,7 @@ fn links(answer: &str) -> Map<String, Value> {
             "$response.body#/vorgang/vorgangId",
             &["showCase", "showForm", "listFiles"],
         ),
+        "Me" => ("$response.body#/pseudonym", &["showPerson"]),
         "CaseList" => ("$response.body#/cases/0/id", &["showCase"]),
         "Case" => (
             "$response.body#/id",
@@ -155,10 +157,11 @@ fn links(answer: &str) -> Map<String, Value> {
         .filter(|operation| to.contains(&operation.id));
     wanted
         .map(|operation| {
-            let name = match operation.path.contains("{transfer}") {
-                true => "transfer",
-                false => "case",
-            };
+            let names = ["transfer", "pseudonym", "case"];
+            let name = names
+                .into_iter()
+                .find(|name| operation.path.contains(&format!("{{{name}}}")));
+            let name = name.unwrap_or("case");
             let mut parameters = json!({ name: id });
             if operation.versioned {
                 parameters["If-Match"] = "$response.header.ETag".into();

@@ -29,6 +29,9 @@ pub(super) fn all() -> Value {
         "Notice": strict(&[("text", text()), ("taken_over_at", instant()), ("from", text()), ("to", text())]),
         "LateItem": strict(&[("transfer", uuid()), ("late_items", number())]),
         "Disclosures": of_array("disclosures", disclosure()),
+        "Person": strict(&[
+            ("pseudonym", text()), ("issuer", text()), ("subject", text()), ("since", instant()),
+        ]),
         "HandedIn": handed_in(),
         "Document": strict(&[("openapi", text()), ("paths", json!({ "type": "object" }))]),
     })
