@@ -11,7 +11,7 @@ import schemathesis
 
 KNOWN = json.load(open(os.environ["KONTOR_INTERFACE"]))
 KEYS = KNOWN["keys"]
-ROLE = {"handIn": "form service", "listDisclosures": "officer"}
+ROLE = {"handIn": "form service", "listDisclosures": "officer", "showPerson": "officer"}
 SUCCEEDED, STATUSES = {}, {}
 turns = {name: itertools.cycle(ids) for name, ids in KNOWN["ids"].items()}
 turn = itertools.count()
@@ -90,6 +90,16 @@ def offered(case):
     case.body = {"to": KNOWN["other"], "situation": "MISDIRECTED", "confirmed": True}
 
 
+def dossier(case):
+    some_case(case)
+    if next(turn) % 2:
+        case.body = {"payment": None, "messages": [], "of_this_system": {"fictional": True}}
+
+
+def person(case):
+    case.path_parameters = {"pseudonym": page("/api/v1/me")["pseudonym"]}
+
+
 def exported(case):
     one = next(turns["uncertain"])
     at(case, "/api/v1/cases/" + one, case=one)
@@ -117,6 +127,9 @@ def parked(case):
 AIM = {
     "showCase": only("cases", "case"),
     "showForm": only("cases", "case"),
+    "showDossier": only("cases", "case"),
+    "putDossier": dossier,
+    "showPerson": person,
     "listFiles": only("cases", "case"),
     "suggestRecipients": only("cases", "case"),
     "readFile": read_file,
