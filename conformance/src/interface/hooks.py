@@ -129,6 +129,7 @@ AIM = {
     "showForm": only("cases", "case"),
     "showDossier": only("cases", "case"),
     "putDossier": dossier,
+    "addFiles": some_case,
     "showPerson": person,
     "listFiles": only("cases", "case"),
     "suggestRecipients": only("cases", "case"),
@@ -166,6 +167,8 @@ def before_call(context, case, kwargs):
         form = dict(KNOWN["form"])
         form["control"] = {**form["control"], "transactionId": "00000000-0000-4000-8000-%012x" % next(turn)}
         case.body = {"formData": form, "attachment": ["fiktiv"]}
+    if name == "addFiles":
+        case.body = {"decision": ["fiktiv"]}
     if name == "addLateItem":
         case.body = {"attachment": ["fiktiv"]}
 

@@ -3,10 +3,13 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kontor_participation::transfer::offer::Id;
+use serde_json::json;
 
-use super::row::{Pack, TransferRow};
+use super::cases::{WORKERS, may_act};
+use super::intake::{MAX_FILES, Part};
+use super::row::{CaseFile, CaseRow, Pack, TransferRow};
 use super::store::{StoreError, Table, Tx};
-use super::{Casework, Refused, out_key};
+use super::{Casework, Principal, Refused, Step, out_key};
 use crate::messagelog::{ContentReader, Kept, VaultPart};
 
 /// A file that belongs to something now, or to nothing any more.
@@ -61,6 +64,53 @@ pub(super) fn pack_key(transfer: &Id, late: Option<usize>) -> Vec<u8> {
 }
 
 impl Casework {
+    /// Adds files to a case that may be acted on; gives it with those that were added.
+    pub(crate) async fn add_files(
+        &self,
+        who: &Principal,
+        id: &Id,
+        version: u64,
+        parts: Vec<Part>,
+    ) -> Result<(CaseRow, Vec<CaseFile>), Refused> {
+        who.needs(&WORKERS)?;
+        if parts.is_empty() {
+            return Err(Refused::malformed("no file came"));
+        }
+        let _lock = self.lock(&[id]).await;
+        let mut case = self.matching(who, id, version)?;
+        let now = self.decisive_now()?;
+        may_act(who, &case)?;
+        let mut content = self.content(&case)?;
+        if content.files.len() + parts.len() > MAX_FILES {
+            let detail = format!("a case has at most {MAX_FILES} files");
+            return Err(Refused::invalid("too_many_files", detail));
+        }
+        let mut added = Vec::with_capacity(parts.len());
+        for part in parts {
+            added.push(self.keep(part, now).await?);
+        }
+        let mut step = Step {
+            files: added.iter().map(|file| Held::by(id, &file.kept)).collect(),
+            ..Step::default()
+        };
+        for file in &added {
+            case.files += 1;
+            case.octets += file.file.size;
+            case.findings.extend(self.file_finding(file));
+        }
+        content.files.extend(added.iter().cloned());
+        step.content = Some((
+            id.clone(),
+            Some(self.seal(VaultPart::Content, case.subject, &content)?),
+        ));
+        let details = json!({ "case": id, "version": version, "files": added.len() });
+        let cites = self.act(who, "files", "worker", details).await?;
+        step.case = Some(case);
+        step.event("case.files", now);
+        self.commit("files", &cites, step).await?;
+        Ok((self.case(id)?, added))
+    }
+
     /// Reads a file from its start.
     pub(super) fn read(&self, kept: &Kept) -> Result<ContentReader, Refused> {
         self.read_from(kept, 0)

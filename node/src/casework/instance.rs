@@ -264,7 +264,8 @@ impl Casework {
             )
             .await?;
             send(&mut writer, Bytes::from(text)).await?;
-            for (head, file) in heads.by_ref().zip(&files) {
+            for file in &files {
+                let head = heads.next().unwrap_or_default();
                 send(&mut writer, Bytes::from(head)).await?;
                 let mut reader = casework
                     .read(&file.kept)

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::wait_for;
 use crate::address::Net;
-use crate::desk::{BETA, Desk, application, authorities, files, number, text};
+use crate::desk::{BETA, Desk, application, authorities, files, multipart, number, text};
 use crate::suite::{World, cases};
 
 cases! {
@@ -72,8 +72,37 @@ async fn dossier(world: &World) -> Result<()> {
     let opened = here.hand_in(&form, &files()).await?;
     let case = text(&opened, "id")?.to_owned();
     let path = format!("/api/v1/cases/{case}");
-    let listed = here.get(&format!("{path}/files")).await?;
-    let file = text(&listed["files"][0], "file_id")?.to_owned();
+    // A decision is a file of its own.
+    let (kind, body) = multipart(
+        None,
+        &[("decision", "Bescheid (fiktiv).pdf", b"%PDF-1.7 Bescheid".to_vec())],
+    );
+    let add = |version| {
+        let (here, path, kind, body) = (here.clone(), format!("{path}/files"), kind.clone(), body.clone());
+        async move { here.send(Method::POST, &path, Some(version), &kind, body).await }
+    };
+    ensure!(
+        add(99).await?.status.as_u16() == 412,
+        "files are added to any version"
+    );
+    let added = add(number(&opened, "version")?).await?;
+    let added: Value = serde_json::from_slice(&added.body)?;
+    ensure!(
+        added["files"][0]["role"] == "decision"
+            && added["files"][0]["detected_media_type"] == "application/pdf",
+        "{added}"
+    );
+    let file = text(&added["files"][0], "file_id")?.to_owned();
+    let (kind, unknown) = multipart(None, &[("formData2", "x", Vec::new())]);
+    let version = Some(number(&here.get(&path).await?, "version")?);
+    let answer = here
+        .send(Method::POST, &format!("{path}/files"), version, &kind, unknown)
+        .await?;
+    ensure!(
+        answer.status.as_u16() == 400,
+        "a part of no kind is taken: {}",
+        answer.status
+    );
     // What it is not is refused with the place, and leaves nothing.
     for (wrong, code, pointer) in [
         (
@@ -158,9 +187,12 @@ async fn dossier(world: &World) -> Result<()> {
         ensure!(!differs, "{name} changed on the way: {}", told[name]);
     }
     let listed = there.get(&format!("/api/v1/cases/{case_there}/files")).await?;
+    let arrived_file = listed["files"]
+        .as_array()
+        .and_then(|files| files.iter().find(|it| it["file_id"] == file));
     ensure!(
-        listed["files"][0]["file_id"] == file,
-        "a file of a message has another id: {listed}"
+        arrived_file.is_some_and(|it| it["role"] == "decision"),
+        "the decision did not arrive under its id: {listed}"
     );
     ensure!(
         told["references"]

@@ -4,12 +4,13 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use hyper::Method;
 use kontor_pki::crypto::sha256;
 use serde_json::{Value, json};
 
 use super::release::{exported, with_instance};
 use crate::address::Net;
-use crate::desk::{BETA, Desk, text};
+use crate::desk::{BETA, Desk, number, text};
 use crate::federation::Node;
 use crate::instance::{Instance, Mood};
 use crate::suite::{Skip, World, cases};
@@ -27,6 +28,7 @@ fn project() -> PathBuf {
 struct Sample {
     name: String,
     form: Value,
+    dossier: Value,
     files: Vec<(String, String, Vec<u8>)>,
     probes: Vec<String>,
 }
@@ -60,8 +62,24 @@ fn read(name: &str) -> Result<Sample> {
         .as_array()
         .cloned()
         .unwrap_or_default();
+    let mut dossier = json!({
+        "messages": case["messages"],
+        "open_questions": case["open_questions"],
+        "parties": case["parties"],
+        "reply_channel": case["reply_channel"],
+        "retention": case["retention"],
+    });
+    // The ids of the sample's files are not those that a node gives.
+    for message in dossier["messages"].as_array_mut().into_iter().flatten() {
+        message["attachments"] = json!([]);
+    }
+    if case["payment"].is_object() {
+        dossier["payment"] = case["payment"].clone();
+        dossier["payment"]["grossAmount"] = case["payment"]["grossAmount"].to_string().into();
+    }
     Ok(Sample {
         name: name.to_owned(),
+        dossier,
         form: json(&dir.join("formData.json"))?,
         files,
         probes: probes
@@ -128,7 +146,7 @@ async fn samples(world: &World) -> Result<()> {
         Desk::at(federation.node("alpha")),
         Desk::at(federation.node("beta")),
     );
-    let mut probes = Vec::new();
+    let (mut probes, mut cases) = (Vec::new(), Vec::new());
     for name in ["gewerbeanmeldung", "hundesteuer", "baumfaellung", "bauvoranfrage"] {
         let sample = read(name)?;
         let files: Vec<(&str, &str, Vec<u8>)> = sample
@@ -140,6 +158,16 @@ async fn samples(world: &World) -> Result<()> {
             .hand_in(&sample.form, &files)
             .await
             .with_context(|| sample.name.clone())?;
+        let case = here
+            .send(
+                Method::PUT,
+                &format!("/api/v1/cases/{}/dossier", text(&case, "id")?),
+                Some(number(&case, "version")?),
+                "application/json",
+                sample.dossier.to_string().into_bytes(),
+            )
+            .await?;
+        let case: Value = serde_json::from_slice(&case.body)?;
         let id = text(&here.offer(&case, BETA, "COMPETENCE_CHANGED").await?, "id")?.to_owned();
         let offered = there.until(&id, "OFFERED").await?["offer"].to_string();
         for probe in &sample.probes {
@@ -153,7 +181,19 @@ async fn samples(world: &World) -> Result<()> {
         there.command(&id, "take-over", &json!({})).await?;
         here.until(&id, "CLOSED").await?;
         exported(&there, &id, "done").await?;
-        let taken = simulator.taken().pop().context("nothing came in")?;
+        let mut taken = simulator.taken().pop().context("nothing came in")?;
+        let (_, last, told) = taken.files.pop().context("no file came in")?;
+        let told: Value = serde_json::from_slice(&told).with_context(|| last.clone())?;
+        let bodies = |dossier: &Value| -> Vec<Value> {
+            let messages = dossier["messages"].as_array().cloned().unwrap_or_default();
+            messages.iter().map(|message| message["body"].clone()).collect()
+        };
+        ensure!(
+            last == "vorgangsakte.json"
+                && bodies(&told) == bodies(&sample.dossier)
+                && told["retention"] == sample.dossier["retention"],
+            "{name}: {last} does not say what the case had: {told}"
+        );
         let mut form = taken.form;
         let items = form["formData"].as_array_mut().context("no items")?;
         ensure!(
@@ -186,11 +226,50 @@ async fn samples(world: &World) -> Result<()> {
             "{name}: names of files changed"
         );
         probes.extend(sample.probes);
+        cases.push(text(&there.get(&format!("/api/v1/transfers/{id}")).await?, "case")?.to_owned());
     }
     // All of it is sealed, wherever it lies.
     for name in ["alpha", "beta"] {
         let found = found(federation.node(name), &probes)?;
         ensure!(found.is_empty(), "{}", found.join("\n"));
     }
+    // Deleted by its people nothing of it is left, sealed or not, but what its receipts need.
+    let content = federation.node("beta").dir().join("data/casework/content");
+    ensure!(
+        std::fs::read_dir(&content)?.count() > 0,
+        "no file lies in {}",
+        content.display()
+    );
+    for case in &cases {
+        for command in ["discard", "mark_for_deletion", "delete"] {
+            let path = format!("/api/v1/cases/{case}");
+            let version = number(&there.get(&path).await?, "version")?;
+            there
+                .done(&format!("{path}/commands/{command}"), version, &json!({}))
+                .await?;
+        }
+        let gone = there
+            .send(
+                Method::GET,
+                &format!("/api/v1/cases/{case}/form"),
+                None,
+                "",
+                Vec::new(),
+            )
+            .await?;
+        ensure!(
+            gone.status.as_u16() == 410,
+            "a deleted form is answered with {}",
+            gone.status
+        );
+    }
+    let left = std::fs::read_dir(&content)?.count();
+    ensure!(
+        left == 0,
+        "{left} files of deleted cases are left in {}",
+        content.display()
+    );
+    let found = found(federation.node("beta"), &probes)?;
+    ensure!(found.is_empty(), "after the deletion: {}", found.join("\n"));
     Ok(())
 }

@@ -7,15 +7,85 @@ use axum::extract::multipart::MultipartRejection;
 use axum::extract::{Multipart, Path, State};
 use axum::response::Response;
 use futures_util::stream;
-use http::StatusCode;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use kontor_participation::application::manifest::Role as FileRole;
 use serde_json::{Value, json};
 
 use super::intake::{files_schema, part, unreadable};
-use super::{id, page_of, versioned};
+use super::{id, page_of, version, versioned};
 use crate::casework::intake::MAX_FILES;
+use crate::casework::row::CaseFile;
 use crate::casework::{Casework, Principal, Refused};
+
+/// A file as it is shown.
+fn view(file: &CaseFile) -> Value {
+    let mut shown = serde_json::to_value(&file.file).unwrap_or_default();
+    shown["scan"] = json!(file.scan);
+    shown["late_item"] = json!(file.late);
+    shown
+}
+
+/// What a file that is added may be.
+const ROLES: [(&str, FileRole); 5] = [
+    ("attachment", FileRole::Attachment),
+    ("representation", FileRole::Representation),
+    ("decision", FileRole::Decision),
+    ("message_attachment", FileRole::MessageAttachment),
+    ("evidence", FileRole::Evidence),
+];
+
+/// The parts of files that are added: each under what it is.
+pub(super) fn add_schema() -> Value {
+    let properties: serde_json::Map<String, Value> = ROLES
+        .iter()
+        .map(|(name, _)| ((*name).to_owned(), files_schema()))
+        .collect();
+    json!({
+        "type": "object", "additionalProperties": false, "minProperties": 1, "properties": properties,
+    })
+}
+
+pub(super) async fn add(
+    who: Principal,
+    State(casework): State<Arc<Casework>>,
+    Path(case): Path<String>,
+    headers: HeaderMap,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<Response, Refused> {
+    let (case, decided_on) = (id(&case)?, version(&headers)?);
+    casework.seen_case(&who, &case)?;
+    let mut multipart = multipart.map_err(|error| Refused::malformed(error.body_text()))?;
+    let mut files = Vec::new();
+    while let Some(field) = multipart.next_field().await.map_err(|error| unreadable(&error))? {
+        if files.len() == MAX_FILES {
+            let detail = format!("at most {MAX_FILES} files are added at once");
+            return Err(Refused::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "too_many_files",
+                detail,
+            ));
+        }
+        let named = field.name().unwrap_or_default();
+        let role = ROLES
+            .iter()
+            .find(|(name, _)| *name == named)
+            .map(|(_, role)| *role);
+        let role = role.ok_or_else(|| {
+            let known: Vec<&str> = ROLES.iter().map(|(name, _)| *name).collect();
+            let detail = format!("a part is named {named:?}; known are {}", known.join(", "));
+            Refused::malformed(detail)
+        })?;
+        files.push(part(&casework, field, role).await?);
+    }
+    let (case, added) = casework.add_files(&who, &case, decided_on, files).await?;
+    let files: Vec<Value> = added.iter().map(view).collect();
+    Ok(versioned(
+        StatusCode::CREATED,
+        case.version,
+        &json!({ "files": files }),
+    ))
+}
 
 pub(super) async fn list(
     who: Principal,
@@ -27,16 +97,7 @@ pub(super) async fn list(
         .look(&who, &format!("files of case {}", case.id), "work")
         .await?;
     let content = casework.content(&case)?;
-    let files: Vec<Value> = content
-        .files
-        .iter()
-        .map(|file| {
-            let mut shown = serde_json::to_value(&file.file).unwrap_or_default();
-            shown["scan"] = json!(file.scan);
-            shown["late_item"] = json!(file.late);
-            shown
-        })
-        .collect();
+    let files: Vec<Value> = content.files.iter().map(view).collect();
     Ok(versioned(
         StatusCode::OK,
         case.version,
