@@ -531,7 +531,10 @@ impl Casework {
                 for event in &events {
                     tx.append(Table::Events, event)?;
                 }
-                tx.put(Table::Acts, &cites.number.to_be_bytes(), &cites.leaf)?;
+                // Where no row rests on it anew it stands there already.
+                if case.is_some() || transfer.is_some() {
+                    tx.put(Table::Acts, &cites.number.to_be_bytes(), &cites.leaf)?;
+                }
                 Ok(())
             })
             .await?;

@@ -26,7 +26,7 @@ const QUEUE: usize = 1024;
 /// Transactions of one commit.
 const MERGED: usize = 256;
 /// How long a commit waits for more transactions where the last one had several.
-const GATHER: Duration = Duration::from_millis(4);
+const GATHER: Duration = Duration::from_millis(6);
 /// How often a transaction decides anew before it is given up.
 const TRIES: usize = 256;
 
@@ -171,7 +171,7 @@ pub(crate) trait Engine: Send + Sync + 'static {
 /// Rows of one piece of a table.
 const PIECE: usize = 256;
 /// Rows that are kept as they are now.
-const KEPT: usize = 2048;
+const KEPT: usize = 4096;
 
 /// Rows as they are now, each with the version at which it was written: of cases and transfers, which are read many times between
 /// two changes. The committer puts here what it has committed before anybody is told, and nobody else writes to the engine. What
