@@ -531,8 +531,8 @@ impl Casework {
                 for event in &events {
                     tx.append(Table::Events, event)?;
                 }
-                // Where no row rests on it anew it stands there already.
-                if case.is_some() || transfer.is_some() {
+                // A request of a peer is no act that something has to follow from, and where no row rests on it anew it stands there.
+                if incoming.is_none() && (case.is_some() || transfer.is_some()) {
                     tx.put(Table::Acts, &cites.number.to_be_bytes(), &cites.leaf)?;
                 }
                 Ok(())
