@@ -6,12 +6,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Each crate and the crates of ours that it may depend on.
-const CRATES: [(&str, &[&str]); 5] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("pki", &[]),
     ("protocol", &["pki"]),
     ("participation", &["pki", "protocol"]),
     ("node", &["pki", "protocol", "participation"]),
-    ("conformance", &["pki", "protocol"]),
+    ("oracle", &[]),
+    ("conformance", &["pki", "protocol", "oracle"]),
 ];
 
 fn workspace() -> PathBuf {
