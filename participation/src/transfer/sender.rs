@@ -392,7 +392,8 @@ impl Sender {
             ) if self.moves.takes_over() => taken(State::TakenOver(at)),
             (
                 Message::RecallResult { purged },
-                State::Recalled { .. } | State::Recalling | State::Unconfirmed(_),
+                // A refusal may have come between the recall and its answer.
+                State::Recalled { .. } | State::Recalling | State::Unconfirmed(_) | State::Refused(_),
             ) => taken(State::Recalled { purged: Some(purged) }),
             (Message::Query, State::Offered) | (Message::Number, State::TakenOver(_) | State::Closed(_)) => {
                 (None, Answer::Taken)
@@ -447,9 +448,11 @@ impl Sender {
             (Message::Reclaim, State::Reclaiming | State::Unconfirmed(_), Answer::Taken) => {
                 Some(self.to(State::Reclaimed, None))
             }
-            (Message::Recall, State::Recalling | State::Unconfirmed(_), Answer::Taken) => {
-                Some(self.to(State::Recalled { purged: None }, None))
-            }
+            (
+                Message::Recall,
+                State::Recalling | State::Unconfirmed(_) | State::Refused(_),
+                Answer::Taken,
+            ) => Some(self.to(State::Recalled { purged: None }, None)),
             (
                 Message::Reclaim | Message::Recall,
                 State::Reclaiming | State::Recalling | State::Unconfirmed(_),
