@@ -58,8 +58,9 @@ archive whose predecessor is not there is incomplete. Encrypted archives (*.gpg)
 An evidence package (a ZIP file with manifest.json) holds containers, their companions and a global configuration. Every \
 file is compared with the manifest, every container is judged. Without --trust the configuration in the package is used: \
 that proves only that the package fits together, and the verdict is undecided at best. Where messages of a transfer of an \
-application are in it, they are replayed: the report says step by step what was said, and which member was responsible when. \
-What could not have been said then is a contradiction, and the package invalid.
+application are in it, they are replayed: the report says step by step what was said, which member was responsible when, and how \
+it ended. What could not have been said then is a contradiction, and the package invalid; where a message is missing, it is \
+incomplete.
 
 Verdicts: valid; invalid (cryptography fails, parts contradict each other, the archive is damaged); incomplete (what is \
 there holds, but a time-stamp or a part is missing); undecided (DIR does not know an authority or instance).

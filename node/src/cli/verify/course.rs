@@ -24,6 +24,15 @@ pub(super) struct Collector {
     answers: HashMap<String, Vec<u8>>,
 }
 
+/// What is wrong with the transfers of a package.
+#[derive(Default)]
+pub(super) struct Flaws {
+    /// Messages contradict each other.
+    pub(super) contradiction: bool,
+    /// Messages are not there.
+    pub(super) gap: bool,
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
     file: &'a str,
@@ -59,8 +68,8 @@ impl Collector {
         }
     }
 
-    /// Says the course of every transfer; gives whether all of it fits together.
-    pub(super) fn say(mut self, file: &str, language: Language, json: bool) -> anyhow::Result<bool> {
+    /// Says the course of every transfer, and what is wrong with them together.
+    pub(super) fn say(mut self, file: &str, language: Language, json: bool) -> anyhow::Result<Flaws> {
         let exchanges: Vec<Exchange> = self
             .requests
             .into_iter()
@@ -69,9 +78,10 @@ impl Collector {
                 ..exchange
             })
             .collect();
-        let mut fits = true;
+        let mut flaws = Flaws::default();
         for course in replay(&exchanges) {
-            fits &= course.contradictions.is_empty();
+            flaws.contradiction |= !course.contradictions.is_empty();
+            flaws.gap |= !course.missing.is_empty();
             match json {
                 true => {
                     let line = Line {
@@ -84,7 +94,7 @@ impl Collector {
                 false => _ = crate::cli::print(&course.in_words(language))?,
             }
         }
-        Ok(fits)
+        Ok(flaws)
     }
 }
 

@@ -168,9 +168,15 @@ impl Verify {
             progress.done(1);
         }
         progress.end();
-        if !transfers.say(&report.file, self.language, self.json)? {
+        let flaws = transfers.say(&report.file, self.language, self.json)?;
+        if flaws.contradiction {
             let text = "the messages of a transfer in it contradict each other";
             report.refuse(Verdict::Invalid, "transfer_contradiction", text);
+        }
+        if flaws.gap {
+            let text =
+                "messages of a transfer are missing in it, so that it does not say who was responsible";
+            report.refuse(Verdict::Incomplete, "transfer_gap", text);
         }
         Ok(())
     }
