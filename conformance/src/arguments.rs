@@ -185,6 +185,9 @@ pub(crate) struct TransfersArguments {
     /// What the ways of the transfers and the instants of the kills are drawn from
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Transfers whose evidence is exported from both nodes, verified, and held against a second opinion; default: all
+    #[arg(long)]
+    pub(crate) packages: Option<usize>,
 }
 
 #[derive(Args)]

@@ -143,6 +143,7 @@ async fn transfers(arguments: TransfersArguments) -> Result<ExitCode> {
         at_once: arguments.at_once.max(1),
         kills: arguments.kills,
         seed: arguments.seed,
+        packages: arguments.packages,
         aloud: true,
     };
     let report = transfers::run(&subject, plan).await?;
@@ -157,6 +158,16 @@ async fn transfers(arguments: TransfersArguments) -> Result<ExitCode> {
         report.seconds,
         report.ends,
         report.wrong.len()
+    ));
+    let opinions = &report.opinions;
+    say(format_args!(
+        "{} evidence packages, in which {} messages are without their receipt; the oracle agrees {} times and disagrees {} times; {:.1} s; by it the ends {:?}",
+        opinions.packages,
+        opinions.without_receipt,
+        opinions.agreements,
+        opinions.disagreements,
+        opinions.seconds,
+        opinions.endings
     ));
     for wrong in &report.wrong {
         say(wrong);

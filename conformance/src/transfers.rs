@@ -2,10 +2,12 @@
 //! sides, nobody's acknowledged command is lost, no case stands twice, and no file changes.
 //!
 //! The lines between them are cut after a request and before its answer, and a peer repeats what it said, late and out of order.
+//! At the end the evidence of every transfer is exported, judged, and held against a second opinion.
 //!
 //! Owns the desks that go on after a node comes back (what they are told counts, what breaks off is asked again) and the list of
 //! what was acknowledged. Which way a transfer goes is drawn from a seed.
 
+pub mod opinions;
 pub mod speed;
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use self::opinions::OpinionsReport;
 use crate::address::Net;
 use crate::desk::{BETA, Desk, application, files, number, settings, text};
 use crate::federation::Federation;
@@ -36,6 +39,8 @@ pub struct TransfersPlan {
     pub at_once: usize,
     pub kills: usize,
     pub seed: u64,
+    /// Of how many transfers the evidence is judged; of all if nothing is said.
+    pub packages: Option<usize>,
     pub aloud: bool,
 }
 
@@ -53,6 +58,8 @@ pub struct TransfersReport {
     pub cuts: usize,
     /// Messages that a peer repeated late.
     pub repeated: usize,
+    /// What the evidence says.
+    pub opinions: OpinionsReport,
     pub wrong: Vec<String>,
 }
 
@@ -357,6 +364,11 @@ pub async fn run(subject: &Subject, plan: TransfersPlan) -> Result<TransfersRepo
             }
         }
     }
+    let mut judged: Vec<String> = ids.into_keys().collect();
+    judged.sort_unstable();
+    judged.truncate(plan.packages.unwrap_or(usize::MAX));
+    let nodes = ["alpha", "beta"];
+    report.opinions = opinions::compare(subject, &federation, nodes, &judged, &mut report.wrong).await?;
     // As many cases as applications were handed in, and over there as many as were pulled.
     for (desk, name) in [(&here, "alpha"), (&there, "beta")] {
         let status = desk.get("/api/v1/status").await?;

@@ -462,10 +462,16 @@ async fn crash(world: &World) -> Result<()> {
         at_once: 12,
         kills: 6,
         seed: 7,
+        packages: Some(8),
         aloud: false,
     };
     let report = transfers::run(world.federation.subject(), plan).await?;
     ensure!(report.wrong.is_empty(), "{}", report.wrong.join("\n"));
+    ensure!(
+        report.opinions.agreements == 24,
+        "the evidence of 8 transfers, from either node and from both: {:?}",
+        report.opinions
+    );
     ensure!(
         report.kills > 0,
         "only {} kills: the transfers were over too soon",
