@@ -419,8 +419,11 @@ fn the_tour_plays_a_transfer_and_its_evidence_says_who_was_responsible_when() {
             "6. A document",
         ),
     ] {
+        let temporary = tempfile::tempdir().unwrap();
+        let dir = temporary.path().join("tour");
         let output = Command::new(env!("CARGO_BIN_EXE_kontor"))
-            .args(["tour", "--yes", "--language", language])
+            .args(["tour", "--yes", "--language", language, "--dir"])
+            .arg(&dir)
             .stdin(Stdio::null())
             .output()
             .unwrap();
@@ -428,5 +431,15 @@ fn the_tour_plays_a_transfer_and_its_evidence_says_who_was_responsible_when() {
         for wanted in [moved, told, "evidence.zip: VALID"] {
             assert!(said.contains(wanted), "{wanted} is missing in:\n{said}");
         }
+        let package = dir.join("evidence.zip");
+        let verified = kontor(&["verify", package.to_str().unwrap(), "--json"]);
+        let lines = String::from_utf8_lossy(&verified.stdout).into_owned();
+        let mut lines = lines
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let course = lines.find(|line| line["kind"] == "transfer").unwrap();
+        assert_eq!(course["ending"], "TAKEN_OVER");
+        let differently = kontor_conformance::transfers::opinions::differently(&course, &package);
+        assert_eq!(differently.unwrap(), None);
     }
 }

@@ -25,6 +25,8 @@ use crate::subject::Subject;
 
 /// Packages that are made and judged at a time.
 const AT_ONCE: usize = 4;
+/// What the messages of the two nodes begin with, of which the first hands over.
+const OWN: [&str; 2] = ["sender/", "receiver/"];
 /// Containers above this size are no messages of a transfer.
 const LARGEST: usize = 4 * 1024 * 1024;
 
@@ -69,7 +71,7 @@ struct Judged {
     differently: Option<String>,
 }
 
-/// Compares opinions on these transfers, of which two nodes have the evidence; what is wrong is added.
+/// Compares opinions on these transfers from the first node to the second; what is wrong is added.
 pub(crate) async fn compare(
     subject: &Subject,
     federation: &Federation,
@@ -105,10 +107,17 @@ pub(crate) async fn compare(
             }
         };
         for (place, judged) in judged.into_iter().enumerate() {
+            let transfer = &judged.opinion.transfer;
             // The last one is about the evidence of both nodes together.
             if place < sources.len() {
                 report.packages += 1;
-                report.without_receipt += judged.opinion.unconfirmed.len();
+                let unconfirmed = &judged.opinion.unconfirmed;
+                report.without_receipt += unconfirmed.len();
+                // Whoever sent a message has its receipt, however often an answer was lost on the way.
+                let own = OWN.get(place).copied().unwrap_or_default();
+                let lost = unconfirmed.iter().filter(|message| message.starts_with(own));
+                let lost = lost.map(|message| format!("{transfer}: {message} without its receipt"));
+                wrong.extend(lost);
             } else {
                 let ending = judged.opinion.ending.name().to_owned();
                 *report.endings.entry(ending).or_default() += 1;
@@ -124,6 +133,12 @@ pub(crate) async fn compare(
     }
     report.seconds = begun.elapsed().as_secs_f64();
     Ok(report)
+}
+
+/// What the oracle says differently from what `kontor verify` said of a transfer in a package.
+pub fn differently(course: &Value, package: &Path) -> Result<Option<String>> {
+    let transfer = course["transfer"].as_str().unwrap_or_default();
+    Ok(judge("the package", transfer, &[course], &exchanges(package)?)?.differently)
 }
 
 /// The opinions on the evidence of each node, and on all of it.
@@ -198,9 +213,10 @@ async fn evidence(
 /// The query ids of a transfer's messages, as `kontor transfer messages` prints them.
 fn query_ids(page: &Value) -> String {
     let all = |name: &str| page[name].as_array().cloned().unwrap_or_default();
-    let sent = all("sent")
-        .into_iter()
-        .map(|message| message["state"]["receipt"]["x_road_id"].clone());
+    let sent = all("sent").into_iter().flat_map(|message| {
+        let state = &message["state"];
+        [state["receipt"]["x_road_id"].clone(), state["exchange"].clone()]
+    });
     let received = all("received")
         .into_iter()
         .map(|message| message["receipt"]["x_road_id"].clone());

@@ -39,6 +39,8 @@ const KNOWN: usize = 4096;
 pub(super) struct PeerAnswer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
+    /// `x-road-id` of the exchange.
+    pub(super) query_id: Option<String>,
 }
 
 /// See the module.
@@ -152,6 +154,10 @@ impl Caller {
             Some(code) => Err(fault(code, &body)),
             None => Ok(PeerAnswer {
                 status: parts.status,
+                query_id: parts
+                    .headers
+                    .get("x-road-id")
+                    .and_then(|id| Some(id.to_str().ok()?.to_owned())),
                 body,
             }),
         }

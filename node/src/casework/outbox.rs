@@ -249,7 +249,7 @@ impl Casework {
         let receipt = receipt.filter(|receipt| receipt.contract == CONTRACT && receipt.message == path);
         match receipt.filter(|_| matches!(answer.status, StatusCode::ACCEPTED | StatusCode::CONFLICT)) {
             Some(receipt) => {
-                self.answered_by(row, receipt).await?;
+                self.answered_by(row, receipt, answer.query_id).await?;
             }
             None => {
                 let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
@@ -314,7 +314,12 @@ impl Casework {
     }
 
     /// Takes the answer to a message.
-    async fn answered_by(self: &Arc<Self>, mut row: OutRow, receipt: Receipt) -> Result<(), Refused> {
+    async fn answered_by(
+        self: &Arc<Self>,
+        mut row: OutRow,
+        receipt: Receipt,
+        exchange: Option<String>,
+    ) -> Result<(), Refused> {
         let before = self.transfer(&row.transfer)?;
         let ids: Vec<&Id> = std::iter::once(&row.transfer)
             .chain(before.case.as_ref())
@@ -363,6 +368,7 @@ impl Casework {
         let state = transfer.machine.state();
         row.state = OutState::Answered {
             receipt: Box::new(receipt),
+            exchange,
         };
         let mut step = Step {
             case: case.filter(|_| changed),

@@ -510,6 +510,9 @@ pub(crate) enum OutState {
     Answered {
         /// The receipt.
         receipt: Box<Receipt>,
+        /// `x-road-id` of the exchange that brought it: another one than the receipt names where an earlier answer was lost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exchange: Option<String>,
     },
     /// It cannot be settled; a person has to look.
     Parked {

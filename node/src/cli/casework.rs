@@ -484,16 +484,19 @@ fn show(page: &Value, as_json: bool, words: impl Fn(&Value) -> String) -> anyhow
 /// Query ids of a transfer's messages, one a line.
 pub(super) fn query_ids(row: &Value) -> String {
     let all = |name: &str| row[name].as_array().cloned().unwrap_or_default();
-    let sent = all("sent")
-        .into_iter()
-        .map(|message| message["state"]["receipt"]["x_road_id"].clone());
+    // The exchange that brought a message first, and the one that brought its receipt.
+    let sent = all("sent").into_iter().flat_map(|message| {
+        let state = &message["state"];
+        [state["receipt"]["x_road_id"].clone(), state["exchange"].clone()]
+    });
     let received = all("received")
         .into_iter()
         .map(|message| message["receipt"]["x_road_id"].clone());
-    let ids: Vec<String> = sent
+    let mut ids: Vec<String> = sent
         .chain(received)
         .filter_map(|id| Some(id.as_str()?.to_owned() + "\n"))
         .collect();
+    ids.dedup();
     ids.concat()
 }
 
@@ -590,4 +593,19 @@ fn transfer_in_words(row: &Value) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_found_in_a_log_by_the_exchange_that_came_first_and_by_the_one_that_was_answered() {
+        let sent = |first: &str, answered: &str| json!({ "state": { "state": "answered", "receipt": { "x_road_id": first }, "exchange": answered } });
+        let row = json!({
+            "sent": [sent("a", "a"), sent("b", "c"), { "state": { "state": "waiting" } }],
+            "received": [{ "receipt": { "x_road_id": "d" } }],
+        });
+        assert_eq!(query_ids(&row), "a\nb\nc\nd\n");
+    }
 }
