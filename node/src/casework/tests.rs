@@ -221,7 +221,7 @@ async fn an_offer_ends_with_its_last_working_day_after_the_change_of_the_clocks_
     bed.restart().await;
     // What was packed for nobody goes, once; the case keeps what it has.
     assert!(bed.casework().transfer(&id).unwrap().packed && bed.rows(Table::Packs) == 1);
-    assert_eq!(bed.rows(Table::Blobs), 1, "the form as it was packed");
+    assert_eq!(bed.rows(Table::Blobs), 2, "form and dossier as they were packed");
     assert!(bed.casework().fall_due(&id).await.unwrap());
     assert_eq!((bed.rows(Table::Packs), bed.rows(Table::Blobs)), (0, 0));
     let case = bed.casework().transfer(&id).unwrap().case.unwrap();
