@@ -454,6 +454,12 @@ impl Casework {
                     Responsibility::Mine | Responsibility::TheirsDelegated
                 );
                 if ours && before == Responsibility::Theirs {
+                    // Whoever is offered it next sees that it has been here.
+                    case.hops.push(Hop {
+                        member: self.own().member().to_string(),
+                        transfer_id: transfer.id.clone(),
+                        outcome: Outcome::TakenOver,
+                    });
                     case.export = self.settings.instance.as_ref().map(|_| Export::Wanted);
                 }
             }

@@ -64,6 +64,11 @@ async fn returns(world: &World) -> Result<()> {
     let back = handed_over(&there, &here, &case_there, &wish).await?;
     ensure!(back["offer"]["returns"] == id, "{}", back["offer"]);
     ensure!(
+        back["offer"]["hops"] == json!([{ "member": BETA, "transfer_id": id, "outcome": "TAKEN_OVER" }]),
+        "the offer does not say where it has been: {}",
+        back["offer"]["hops"]
+    );
+    ensure!(
         back["package"]["here"] == 2
             && back["package"]["pulled"]
                 .as_u64()
