@@ -217,9 +217,10 @@ fn query_ids(page: &Value) -> String {
         let state = &message["state"];
         [state["receipt"]["x_road_id"].clone(), state["exchange"].clone()]
     });
-    let received = all("received")
-        .into_iter()
-        .map(|message| message["receipt"]["x_road_id"].clone());
+    let received = all("received").into_iter().flat_map(|message| {
+        // The exchange that came first, and the last one in which it came again.
+        [message["receipt"]["x_road_id"].clone(), message["again"].clone()]
+    });
     sent.chain(received)
         .filter_map(|id| Some(id.as_str()?.to_owned() + "\n"))
         .collect()

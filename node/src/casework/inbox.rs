@@ -21,6 +21,7 @@ use kontor_protocol::id::ClientId;
 use std::sync::Arc;
 
 use super::row::{CaseRow, InRow, Late, Machine, TransferRow};
+use super::store::{Tx, TxError};
 use super::transfers::APART;
 use super::{Casework, Refused, Step, Table, out_key};
 use crate::body::OutBody;
@@ -207,9 +208,18 @@ impl Casework {
             true => self.store.get::<InRow>(Table::Inbox, &key)?,
             false => None,
         };
-        if let Some(known) = known {
+        if let Some(mut known) = known {
             return match known.sha256 == digest && known.kind == kind {
-                true => Ok(settled(&known.receipt)),
+                true => {
+                    if known.receipt.x_road_id != brought.query_id {
+                        known.again = Some(brought.query_id.clone());
+                        let put = |tx: &mut Tx<'_>| {
+                            Ok::<_, TxError<Refused>>(tx.put(Table::Inbox, &key, &known)?)
+                        };
+                        self.store.run_tx("again", put).await?;
+                    }
+                    Ok(settled(&known.receipt))
+                }
                 false => Err(Refused::conflict(
                     "other_bytes",
                     format!(
@@ -300,6 +310,7 @@ impl Casework {
                 sha256: digest,
                 at: now,
                 receipt: Box::new(receipt.clone()),
+                again: None,
             },
         ));
         step.case = case;

@@ -536,6 +536,9 @@ pub(crate) struct InRow {
     pub(crate) at: Timestamp,
     /// The answer as it was given.
     pub(crate) receipt: Box<Receipt>,
+    /// `x-road-id` of the last exchange in which it came again and got its answer again: the first one may have died without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) again: Option<String>,
 }
 
 /// Something that happened, for the feed of events: no content.

@@ -491,7 +491,7 @@ pub(super) fn query_ids(row: &Value) -> String {
     });
     let received = all("received")
         .into_iter()
-        .map(|message| message["receipt"]["x_road_id"].clone());
+        .flat_map(|message| [message["receipt"]["x_road_id"].clone(), message["again"].clone()]);
     let mut ids: Vec<String> = sent
         .chain(received)
         .filter_map(|id| Some(id.as_str()?.to_owned() + "\n"))
@@ -604,8 +604,8 @@ mod tests {
         let sent = |first: &str, answered: &str| json!({ "state": { "state": "answered", "receipt": { "x_road_id": first }, "exchange": answered } });
         let row = json!({
             "sent": [sent("a", "a"), sent("b", "c"), { "state": { "state": "waiting" } }],
-            "received": [{ "receipt": { "x_road_id": "d" } }],
+            "received": [{ "receipt": { "x_road_id": "d" } }, { "receipt": { "x_road_id": "e" }, "again": "f" }],
         });
-        assert_eq!(query_ids(&row), "a\nb\nc\nd\n");
+        assert_eq!(query_ids(&row), "a\nb\nc\nd\ne\nf\n");
     }
 }
