@@ -1,7 +1,9 @@
 //! The dossier of a case: what its line-of-business system says of it besides form and files, what came with it from another
 //! authority, and what of both goes with it when it is handed over.
 
-use kontor_participation::transfer::dossier::{Comment, Dossier, Proposal, Reference, ReferenceKind};
+use kontor_participation::transfer::dossier::{
+    Comment, Dossier, MAX_ITEMS, Proposal, Reference, ReferenceKind,
+};
 use kontor_participation::transfer::offer::{Id, RunningDeadline};
 use serde_json::json;
 
@@ -83,6 +85,9 @@ impl Casework {
             dossier.references.extend(reference.filter(|_| !known));
         }
         dossier.history.extend(case.history.iter().cloned());
+        // The oldest ones stay in the log of whoever did them.
+        let surplus = dossier.history.len().saturating_sub(MAX_ITEMS);
+        dossier.history.drain(..surplus);
         let open = case.follow_ups.iter().filter(|follow_up| !follow_up.done);
         dossier.follow_ups.extend(open.map(|follow_up| {
             let words = content.follow_ups.iter().find(|(id, _)| *id == follow_up.id);

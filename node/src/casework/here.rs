@@ -38,13 +38,14 @@ impl Here {
     /// Which octets of which files make a part; nothing when one of them is not here.
     fn pieces(&self, part: u64) -> Option<Vec<(&Kept, u64, u64)>> {
         let from = part.checked_mul(PART)?;
-        let to = from + PART;
+        let to = from.checked_add(PART)?;
         if from < self.manifest_octets {
             return None;
         }
         let (mut at, mut pieces) = (self.manifest_octets, Vec::new());
         for (size, kept) in &self.files {
-            let (begin, end) = (at, at + size);
+            // The sizes are the other side's words.
+            let (begin, end) = (at, at.checked_add(*size)?);
             at = end;
             if end <= from || begin >= to || *size == 0 {
                 continue;
@@ -74,12 +75,63 @@ impl Casework {
         let Some(pieces) = here.pieces(part) else {
             return Ok(None);
         };
-        let mut octets = Vec::new();
+        let (mut octets, mut wanted) = (Vec::new(), 0);
         for (kept, from, to) in pieces {
-            self.copy(kept, from, to, &mut octets).await?;
+            wanted += to - from;
+            // What was deleted or damaged meanwhile is pulled as what was never here.
+            if let Err(refused) = self.copy(kept, from, to, &mut octets).await {
+                tracing::warn!(
+                    code = refused.code,
+                    "a part of a return is pulled: {}",
+                    refused.detail
+                );
+                return Ok(None);
+            }
+        }
+        if octets.len() as u64 != wanted {
+            return Ok(None);
         }
         let mut writer = self.vault.spool();
         writer.write(Bytes::from(octets)).await?;
         Ok(Some(self.vault.keep(writer.finish().await?.into()).await?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn here(manifest_octets: u64, files: &[(u64, bool)]) -> Here {
+        let kept: Kept =
+            serde_json::from_value(serde_json::json!({ "id": "0", "key": "0", "length": 0 })).unwrap();
+        let files = files
+            .iter()
+            .map(|(size, is_here)| (*size, is_here.then(|| kept.clone())));
+        Here {
+            manifest_octets,
+            files: files.collect(),
+        }
+    }
+
+    fn ranges(here: &Here, part: u64) -> Option<Vec<(u64, u64)>> {
+        let pieces = here.pieces(part)?;
+        Some(pieces.into_iter().map(|(_, from, to)| (from, to)).collect())
+    }
+
+    #[test]
+    fn a_part_is_made_of_files_that_are_all_here_and_never_of_the_manifest() {
+        let whole = here(100, &[(50, false), (2 * PART, true), (10, true)]);
+        assert_eq!(ranges(&whole, 0), None, "manifest and form");
+        assert_eq!(ranges(&whole, 1), Some(vec![(PART - 150, 2 * PART - 150)]));
+        assert_eq!(ranges(&whole, 2), Some(vec![(2 * PART - 150, 2 * PART), (0, 10)]));
+        let lacking = here(100, &[(50, false), (2 * PART, true), (10, false)]);
+        assert!(ranges(&lacking, 1).is_some() && ranges(&lacking, 2).is_none());
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_make_no_part() {
+        let wild = here(100, &[(u64::MAX, true), (u64::MAX, true)]);
+        assert_eq!(ranges(&wild, 1), None);
+        assert_eq!(ranges(&wild, u64::MAX), None);
     }
 }

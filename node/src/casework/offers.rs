@@ -8,7 +8,7 @@ use kontor_participation::calendar::{HolidayTable, Land, Place};
 use kontor_participation::deadline::{Deadline, Rule};
 use kontor_participation::transfer::Responsibility;
 use kontor_participation::transfer::delivery::{Body, Bundle};
-use kontor_participation::transfer::dossier::{self, Dossier};
+use kontor_participation::transfer::dossier::Dossier;
 use kontor_participation::transfer::message::Clocks;
 use kontor_participation::transfer::offer::{Circle, Id, Offer, Situation};
 use kontor_participation::transfer::receiver::Receiver;
@@ -372,10 +372,8 @@ impl Casework {
     async fn pack_up(&self, content: &CaseContent, dossier: &Dossier) -> Result<(Manifest, Pack), Refused> {
         let text = form::write(&content.form).map_err(|error| Refused::internal(&error))?;
         let told = dossier.bytes().map_err(|error| Refused::internal(&error))?;
-        if told.len() > dossier::MAX_OCTETS {
-            let detail = "what goes with the application besides form and files is too long for one package";
-            return Err(Refused::invalid("dossier_too_long", detail));
-        }
+        // As its receiver reads it: with comments and follow-ups it may have become too long.
+        Dossier::read(&told).map_err(|error| Refused::invalid(error.code(), error.to_string()))?;
         let (mut files, mut keeps) = (Vec::new(), Vec::new());
         for (role, name, octets) in [
             (FileRole::Data, "formData.json", Bytes::from(text)),

@@ -20,7 +20,7 @@ mod tests;
 /// Octets of a dossier.
 pub const MAX_OCTETS: usize = 4 * 1024 * 1024;
 /// Elements of each of its lists.
-const MAX_ITEMS: usize = 1000;
+pub const MAX_ITEMS: usize = 1000;
 /// Characters of a text.
 const MAX_TEXT: usize = 64 * 1024;
 /// Characters of a name, a reference or a code.
