@@ -2,6 +2,8 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use http::{Response, StatusCode};
+use kontor_participation::application::manifest::PART;
 use kontor_participation::transfer::offer::Id;
 use serde_json::json;
 
@@ -10,7 +12,9 @@ use super::intake::{MAX_FILES, Part};
 use super::row::{CaseFile, CaseRow, Pack, TransferRow};
 use super::store::{StoreError, Table, Tx};
 use super::{Casework, Principal, Refused, Step, out_key};
-use crate::messagelog::{ContentReader, Kept, VaultPart};
+use crate::body::OutBody;
+use crate::health::respond;
+use crate::messagelog::{CHUNK_OCTETS, ContentReader, Kept, VaultPart};
 
 /// A file that belongs to something now, or to nothing any more.
 pub(super) struct Held {
@@ -146,5 +150,66 @@ impl Casework {
         let sealed: Option<String> = self.store.get(Table::Packs, &pack_key(&row.id, late))?;
         let opened = self.open_sealed(VaultPart::Content, subject, sealed.as_deref().unwrap_or_default())?;
         opened.ok_or_else(|| Refused::purged("package"))
+    }
+
+    /// A part of a bundle: the manifest first, then every file of it.
+    pub(super) async fn part(
+        &self,
+        row: &TransferRow,
+        late: Option<usize>,
+        part: u64,
+    ) -> Result<Response<OutBody>, Refused> {
+        let pack = self.pack(row, late)?;
+        let manifest = pack.manifest.into_bytes();
+        let total = manifest.len() as u64 + pack.files.iter().map(|kept| kept.length).sum::<u64>();
+        let from = part.checked_mul(PART).filter(|from| *from < total);
+        let from = from.ok_or_else(|| {
+            Refused::new(
+                StatusCode::NOT_FOUND,
+                "no_part",
+                format!("there are {} parts", total.div_ceil(PART)),
+            )
+        })?;
+        let to = (from + PART).min(total);
+        let mut out = Vec::with_capacity(usize::try_from(to - from).unwrap_or_default());
+        let mut at = 0;
+        let length = manifest.len() as u64;
+        if from < length {
+            let cut = |position: u64| usize::try_from(position.min(length)).unwrap_or(manifest.len());
+            out.extend_from_slice(&manifest[cut(from)..cut(to)]);
+        }
+        at += length;
+        for kept in &pack.files {
+            let (begin, end) = (at, at + kept.length);
+            at = end;
+            if end <= from || begin >= to || kept.length == 0 {
+                continue;
+            }
+            self.copy(kept, from.max(begin) - begin, to.min(end) - begin, &mut out)
+                .await?;
+        }
+        Ok(respond(StatusCode::OK, "application/octet-stream", out))
+    }
+
+    /// Copies octets `from..to` of a file.
+    pub(super) async fn copy(
+        &self,
+        kept: &Kept,
+        from: u64,
+        to: u64,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Refused> {
+        let mut reader: ContentReader = self.read_from(kept, from)?;
+        let mut at = from - from % CHUNK_OCTETS;
+        while at < to {
+            let Some(piece) = reader.next().await? else { break };
+            let length = piece.len() as u64;
+            let cut = |position: u64| {
+                usize::try_from(position.saturating_sub(at).min(length)).unwrap_or(piece.len())
+            };
+            out.extend_from_slice(&piece[cut(from)..cut(to)]);
+            at += length;
+        }
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
-use kontor_participation::application::manifest::{Digest, PART};
+use kontor_participation::application::manifest::Digest;
 use kontor_participation::transfer::contract::contract;
 use kontor_participation::transfer::delivery::{
     Body, CONTRACT, LogPlace, MAX_OCTETS, Party, Place, Receipt, Sent,
@@ -26,7 +26,7 @@ use super::transfers::APART;
 use super::{Casework, Refused, Step, Table, out_key};
 use crate::body::OutBody;
 use crate::health::respond;
-use crate::messagelog::{ContentReader, Kept, Receipt as Entry, hex};
+use crate::messagelog::{Receipt as Entry, hex};
 
 /// The header that carries the receipt of the request's entry from the node's own inbound side.
 pub(crate) const ENTRY: &str = "x-kontor-entry";
@@ -503,67 +503,6 @@ impl Casework {
             };
             step.tell(transfer, body, now, self.test);
         }
-    }
-
-    /// A part of a bundle: the manifest first, then every file of it.
-    async fn part(
-        &self,
-        row: &TransferRow,
-        late: Option<usize>,
-        part: u64,
-    ) -> Result<Response<OutBody>, Refused> {
-        let pack = self.pack(row, late)?;
-        let manifest = pack.manifest.into_bytes();
-        let total = manifest.len() as u64 + pack.files.iter().map(|kept| kept.length).sum::<u64>();
-        let from = part.checked_mul(PART).filter(|from| *from < total);
-        let from = from.ok_or_else(|| {
-            Refused::new(
-                StatusCode::NOT_FOUND,
-                "no_part",
-                format!("there are {} parts", total.div_ceil(PART)),
-            )
-        })?;
-        let to = (from + PART).min(total);
-        let mut out = Vec::with_capacity(usize::try_from(to - from).unwrap_or_default());
-        let mut at = 0;
-        let length = manifest.len() as u64;
-        if from < length {
-            let cut = |position: u64| usize::try_from(position.min(length)).unwrap_or(manifest.len());
-            out.extend_from_slice(&manifest[cut(from)..cut(to)]);
-        }
-        at += length;
-        for kept in &pack.files {
-            let (begin, end) = (at, at + kept.length);
-            at = end;
-            if end <= from || begin >= to || kept.length == 0 {
-                continue;
-            }
-            self.copy(kept, from.max(begin) - begin, to.min(end) - begin, &mut out)
-                .await?;
-        }
-        Ok(respond(StatusCode::OK, "application/octet-stream", out))
-    }
-
-    /// Copies octets `from..to` of a file.
-    pub(super) async fn copy(
-        &self,
-        kept: &Kept,
-        from: u64,
-        to: u64,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Refused> {
-        let mut reader: ContentReader = self.read_from(kept, from)?;
-        let mut at = from - from % crate::messagelog::CHUNK_OCTETS;
-        while at < to {
-            let Some(piece) = reader.next().await? else { break };
-            let length = piece.len() as u64;
-            let cut = |position: u64| {
-                usize::try_from(position.saturating_sub(at).min(length)).unwrap_or(piece.len())
-            };
-            out.extend_from_slice(&piece[cut(from)..cut(to)]);
-            at += length;
-        }
-        Ok(())
     }
 }
 
