@@ -22,13 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequest, FromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::header::{
     AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::request::Parts;
 use http::{Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use kontor_participation::transfer::offer::Id;
 use kontor_pki::crypto::sha256;
@@ -51,6 +52,8 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 const TARGET: usize = 4096;
 /// Octets of a JSON body.
 const JSON: usize = 256 * 1024;
+/// Octets of a body that is held in memory: the longest one is a dossier.
+const DOCUMENT: usize = kontor_participation::transfer::dossier::MAX_OCTETS;
 
 /// See the module. Clones share it.
 #[derive(Clone)]
@@ -181,6 +184,26 @@ impl FromRequestParts<Arc<Casework>> for Principal {
     }
 }
 
+/// A body as it came, held in memory.
+struct Document(Bytes);
+
+impl<S: Sync> FromRequest<S> for Document {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Refused> {
+        match Limited::new(request.into_body(), DOCUMENT).collect().await {
+            Ok(body) => Ok(Self(body.to_bytes())),
+            Err(error) if error.is::<LengthLimitError>() => Err(too_large(DOCUMENT)),
+            Err(_) => Err(Refused::malformed("the body broke off")),
+        }
+    }
+}
+
+fn too_large(most: usize) -> Refused {
+    let detail = format!("a JSON body has at most {most} octets");
+    Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+}
+
 /// The version that a command was decided on.
 fn version(headers: &HeaderMap) -> Result<u64, Refused> {
     let shown = headers.get(IF_MATCH).ok_or_else(Refused::no_version)?;
@@ -220,12 +243,7 @@ fn page_of(status: StatusCode, page: &impl Serialize) -> Response {
 /// Reads a JSON body; what it is not is said with the place.
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
     if body.len() > JSON {
-        let detail = format!("a JSON body has at most {JSON} octets");
-        return Err(Refused::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            detail,
-        ));
+        return Err(too_large(JSON));
     }
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| {

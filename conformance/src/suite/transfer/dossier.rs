@@ -130,6 +130,12 @@ async fn dossier(world: &World) -> Result<()> {
             "{status} {page} instead of {code} at {pointer}"
         );
     }
+    // What is larger than any dossier is not read to its end.
+    let (status, page) = put(&here, &case, &json!({ "x": "x".repeat(4 << 20) })).await?;
+    ensure!(
+        status == 413 && page["code"] == "body_too_large",
+        "{status}: {page}"
+    );
     ensure!(
         here.get(&format!("{path}/dossier")).await?["dossier"] == json!({}),
         "a refused dossier was taken"

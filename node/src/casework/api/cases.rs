@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -14,7 +13,7 @@ use kontor_participation::deadline::day_of;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{id, page_of, read, version, versioned};
+use super::{Document, id, page_of, read, version, versioned};
 use crate::casework::cases::Change;
 use crate::casework::index::{List, Wanted};
 use crate::casework::row::{CaseRecord, CaseRow};
@@ -209,7 +208,7 @@ pub(super) async fn assign(
     State(casework): State<Arc<Casework>>,
     Path(case): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Document(body): Document,
 ) -> Result<Response, Refused> {
     let Assignment { unit, assignee } = read(&body)?;
     for (name, text, most) in [("unit", &unit, 128), ("assignee", &assignee, 64)] {
@@ -294,7 +293,7 @@ pub(super) async fn change(
     State(casework): State<Arc<Casework>>,
     Path(case): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Document(body): Document,
 ) -> Result<Response, Refused> {
     let change = match read(&body)? {
         Changed::Reference { reference } => Change::Reference(reference),
@@ -330,7 +329,7 @@ pub(super) async fn export(
     State(casework): State<Arc<Casework>>,
     Path(case): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Document(body): Document,
 ) -> Result<Response, Refused> {
     let Settled { is_there } = read(&body)?;
     let case = casework

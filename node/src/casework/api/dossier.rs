@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use kontor_participation::transfer::contract::contract;
 use serde_json::{Value, json};
 
-use super::{id, version, versioned};
+use super::{Document, id, version, versioned};
 use crate::casework::{Casework, Principal, Refused};
 
 /// A dossier, as it is written and read: the same as between nodes.
@@ -46,7 +45,7 @@ pub(super) async fn put(
     State(casework): State<Arc<Casework>>,
     Path(case): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Document(body): Document,
 ) -> Result<Response, Refused> {
     let case = id(&case)?;
     let case = casework

@@ -3,7 +3,6 @@
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError};
 
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
@@ -14,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::cases::limit;
-use super::{id, page_of, read, version, versioned};
+use super::{Document, id, page_of, read, version, versioned};
 use crate::casework::offers::Wish;
 use crate::casework::row::{Machine, TransferRow};
 use crate::casework::transfers::Command;
@@ -77,7 +76,7 @@ pub(super) async fn offer(
     State(casework): State<Arc<Casework>>,
     Path(case): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Document(body): Document,
 ) -> Result<Response, Refused> {
     let wish: Wish = read(&body)?;
     let row = casework
@@ -92,7 +91,7 @@ pub(super) async fn preview(
     State(casework): State<Arc<Casework>>,
     Path(case): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Document(body): Document,
 ) -> Result<Response, Refused> {
     let wish: Wish = read(&body)?;
     let row = casework
@@ -287,7 +286,7 @@ pub(super) async fn command(
     State(casework): State<Arc<Casework>>,
     Path((transfer, command)): Path<(String, String)>,
     headers: HeaderMap,
-    body: Bytes,
+    Document(body): Document,
 ) -> Result<Response, Refused> {
     let transfer = id(&transfer)?;
     let command = match wanted(&command, read(&body)?) {
