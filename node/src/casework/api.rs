@@ -24,12 +24,13 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts};
 use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
 use http::header::{
     AUTHORIZATION, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MATCH, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::request::Parts;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use kontor_participation::transfer::offer::Id;
 use kontor_pki::crypto::sha256;
@@ -191,10 +192,22 @@ impl<S: Sync> FromRequest<S> for Document {
     type Rejection = Refused;
 
     async fn from_request(request: Request<Body>, _: &S) -> Result<Self, Refused> {
-        match Limited::new(request.into_body(), DOCUMENT).collect().await {
-            Ok(body) => Ok(Self(body.to_bytes())),
-            Err(error) if error.is::<LengthLimitError>() => Err(too_large(DOCUMENT)),
-            Err(_) => Err(Refused::malformed("the body broke off")),
+        let mut body = request.into_body();
+        let (mut all, mut length) = (BytesMut::new(), 0);
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Refused::malformed("the body broke off"))?;
+            let Ok(piece) = frame.into_data() else { continue };
+            length += piece.len();
+            match length {
+                0..=DOCUMENT => all.extend_from_slice(&piece),
+                // Whoever is still writing hears an answer only after its end; of what is far too long nothing more is read.
+                _ if length <= 4 * DOCUMENT => all = BytesMut::new(),
+                _ => break,
+            }
+        }
+        match length <= DOCUMENT {
+            true => Ok(Self(all.freeze())),
+            false => Err(too_large(DOCUMENT)),
         }
     }
 }

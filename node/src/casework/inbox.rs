@@ -1,10 +1,10 @@
 //! Messages and questions of other nodes: the service `transfer`. What comes here is signed, verified and on disk already; its entry
 //! is what the transaction cites, and the answer, which goes out signed, is the receipt.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use kontor_participation::application::manifest::Digest;
@@ -115,13 +115,8 @@ impl Casework {
                     kind,
                 },
             ) => {
-                let body = Limited::new(body, MAX_OCTETS).collect().await.map_err(|_| {
-                    let detail = format!("a message has at most {MAX_OCTETS} octets");
-                    Refused::new(StatusCode::PAYLOAD_TOO_LARGE, "message_too_large", detail)
-                })?;
-                let taken = self
-                    .take(brought, &transfer, party, seq, &kind, body.to_bytes())
-                    .await?;
+                let body = whole(body).await?;
+                let taken = self.take(brought, &transfer, party, seq, &kind, body).await?;
                 let content_type = if taken.problem {
                     "application/problem+json"
                 } else {
@@ -502,6 +497,32 @@ impl Casework {
                 standing_rule: Some(rule.id.clone()),
             };
             step.tell(transfer, body, now, self.test);
+        }
+    }
+}
+
+/// A message whole. One that is too long is read to its end and forgotten on the way: an answer before that would break the exchange
+/// that brings it, and the sender would not learn why.
+async fn whole(mut body: Incoming) -> Result<Bytes, Refused> {
+    let (mut all, mut length) = (BytesMut::new(), 0_u64);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refused::malformed(format!("the message broke off: {error}")))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        length += piece.len() as u64;
+        match length <= MAX_OCTETS as u64 {
+            true => all.extend_from_slice(&piece),
+            false => all = BytesMut::new(),
+        }
+    }
+    match length <= MAX_OCTETS as u64 {
+        true => Ok(all.freeze()),
+        false => {
+            let detail = format!("a message has at most {MAX_OCTETS} octets");
+            Err(Refused::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "message_too_large",
+                detail,
+            ))
         }
     }
 }
