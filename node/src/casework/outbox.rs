@@ -433,7 +433,9 @@ impl Casework {
             .below::<InRow>(Table::Inbox, id.to_string().as_bytes())?;
         let rows = rows.into_iter().map(|(key, row)| {
             let seq = key.last_chunk::<4>().map_or(0, |seq| u32::from_be_bytes(*seq));
-            json!({ "seq": seq, "kind": row.kind, "at": row.at, "sha256": row.sha256, "receipt": row.receipt })
+            json!({
+                "seq": seq, "kind": row.kind, "at": row.at, "sha256": row.sha256, "receipt": row.receipt, "again": row.again,
+            })
         });
         Ok(rows.collect())
     }

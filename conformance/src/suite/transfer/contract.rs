@@ -95,6 +95,15 @@ async fn messages(world: &World) -> Result<()> {
     );
     let (status, again) = told(&federation, "beta", gamma, "PUT", &at("sender/1/offer"), &offer).await?;
     ensure!(status == 202 && again == receipt, "{again} instead of {receipt}");
+    // The receiver knows both exchanges: the one that brought the message, and the one that repeated the answer.
+    let page = there.get(&format!("/api/v1/transfers/{id}")).await?;
+    let offered = &page["received"][0];
+    ensure!(
+        offered["receipt"]["x_road_id"] == receipt["x_road_id"]
+            && offered["again"].is_string()
+            && offered["again"] != receipt["x_road_id"],
+        "{offered}"
+    );
     let (status, page) = told(
         &federation,
         "beta",

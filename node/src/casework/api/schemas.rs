@@ -338,8 +338,10 @@ fn transfer() -> Value {
         ("octets", number()),
         ("imported", flag()),
     ]);
-    let message =
-        |more: (&str, Value)| strict(&[("seq", number()), ("kind", text()), ("at", instant()), more]);
+    let message = |more: &[(&str, Value)]| {
+        let first = [("seq", number()), ("kind", text()), ("at", instant())];
+        strict(&[&first, more].concat())
+    };
     partly(
         &[
             ("id", uuid()),
@@ -376,14 +378,17 @@ fn transfer() -> Value {
             ("overdue", array(&words(&["receipt_missing", "import_overdue"]))),
             (
                 "sent",
-                array(&message((
+                array(&message(&[(
                     "state",
                     strict(&[("state", words(&["waiting", "answered", "parked", "void"]))]),
-                ))),
+                )])),
             ),
             (
                 "received",
-                array(&message(("receipt", json!({ "type": "object" })))),
+                array(&message(&[
+                    ("receipt", json!({ "type": "object" })),
+                    ("again", maybe(&text())),
+                ])),
             ),
         ],
     )
