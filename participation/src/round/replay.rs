@@ -68,7 +68,7 @@ pub struct Course {
     pub request: String,
     /// Who asked.
     pub requester: String,
-    /// Who was asked.
+    /// Who was asked: a member, or a guest or a unit that the requester hosts.
     pub participant: String,
     /// By which profile, in which version.
     pub profile: String,
@@ -138,11 +138,17 @@ impl Collected {
         let Body::Request { request } = &first.sent.body else {
             return None;
         };
+        if let Some(hosted) = &request.hosted {
+            let theirs = self
+                .said
+                .range_mut((Side::Participant, 0)..=(Side::Participant, u32::MAX));
+            theirs.for_each(|(_, said)| said.by.clone_from(hosted));
+        }
         let name = |side| self.members.get(&side).cloned().unwrap_or_default();
         let course = Course {
             request: id,
             requester: name(Side::Requester),
-            participant: name(Side::Participant),
+            participant: request.hosted.clone().unwrap_or_else(|| name(Side::Participant)),
             profile: request.profile.to_string(),
             round: request.round_number,
             proof_level: request.proof_level,

@@ -48,8 +48,25 @@ pub struct RequestBody {
     pub disclosure_ends: Option<Date>,
     /// How strong a proof of delivery can be.
     pub proof_level: ProofLevel,
+    /// Who is asked where that is nobody with a node: `guest/UUID` or `unit/ID`, hosted by the requester, which then speaks to itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosted: Option<String>,
     /// What is disclosed, the sheet first.
     pub bundle: Bundle,
+}
+
+/// Whether this names somebody who can be hosted. What people wrote stands in no body, and so an id of a unit has its bounds.
+fn is_hosted(name: &str) -> bool {
+    match name.split_once('/') {
+        Some(("guest", guest)) => Id::try_from(guest.to_owned()).is_ok(),
+        Some(("unit", unit)) => {
+            (1..=64).contains(&unit.len())
+                && unit
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        }
+        Some(_) | None => false,
+    }
 }
 
 /// The body of a message.
@@ -465,6 +482,18 @@ impl Body {
         };
         if !named.into_iter().all(is_id) {
             return wrong("ids of files and kinds of messages have 1 to 64 letters, digits and hyphens");
+        }
+        if let Self::Request { request } = self
+            && request.hosted.is_some() != (request.proof_level != ProofLevel::Node)
+        {
+            return wrong("a guest or a unit is named, and nobody else");
+        }
+        if let Self::Request { request } = self
+            && request.hosted.as_deref().is_some_and(|hosted| !is_hosted(hosted))
+        {
+            return wrong(
+                "who is hosted is guest/ with a UUID, or unit/ with letters and digits of ASCII, hyphens, dots and underscores",
+            );
         }
         if let Self::Request { request } = self
             && (request.terms.has_effect() && request.terms.rule.is_none() || request.round_number == 0)

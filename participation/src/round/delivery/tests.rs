@@ -205,3 +205,23 @@ proptest! {
         let _ = Sent::read(&body, "statement");
     }
 }
+
+#[test]
+fn a_request_names_who_is_hosted_and_nobody_with_a_node() {
+    let document: serde_json::Value = serde_json::from_str(crate::round::contract::contract()).unwrap();
+    let place = "/v1/requests/{request}/requester/{seq}/request";
+    let mut message =
+        document["paths"][place]["put"]["requestBody"]["content"]["application/json"]["example"].clone();
+    let read = |message: &serde_json::Value| Sent::read(message.to_string().as_bytes(), "request");
+    read(&message).unwrap();
+    message["request"]["hosted"] = "unit/jugendamt".into();
+    assert_eq!(read(&message).unwrap_err().code(), "message_invalid", "a node");
+    message["request"]["proof_level"] = "internal".into();
+    read(&message).unwrap();
+    for wrong in ["unit/", "unit/Amt für Bau", "guest/somebody", "somebody"] {
+        message["request"]["hosted"] = wrong.into();
+        assert_eq!(read(&message).unwrap_err().code(), "message_invalid", "{wrong}");
+    }
+    message["request"].as_object_mut().unwrap().remove("hosted");
+    assert_eq!(read(&message).unwrap_err().code(), "message_invalid", "nobody");
+}

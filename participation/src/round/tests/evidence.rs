@@ -32,6 +32,7 @@ fn body(message: &Message) -> Body {
     match message.clone() {
         Message::Request(terms) => Body::Request {
             request: Box::new(RequestBody {
+                hosted: None,
                 request_id: id(),
                 round_id: id(),
                 round_number: 1,
