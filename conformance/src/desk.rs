@@ -29,7 +29,7 @@ pub struct Desk {
 }
 
 /// Names, keys and roles of the principals that the suite's nodes know.
-const KEYS: [(&str, &str, &str, &str); 4] = [
+const KEYS: [(&str, &str, &str, &str); 6] = [
     ("form service", "system", "key-of-the-form-service", "\"intake\""),
     (
         "worker",
@@ -44,6 +44,13 @@ const KEYS: [(&str, &str, &str, &str); 4] = [
         "\"worker\", \"releaser\"",
     ),
     ("officer", "person", "key-of-the-officer", "\"data_protection\""),
+    (
+        "coordinator",
+        "person",
+        "key-of-the-coordinator",
+        "\"coordinator\"",
+    ),
+    ("specialist", "person", "key-of-a-specialist", "\"specialist\""),
 ];
 
 /// Lines of `[casework]`: the region, the keys, and what else is wanted.
@@ -161,6 +168,15 @@ impl Desk {
         Self {
             key: key.expect("a case names only principals of the suite").2,
             ..self.clone()
+        }
+    }
+
+    /// The same desk for a guest with this code.
+    #[must_use]
+    pub fn guest(&self, code: &str) -> Self {
+        Self {
+            at: self.at,
+            key: code.to_owned().leak(),
         }
     }
 

@@ -230,6 +230,7 @@ requirements! {
     TRANSFER_CLOCKS = "transfer.clocks", "domain 3.2", "an offer that nobody answers and a package that nobody takes over end by themselves on both sides, content is deleted after the grace time and that is told";
     TRANSFER_SAMPLES = "transfer.samples", "casework 3, domain 2.1", "the sample applications go through intake, transfer and the intake of another instance with nothing lost, and none of their content lies unsealed at either node";
     TRANSFER_CRASH = "transfer.crash", "casework 5", "with either node killed at random every transfer ends in the same legal state on both sides, and nothing acknowledged is lost";
+    PARTICIPATION_WHOLE = "participation.whole", "domain 4, casework 4", "a chamber with a node, a guest and an own unit are asked in one round; each sees what is disclosed to it, answers or is silent, and is told the outcome";
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";
 }

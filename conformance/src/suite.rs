@@ -22,6 +22,7 @@ pub mod several;
 pub mod signature;
 pub mod stamping;
 pub mod tampering;
+pub mod participation;
 pub mod transfer;
 pub mod transport;
 pub mod trust;
@@ -99,6 +100,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         reconcile::CASES,
         tampering::CASES,
         stamping::CASES,
+        participation::CASES,
         transfer::CASES,
         transfer::clocks::CASES,
         transfer::release::CASES,

@@ -18,9 +18,11 @@
 //! | `inbox` | messages and questions of other nodes |
 //! | `caller` | exchanges with other nodes, and which of them takes transfers |
 //! | `outbox` | messages to other nodes, until they are settled |
+//! | `answers` | what their answers lead to in a transfer |
 //! | `here` | what of a return needs not be pulled |
 //! | `pull` | packages on their way here, and the check of what came |
 //! | `instance` | writing what was taken over into the own instance |
+//! | `rounds` | participation: rounds, requests to others, and what others ask |
 //! | `clocks` | what falls due |
 //! | `api` | the interface for line-of-business systems and people |
 //!
@@ -28,6 +30,7 @@
 //! transaction of the store that cites its number and the hash of its leaf. Nobody is told before that. What a crash leaves between
 //! the two is an act that nothing cites; the next start says so in the log.
 
+mod answers;
 pub(crate) mod api;
 mod caller;
 mod cases;
@@ -46,6 +49,7 @@ mod persons;
 mod principal;
 mod pull;
 mod refusal;
+mod rounds;
 mod row;
 mod scan;
 mod store;
@@ -71,7 +75,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, broadcast};
 
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, TrainingClock};
 use crate::config::CaseworkSettings;
 use crate::globalconf::GlobalConf;
 use crate::messagelog::{Acted, Fact, FactKind, LogError, Looked, MessageLog, Receipt, Vault, VaultPart};
@@ -81,7 +85,10 @@ use self::files::Held;
 use self::principal::Admitted;
 pub(crate) use self::principal::Principal;
 pub(crate) use self::refusal::Refused;
-use self::row::{CaseContent, CaseRecord, CaseRow, Cited, EventRow, InRow, OutRow, OutState, TransferRow};
+use self::rounds::row::{RequestRow, RoundRow};
+use self::row::{
+    CaseContent, CaseRecord, CaseRow, Cited, EventRow, InRow, OutRow, OutState, Process, TransferRow,
+};
 use self::store::redb::Redb;
 use self::store::{Store, StoreError, Table, TxError};
 
@@ -121,7 +128,10 @@ pub struct Casework {
     admitted: ArcSwap<Admitted>,
     log: MessageLog,
     trust: Arc<GlobalConf>,
+    /// The machine's clock, by which trust is judged.
     clock: SharedClock,
+    /// The clock of what people do and what falls due: the machine's, or ahead of it in a training.
+    calendar: SharedClock,
     server: ServerId,
     test: bool,
     shutdown: Shutdown,
@@ -139,13 +149,14 @@ pub struct Casework {
     outbox: outbox::Outbox,
     /// Transfers that something may be due of.
     active: StdMutex<BTreeSet<Id>>,
-    /// Transfers that somebody has to look at now.
-    woken: StdMutex<BTreeSet<Id>>,
+    /// What somebody has to look at now.
+    woken: StdMutex<BTreeSet<Process>>,
     wake: Notify,
     /// Numbers of events, for whoever follows them.
     told: broadcast::Sender<()>,
     scanning: scan::Scanner,
     index: index::Index,
+    board: rounds::board::Board,
     persons: persons::Persons,
     /// There when casework runs.
     caller: OnceLock<Arc<caller::Caller>>,
@@ -163,6 +174,12 @@ struct Step {
     case: Option<CaseRow>,
     content: Option<(Id, Option<String>)>,
     transfer: Option<TransferRow>,
+    round: Option<RoundRow>,
+    requests: Vec<RequestRow>,
+    /// Letters of requests as they are now, sealed, and those that are gone.
+    letters: Vec<(Vec<u8>, Option<String>)>,
+    /// Invitations of guests: what leads from a link to its request and back.
+    guests: Vec<(Vec<u8>, Option<String>)>,
     out: Vec<OutRow>,
     files: Vec<Held>,
     /// Packages as they are now, sealed, and those that are gone.
@@ -170,13 +187,6 @@ struct Step {
     incoming: Option<(Vec<u8>, InRow)>,
     intake: Option<(String, intake::IntakeRow)>,
     events: Vec<EventRow>,
-}
-
-/// The key of a message's row.
-fn out_key(transfer: &Id, seq: u32) -> Vec<u8> {
-    let mut key = transfer.to_string().into_bytes();
-    key.extend_from_slice(&seq.to_be_bytes());
-    key
 }
 
 fn row_key(id: &Id) -> Vec<u8> {
@@ -206,7 +216,7 @@ impl Step {
         let kind = body.kind().to_owned();
         let sent = serde_json::to_string(&Sent::new(body, at, test));
         self.out.push(OutRow {
-            transfer: transfer.id.clone(),
+            process: Process::Transfer(transfer.id.clone()),
             peer: transfer.peer.clone(),
             seq: transfer.sent,
             kind,
@@ -219,23 +229,38 @@ impl Step {
     /// Tells whoever follows what happened.
     fn event(&mut self, kind: &str, at: Timestamp) {
         let (case, transfer) = (self.case.as_ref(), self.transfer.as_ref());
+        let (round, request) = (self.round.as_ref(), self.requests.first());
+        // What happened to a round is told of the round, and not of each of its requests.
+        let request = request.filter(|_| !kind.starts_with("round."));
         let unit = case
             .and_then(|case| case.unit.clone())
-            .or_else(|| transfer.and_then(|transfer| transfer.unit.clone()));
+            .or_else(|| transfer.and_then(|transfer| transfer.unit.clone()))
+            .or_else(|| request.and_then(|request| request.unit.clone()))
+            .or_else(|| round.and_then(|round| round.unit.clone()));
         self.events.push(EventRow {
             kind: kind.to_owned(),
             at,
             case: case
                 .map(|case| case.id.clone())
-                .or_else(|| transfer.and_then(|transfer| transfer.case.clone())),
+                .or_else(|| transfer.and_then(|transfer| transfer.case.clone()))
+                .or_else(|| request.and_then(|request| request.case.clone()))
+                .or_else(|| round.map(|round| round.round.case.clone())),
             transfer: transfer.map(|transfer| transfer.id.clone()),
+            round: round
+                .map(|round| round.round.id.clone())
+                .or_else(|| request.map(|request| request.body.round_id.clone())),
+            request: request.map(|request| request.id().clone()),
             unit,
             version: transfer
                 .map(|transfer| transfer.version)
+                .or_else(|| request.map(|request| request.version))
+                .or_else(|| round.map(|round| round.version))
                 .or_else(|| case.map(|case| case.version))
                 .map(|version| version + 1),
             state: transfer
                 .map(|transfer| transfer.machine.state().to_owned())
+                .or_else(|| request.map(|request| request.state().name().to_owned()))
+                .or_else(|| round.map(|round| round.round.state().name().to_owned()))
                 .or_else(|| case.map(|case| case.status.name().to_owned())),
         });
     }
@@ -253,12 +278,20 @@ impl Casework {
         let path = dir.join("casework").join("state.redb");
         let engine = Redb::open(&path).map_err(|error| OpenError::Store(error.to_string()))?;
         let (told, _) = broadcast::channel(1);
+        let calendar = match &setup.settings.training_clock {
+            Some(file) => {
+                tracing::warn!(file = %file.display(), "a training: the clock of cases and deadlines is ahead by what the file says");
+                TrainingClock::ahead_of(setup.clock.clone(), file.clone())
+            }
+            None => setup.clock.clone(),
+        };
         Ok(Arc::new(Self {
             scanning: scan::Scanner::new(&setup.settings.scanner),
             admitted: ArcSwap::new(Admitted::of(&setup.settings)),
             settings: setup.settings,
             log: setup.log,
             trust: setup.trust,
+            calendar,
             clock: setup.clock,
             server: setup.server,
             test: setup.test,
@@ -275,6 +308,7 @@ impl Casework {
             wake: Notify::new(),
             told,
             index: index::Index::default(),
+            board: rounds::board::Board::default(),
             persons: persons::Persons::default(),
             caller: OnceLock::new(),
         }))
@@ -300,7 +334,11 @@ impl Casework {
 
     /// The current instant: never before one that was used.
     fn now(&self) -> Timestamp {
-        let now = self.clock.now().millis().max(self.newest.load(Ordering::Acquire));
+        let now = self
+            .calendar
+            .now()
+            .millis()
+            .max(self.newest.load(Ordering::Acquire));
         Timestamp::from_millisecond(now).unwrap_or(Timestamp::MAX)
     }
 
@@ -309,7 +347,7 @@ impl Casework {
         let behind = self
             .newest
             .load(Ordering::Acquire)
-            .saturating_sub(self.clock.now().millis());
+            .saturating_sub(self.calendar.now().millis());
         match behind > APART {
             true => Err(Refused::clock_behind(behind / 1000)),
             false => Ok(self.now()),
@@ -465,6 +503,10 @@ impl Casework {
             mut case,
             content,
             mut transfer,
+            mut round,
+            mut requests,
+            letters,
+            guests,
             out,
             files,
             packs,
@@ -477,6 +519,12 @@ impl Casework {
         }
         if let Some(transfer) = &mut transfer {
             transfer.cites = cites.clone();
+        }
+        if let Some(round) = &mut round {
+            round.cites = cites.clone();
+        }
+        for request in &mut requests {
+            request.cites = cites.clone();
         }
         self.store
             .run_tx(name, |tx| {
@@ -510,17 +558,48 @@ impl Casework {
                     row.version += 1;
                     tx.put(Table::Transfers, &key, &row)?;
                 }
+                if let Some(round) = &round {
+                    let key = row_key(&round.round.id);
+                    let there = tx
+                        .get::<RoundRow>(Table::Rounds, &key)?
+                        .map_or(0, |row| row.version);
+                    if there != round.version {
+                        return Err(TxError::Refused(Refused::changed("round")));
+                    }
+                    let mut row = round.clone();
+                    row.version += 1;
+                    tx.put(Table::Rounds, &key, &row)?;
+                }
+                for request in &requests {
+                    let key = request.process().key();
+                    let there = tx
+                        .get::<RequestRow>(Table::Requests, &key)?
+                        .map_or(0, |row| row.version);
+                    if there != request.version {
+                        return Err(TxError::Refused(Refused::changed("request")));
+                    }
+                    let mut row = request.clone();
+                    row.version += 1;
+                    tx.put(Table::Requests, &key, &row)?;
+                }
                 for file in &files {
                     file.write(tx)?;
                 }
-                for (key, sealed) in &packs {
-                    match sealed {
-                        Some(sealed) => tx.put(Table::Packs, key, sealed)?,
-                        None => tx.remove(Table::Packs, key),
+                let sealed = [
+                    (Table::Packs, &packs),
+                    (Table::Letters, &letters),
+                    (Table::Guests, &guests),
+                ];
+                for (table, rows) in sealed {
+                    for (key, sealed) in rows {
+                        match sealed {
+                            Some(sealed) => tx.put(table, key, sealed)?,
+                            None => tx.remove(table, key),
+                        }
                     }
                 }
                 for row in &out {
-                    tx.put(Table::Outbox, &out_key(&row.transfer, row.seq), row)?;
+                    tx.put(Table::Outbox, &row.process.numbered(row.seq), row)?;
                 }
                 if let Some((key, row)) = &incoming {
                     tx.put(Table::Inbox, key, row)?;
@@ -532,7 +611,8 @@ impl Casework {
                     tx.append(Table::Events, event)?;
                 }
                 // A request of a peer is no act that something has to follow from, and where no row rests on it anew it stands there.
-                if incoming.is_none() && (case.is_some() || transfer.is_some()) {
+                let rests = case.is_some() || transfer.is_some() || round.is_some() || !requests.is_empty();
+                if incoming.is_none() && rests {
                     tx.put(Table::Acts, &cites.number.to_be_bytes(), &cites.leaf)?;
                 }
                 Ok(())
@@ -547,10 +627,13 @@ impl Casework {
             let _ = self.told.send(());
         }
         for row in &out {
-            self.outbox.queue(&row.peer, &row.transfer);
+            self.outbox.queue(&row.peer, &row.process);
         }
         if let Some(transfer) = transfer {
             self.busy(&transfer);
+        }
+        for request in &requests {
+            self.busy_request(request);
         }
         Ok(())
     }

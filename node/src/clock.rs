@@ -1,8 +1,9 @@
 //! Time as a handle: what needs "now" takes a [`Clock`], so that tests set it.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kontor_pki::time::UnixTime;
 
@@ -59,5 +60,65 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> UnixTime {
         UnixTime::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// A clock that is ahead of another one by the seconds that a file says, for training: whoever learns or shows what happens in months
+/// lets them pass. It never goes back.
+pub struct TrainingClock {
+    base: SharedClock,
+    file: PathBuf,
+    /// How far it is ahead in milliseconds, and when the file was read.
+    ahead: Mutex<(i64, Option<Instant>)>,
+}
+
+/// How often the file is read at most.
+const READ: Duration = Duration::from_millis(200);
+
+impl TrainingClock {
+    /// A clock ahead of this one.
+    pub fn ahead_of(base: SharedClock, file: PathBuf) -> Arc<Self> {
+        Arc::new(Self {
+            base,
+            file,
+            ahead: Mutex::new((0, None)),
+        })
+    }
+}
+
+impl Clock for TrainingClock {
+    fn now(&self) -> UnixTime {
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if ahead.1.is_none_or(|read| read.elapsed() >= READ) {
+            let said = std::fs::read_to_string(&self.file).ok();
+            let seconds = said.and_then(|text| text.trim().parse::<u32>().ok());
+            let millis = i64::from(seconds.unwrap_or(0)) * 1000;
+            *ahead = (ahead.0.max(millis), Some(Instant::now()));
+        }
+        UnixTime::from_millis(self.base.now().millis().saturating_add(ahead.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_training_clock_is_ahead_by_what_its_file_says_and_never_goes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ahead");
+        let base = ManualClock::at(UnixTime::from_millis(1_000));
+        let read = |clock: &TrainingClock| {
+            clock.ahead.lock().unwrap().1 = None;
+            clock.now().millis()
+        };
+        let clock = TrainingClock::ahead_of(base, file.clone());
+        assert_eq!(clock.now().millis(), 1_000, "there is no file");
+        std::fs::write(&file, "3600\n").unwrap();
+        assert_eq!(read(&clock), 3_601_000);
+        std::fs::write(&file, "12").unwrap();
+        assert_eq!(read(&clock), 3_601_000, "back it does not go");
+        std::fs::write(&file, "nonsense").unwrap();
+        assert_eq!(read(&clock), 3_601_000);
     }
 }

@@ -209,7 +209,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
     };
     let own = Own {
         ledger: witness.clone(),
-        transfer: casework.clone(),
+        casework: casework.clone(),
     };
     let services = Services::new(own, shutdown.clone());
     let outbound_tls =

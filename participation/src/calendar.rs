@@ -212,7 +212,11 @@ impl HolidayTable {
         })
     }
 
-    fn check(&self, place: &Place) -> Result<(), CalendarError> {
+    /// Whether a place has only holidays of its own that its Land leaves to municipalities.
+    ///
+    /// # Errors
+    /// A local holiday that the Land does not have.
+    pub fn check(&self, place: &Place) -> Result<(), CalendarError> {
         let local = |id: &str| {
             self.holidays()
                 .iter()

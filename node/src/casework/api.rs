@@ -4,15 +4,20 @@
 //! the routes and the OpenAPI document are made, so that neither can say what the other does not. Each file below owns the handlers
 //! of one thing. Nothing is shown before the look at it is in the log.
 
+mod asking;
 mod cases;
+mod contributions;
 mod disclosures;
 mod dossier;
 mod events;
 mod files;
+mod guests;
 mod intake;
 mod operations;
 mod persons;
 mod recipients;
+mod requests;
+mod rounds;
 mod schemas;
 mod transfers;
 
@@ -65,7 +70,7 @@ pub(crate) struct Api {
 
 /// Whether a path is for this interface.
 pub(crate) fn takes(path: &str) -> bool {
-    path == "/antrag" || path.starts_with("/api/")
+    path == "/antrag" || path.starts_with("/api/") || path.starts_with("/guest/")
 }
 
 impl Api {
@@ -181,6 +186,7 @@ impl FromRequestParts<Arc<Casework>> for Principal {
             units: key.units.clone(),
             on_behalf_of,
             admitted: Some(Arc::clone(&admitted)),
+            only: None,
         })
     }
 }
@@ -253,11 +259,36 @@ fn page_of(status: StatusCode, page: &impl Serialize) -> Response {
     }
 }
 
+/// Whether what is parked is sent again, or given up.
+fn again(what: &str) -> Result<bool, Refused> {
+    match what {
+        "retry" => Ok(true),
+        "void" => Ok(false),
+        _ => {
+            let detail = "there are retry and void";
+            Err(Refused::new(StatusCode::NOT_FOUND, "not_found", detail))
+        }
+    }
+}
+
+/// Words outside of a bundle, as they are written.
+fn rounds_words() -> serde_json::Value {
+    json!({
+        "type": ["object", "null"], "required": ["text", "free_of_personal_data"],
+        "properties": { "text": { "type": "string", "maxLength": 2000 }, "free_of_personal_data": { "type": "boolean" } },
+    })
+}
+
 /// Reads a JSON body; what it is not is said with the place.
 fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
-    if body.len() > JSON {
-        return Err(too_large(JSON));
+    match body.len() <= JSON {
+        true => read_document(body),
+        false => Err(too_large(JSON)),
     }
+}
+
+/// The same for one that may be as long as a document.
+fn read_document<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| {
         Refused::malformed(format!("the body is not what is expected: {error}")).at(format!(

@@ -1,5 +1,5 @@
 //! Speaks to peers in the name of the own subsystem: ordinary exchanges, signed, recorded and verified. Knows who of them has a node
-//! that takes transfers.
+//! that takes transfers and requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use kontor_protocol::id::ClientId;
 use tokio::time::Instant;
 
 use crate::body::OutBody;
-use crate::config::casework::SERVICE;
+use crate::config::casework::{PARTICIPATION, SERVICE};
 use crate::link::{Link, LinkError, Links};
 use crate::messagelog::ContentWriter;
 use crate::outbound::Outbound;
@@ -43,13 +43,20 @@ pub(super) struct PeerAnswer {
     pub(super) query_id: Option<String>,
 }
 
+/// Which of our services a recipient offers.
+#[derive(Clone, Copy)]
+struct Taker {
+    transfers: bool,
+    requests: bool,
+}
+
 /// See the module.
 pub(crate) struct Caller {
     outbound: Arc<Outbound>,
     own: ClientId,
     links: Links<(), ()>,
-    /// Who answered that it takes transfers, or not, or did not answer.
-    takers: Mutex<HashMap<ClientId, (Option<bool>, Instant)>>,
+    /// Who answered what it takes, or did not answer.
+    takers: Mutex<HashMap<ClientId, (Option<Taker>, Instant)>>,
     shutdown: Shutdown,
 }
 
@@ -65,26 +72,33 @@ impl Caller {
         }
     }
 
-    /// One exchange with the service `transfer`; the error is a sentence.
+    /// One exchange with a service; the error is a sentence.
     pub(super) async fn call(
         &self,
         peer: &str,
+        service: &str,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Result<PeerAnswer, String> {
         in_time(
             PATIENCE,
-            self.exchange(&peer_of(peer)?, method, &format!("{SERVICE}{path}"), body),
+            self.exchange(&peer_of(peer)?, method, &format!("{service}{path}"), body),
         )
         .await
     }
 
     /// Pulls octets and hands them on as they come; gives how many there were.
-    pub(super) async fn pull(&self, peer: &str, path: &str, to: &mut ContentWriter) -> Result<u64, String> {
+    pub(super) async fn pull(
+        &self,
+        peer: &str,
+        service: &str,
+        path: &str,
+        to: &mut ContentWriter,
+    ) -> Result<u64, String> {
         let peer = peer_of(peer)?;
         let asked = async {
-            let target = format!("{SERVICE}{path}");
+            let target = format!("{service}{path}");
             let (link, parts, mut body) = self.asked(&peer, Method::GET, &target, Bytes::new()).await?;
             if let Some(code) = parts.headers.get("x-road-error") {
                 return Err(fault(code, &whole(body).await?));
@@ -110,19 +124,29 @@ impl Caller {
         in_time(PATIENCE, asked).await
     }
 
-    /// Whether this recipient has a node that takes transfers, by what it answers to `listMethods`. `None` where it does not answer
-    /// just now, which says nothing: a message to it waits.
-    pub(super) async fn takes_transfers(&self, peer: &ClientId) -> Option<bool> {
+    /// Whether this recipient has a node that offers a service of ours, by what it answers to `listMethods`. `None` where it does not
+    /// answer just now, which says nothing: a message to it waits.
+    pub(super) async fn offers(&self, peer: &ClientId, service: &str) -> Option<bool> {
+        let taken = |taker: Taker| {
+            Some(if service == SERVICE {
+                taker.transfers
+            } else {
+                taker.requests
+            })
+        };
         let now = Instant::now();
         let known = self.takers().get(peer).copied();
         if let Some((taker, until)) = known
             && now < until
         {
-            return taker;
+            return taker.and_then(taken);
         }
         let asked = self.exchange(peer, Method::GET, methods::LIST, Bytes::new());
         let taker = match in_time(GLANCE, asked).await {
-            Ok(answer) if answer.status == StatusCode::OK => Some(methods::names(&answer.body, SERVICE)),
+            Ok(answer) if answer.status == StatusCode::OK => Some(Taker {
+                transfers: methods::names(&answer.body, SERVICE),
+                requests: methods::names(&answer.body, PARTICIPATION),
+            }),
             Ok(_) | Err(_) => None,
         };
         let holds = taker.map_or(SILENT, |_| HOLDS);
@@ -133,10 +157,10 @@ impl Caller {
         if takers.len() < KNOWN {
             takers.insert(peer.clone(), (taker, now + holds));
         }
-        taker
+        taker.and_then(taken)
     }
 
-    fn takers(&self) -> std::sync::MutexGuard<'_, HashMap<ClientId, (Option<bool>, Instant)>> {
+    fn takers(&self) -> std::sync::MutexGuard<'_, HashMap<ClientId, (Option<Taker>, Instant)>> {
         self.takers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

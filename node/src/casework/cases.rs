@@ -311,6 +311,7 @@ impl Casework {
             ..Step::default()
         };
         self.drop_packed(&case, &mut step);
+        self.drop_rounds(&case, &mut step)?;
         let details = json!({ "case": case.id, "files": files.len() });
         let cites = self.act(who, "purge", ground, details).await?;
         self.vault.forget(VaultPart::Content, case.subject)?;

@@ -14,7 +14,8 @@ use kontor_protocol::log::EntryKind;
 
 use super::caller::Caller;
 use super::files::pack_key;
-use super::row::{CaseRow, Export, Machine, OutState, TransferRow};
+use super::rounds::row::RequestRow;
+use super::row::{CaseRow, Export, Machine, OutState, Process, TransferRow};
 use super::transfers::Command;
 use super::{Casework, Held, Principal, Refused, Step, Table};
 use crate::messagelog::{Acted, VaultPart};
@@ -34,15 +35,24 @@ impl Casework {
             false => active.insert(transfer.id.clone()),
         };
         drop(active);
-        self.look_at(transfer.id.clone());
+        self.look_at(Process::Transfer(transfer.id.clone()));
     }
 
-    /// Has somebody look at a transfer now.
-    pub(super) fn look_at(&self, transfer: Id) {
+    /// Notes when something may be due of a request.
+    pub(super) fn busy_request(&self, request: &RequestRow) {
+        let due = self.request_due(request);
+        self.board.put(request, due);
+        if due.is_some_and(|at| at <= self.now()) {
+            self.look_at(request.process());
+        }
+    }
+
+    /// Has somebody look at something now.
+    pub(super) fn look_at(&self, process: Process) {
         self.woken
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(transfer);
+            .insert(process);
         self.wake.notify_one();
     }
 
@@ -119,11 +129,16 @@ impl Casework {
         self.shutdown
             .spawn(Arc::clone(&self).run_outbox(Arc::clone(&caller)));
         let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
-        let running = Arc::new(std::sync::Mutex::new(BTreeMap::<Id, bool>::new()));
-        let mut round = tokio::time::interval(ROUND);
+        let running = Arc::new(std::sync::Mutex::new(BTreeMap::<Process, bool>::new()));
+        // Whoever lets months pass in a training does not wait for a quarter of a minute then.
+        let often = match self.settings.training_clock {
+            Some(_) => ROUND / 30,
+            None => ROUND,
+        };
+        let mut round = tokio::time::interval(often);
         round.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            let ids: Vec<Id> = tokio::select! {
+            let ids: Vec<Process> = tokio::select! {
                 () = self.wake.notified() => {
                     std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner)).into_iter().collect()
                 }
@@ -134,7 +149,9 @@ impl Casework {
                     if let Err(refused) = self.mark_acts().await {
                         tracing::warn!(code = refused.code, "the mark of acts waits: {}", refused.detail);
                     }
-                    self.active.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+                    let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+                    let transfers = active.iter().cloned().map(Process::Transfer);
+                    transfers.chain(self.board.take_due(self.now())).collect()
                 }
                 () = self.shutdown.soft() => return,
             };
@@ -159,15 +176,20 @@ impl Casework {
                 self.shutdown.spawn(async move {
                     let _place = place;
                     let again = casework.work(&caller, &id).await;
-let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+                    let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
                     match again {
                         Ok(true) => casework.look_at(id),
                         Ok(false) if woken == Some(true) => casework.look_at(id),
                         Ok(false) => {}
                         Err(refused) => {
-                            tracing::info!(transfer = %id, code = refused.code, "a transfer waits: {}", refused.detail);
+                            tracing::info!(process = %id, code = refused.code, "it waits: {}", refused.detail);
                             if woken == Some(true) {
                                 casework.look_at(id);
+                            } else if let Process::Request(side, id) = &id
+                                && let Ok(row) = casework.request(*side, id)
+                            {
+                                let later = casework.now().checked_add(ROUND).ok();
+                                casework.board.put(&row, later);
                             }
                         }
                     }
@@ -176,8 +198,17 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         }
     }
 
-    /// Does what is due of a transfer; whether there may be more at once.
-    async fn work(self: &Arc<Self>, caller: &Caller, id: &Id) -> Result<bool, Refused> {
+    /// Does what is due; whether there may be more at once.
+    async fn work(self: &Arc<Self>, caller: &Caller, process: &Process) -> Result<bool, Refused> {
+        let id = match process {
+            Process::Transfer(id) => id,
+            Process::Request(side, id) => {
+                return match self.request_falls_due(*side, id).await? {
+                    true => Ok(true),
+                    false => self.fetch_announced(caller, process).await,
+                };
+            }
+        };
         if self.fall_due(id).await? {
             return Ok(true);
         }
@@ -327,8 +358,14 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             }
             Ok::<_, Refused>(())
         })?;
+        let mut requests = 0;
+        self.store.each(Table::Requests, |_, row: RequestRow| {
+            requests += 1;
+            self.busy_request(&row);
+            Ok::<_, Refused>(())
+        })?;
         self.queue_waiting()?;
-        tracing::info!(cases, transfers, "casework is open");
+        tracing::info!(cases, transfers, requests, "casework is open");
         Ok(())
     }
 
@@ -421,7 +458,7 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         let clocks = &self.settings.clocks;
         let mut overdue = Vec::new();
         let waiting = self
-            .sent_messages(&row.id)?
+            .sent_messages(&Process::Transfer(row.id.clone()))?
             .into_iter()
             .any(|message| matches!(message.state, OutState::Waiting) && older(message.at, clocks.receipt));
         if waiting {

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::cases::{WORKERS, may_act};
 use super::intake::{MAX_FILES, Part};
-use super::row::{CaseFile, CaseRow, Pack, TransferRow};
+use super::row::{CaseFile, CaseRow, Pack, Process, TransferRow};
 use super::store::{StoreError, Table, Tx};
-use super::{Casework, Principal, Refused, Step, out_key};
+use super::{Casework, Principal, Refused, Step};
 use crate::body::OutBody;
 use crate::health::respond;
 use crate::messagelog::{CHUNK_OCTETS, ContentReader, Kept, VaultPart};
@@ -64,7 +64,7 @@ impl Held {
 /// The key of what is packed for a transfer, or of a late item by its place.
 pub(super) fn pack_key(transfer: &Id, late: Option<usize>) -> Vec<u8> {
     let place = late.map_or(0, |place| u32::try_from(place).unwrap_or(u32::MAX - 1) + 1);
-    out_key(transfer, place)
+    Process::Transfer(transfer.clone()).numbered(place)
 }
 
 impl Casework {
@@ -75,6 +75,7 @@ impl Casework {
         id: &Id,
         version: u64,
         parts: Vec<Part>,
+        redacts: Option<String>,
     ) -> Result<(CaseRow, Vec<CaseFile>), Refused> {
         who.needs(&WORKERS)?;
         if parts.is_empty() {
@@ -89,9 +90,17 @@ impl Casework {
             let detail = format!("a case has at most {MAX_FILES} files");
             return Err(Refused::invalid("too_many_files", detail));
         }
+        if let Some(original) = &redacts
+            && !content.files.iter().any(|file| file.file.file_id == *original)
+        {
+            let detail = format!("the case has no file {original} that could be redacted");
+            return Err(Refused::invalid("redacts_unknown", detail).at("/redacts"));
+        }
         let mut added = Vec::with_capacity(parts.len());
         for part in parts {
-            added.push(self.keep(part, now).await?);
+            let mut file = self.keep(part, now).await?;
+            file.redacts.clone_from(&redacts);
+            added.push(file);
         }
         let mut step = Step {
             files: added.iter().map(|file| Held::by(id, &file.kept)).collect(),
@@ -159,7 +168,11 @@ impl Casework {
         late: Option<usize>,
         part: u64,
     ) -> Result<Response<OutBody>, Refused> {
-        let pack = self.pack(row, late)?;
+        self.part_of(self.pack(row, late)?, part).await
+    }
+
+    /// A part of what is packed.
+    pub(super) async fn part_of(&self, pack: Pack, part: u64) -> Result<Response<OutBody>, Refused> {
         let manifest = pack.manifest.into_bytes();
         let total = manifest.len() as u64 + pack.files.iter().map(|kept| kept.length).sum::<u64>();
         let from = part.checked_mul(PART).filter(|from| *from < total);

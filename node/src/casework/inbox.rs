@@ -1,4 +1,4 @@
-//! Messages and questions of other nodes: the service `transfer`. What comes here is signed, verified and on disk already; its entry
+//! Messages and questions of other nodes: the services `transfer` and `participation`. What comes here is signed, verified and on disk already; its entry
 //! is what the transaction cites, and the answer, which goes out signed, is the receipt.
 
 use bytes::{Bytes, BytesMut};
@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use kontor_participation::application::manifest::Digest;
+use kontor_participation::round;
 use kontor_participation::transfer::contract::contract;
 use kontor_participation::transfer::delivery::{
     Body, CONTRACT, LogPlace, MAX_OCTETS, Party, Place, Receipt, Sent,
@@ -20,10 +21,10 @@ use kontor_pki::crypto::sha256;
 use kontor_protocol::id::ClientId;
 use std::sync::Arc;
 
-use super::row::{CaseRow, InRow, Late, Machine, TransferRow};
+use super::row::{CaseRow, InRow, Late, Machine, Process, TransferRow};
 use super::store::{Tx, TxError};
 use super::transfers::APART;
-use super::{Casework, Refused, Step, Table, out_key};
+use super::{Casework, Refused, Step, Table};
 use crate::body::OutBody;
 use crate::health::respond;
 use crate::messagelog::{Receipt as Entry, hex};
@@ -55,6 +56,15 @@ pub(super) struct Brought {
     pub(super) entry: Entry,
 }
 
+/// Which service a request came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Served {
+    /// `transfer`.
+    Transfers,
+    /// `participation`.
+    Participation,
+}
+
 /// An answer of the service.
 pub(super) struct Answered {
     pub(super) status: StatusCode,
@@ -64,7 +74,7 @@ pub(super) struct Answered {
 
 impl Casework {
     /// Answers a request that came signed from a peer and is on disk.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<OutBody> {
+    pub async fn answer(self: Arc<Self>, service: Served, request: Request<Incoming>) -> Response<OutBody> {
         let (parts, body) = request.into_parts();
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let brought = (|| {
@@ -78,7 +88,7 @@ impl Casework {
         let answered = match brought {
             None => Err(Refused::malformed("the request names no client")),
             Some(brought) => {
-                self.answered(&parts.method, parts.uri.path(), &brought, body)
+                self.answered(service, &parts.method, parts.uri.path(), &brought, body)
                     .await
             }
         };
@@ -87,6 +97,7 @@ impl Casework {
 
     async fn answered(
         self: &Arc<Self>,
+        service: Served,
         method: &Method,
         path: &str,
         brought: &Brought,
@@ -94,17 +105,29 @@ impl Casework {
     ) -> Result<Response<OutBody>, Refused> {
         self.is_open()?;
         self.outbox.heard_of(&brought.client.to_string());
-        if (method, path) == (&Method::GET, "/v1/openapi.json") {
-            let document = contract().as_bytes().to_vec();
-            return Ok(respond(StatusCode::OK, "application/json", document));
-        }
-        let place = Place::read(path).ok_or_else(|| {
+        let unknown = || {
             Refused::new(
                 StatusCode::NOT_FOUND,
                 "unknown_path",
                 "there is nothing here; GET /v1/openapi.json says what is",
             )
-        })?;
+        };
+        if (method, path) == (&Method::GET, "/v1/openapi.json") {
+            let document = match service {
+                Served::Transfers => contract(),
+                Served::Participation => round::contract::contract(),
+            };
+            return Ok(respond(
+                StatusCode::OK,
+                "application/json",
+                document.as_bytes().to_vec(),
+            ));
+        }
+        if service == Served::Participation {
+            let place = round::delivery::Place::read(path).ok_or_else(unknown)?;
+            return self.answered_round(method, place, brought, body).await;
+        }
+        let place = Place::read(path).ok_or_else(unknown)?;
         match (method, place) {
             (
                 &Method::PUT,
@@ -117,12 +140,7 @@ impl Casework {
             ) => {
                 let body = whole(body).await?;
                 let taken = self.take(brought, &transfer, party, seq, &kind, body).await?;
-                let content_type = if taken.problem {
-                    "application/problem+json"
-                } else {
-                    "application/json"
-                };
-                Ok(respond(taken.status, content_type, taken.body))
+                Ok(taken.respond())
             }
             (&Method::GET, Place::Package { transfer, part }) => {
                 let row = self.of_peer(&transfer, brought)?;
@@ -158,11 +176,43 @@ impl Casework {
                 })?;
                 self.part(&row, Some(late), part).await
             }
-            _ => Err(Refused::new(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                "messages are sent with PUT, parts are pulled with GET",
-            )),
+            _ => Err(wrong_method()),
+        }
+    }
+
+    /// The same for what is said and shown in participation.
+    async fn answered_round(
+        &self,
+        method: &Method,
+        place: round::delivery::Place,
+        brought: &Brought,
+        body: Incoming,
+    ) -> Result<Response<OutBody>, Refused> {
+        use round::delivery::Place;
+        match (method, place) {
+            (
+                &Method::PUT,
+                Place::Message {
+                    request,
+                    side,
+                    seq,
+                    kind,
+                },
+            ) => {
+                let body = whole(body).await?;
+                let taken = self.take_round(brought, &request, side, seq, &kind, body).await?;
+                Ok(taken.respond())
+            }
+            (
+                &Method::GET,
+                Place::Part {
+                    request,
+                    side,
+                    seq,
+                    part,
+                },
+            ) => self.round_part(brought, &request, side, seq, part).await,
+            _ => Err(wrong_method()),
         }
     }
 
@@ -196,7 +246,7 @@ impl Casework {
             return Err(Refused::not_found("transfer", id));
         }
         let digest = Digest(sha256(&bytes));
-        let key = out_key(id, seq);
+        let key = Process::Transfer(id.clone()).numbered(seq);
         let expected = row.as_ref().map_or(0, |row| row.received) + 1;
         // Rows and their number are written together: what is expected is not there.
         let known = match seq < expected {
@@ -206,14 +256,16 @@ impl Casework {
         if let Some(mut known) = known {
             return match known.sha256 == digest && known.kind == kind {
                 true => {
-                    if known.receipt.x_road_id != brought.query_id {
+                    let first: Receipt =
+                        serde_json::from_str(&known.receipt).map_err(|error| Refused::internal(&error))?;
+                    if first.x_road_id != brought.query_id {
                         known.again = Some(brought.query_id.clone());
                         let put = |tx: &mut Tx<'_>| {
                             Ok::<_, TxError<Refused>>(tx.put(Table::Inbox, &key, &known)?)
                         };
                         self.store.run_tx("again", put).await?;
                     }
-                    Ok(settled(&known.receipt))
+                    Ok(Answered::settled(&known.receipt))
                 }
                 false => Err(Refused::conflict(
                     "other_bytes",
@@ -298,13 +350,14 @@ impl Casework {
         if matches!(sent.body, Body::TakenOver { .. }) && receipt.answer == Answer::Taken {
             transfer.proven_below = Some(self.log.stamp_soon());
         }
+        let text = serde_json::to_string(&receipt).map_err(|error| Refused::internal(&error))?;
         step.incoming = Some((
             key,
             InRow {
                 kind: kind.to_owned(),
                 sha256: digest,
                 at: now,
-                receipt: Box::new(receipt.clone()),
+                receipt: text.clone(),
                 again: None,
             },
         ));
@@ -312,7 +365,7 @@ impl Casework {
         step.transfer = Some(transfer);
         step.event(&event, now);
         self.commit("receive", &cites, step).await?;
-        Ok(settled(&receipt))
+        Ok(Answered::settled(&text))
     }
 
     /// What follows from a message.
@@ -527,26 +580,46 @@ async fn whole(mut body: Incoming) -> Result<Bytes, Refused> {
     }
 }
 
-/// A receipt as an answer.
-fn settled(receipt: &Receipt) -> Answered {
-    let refused = receipt.stands().is_some();
-    let mut document = serde_json::to_value(receipt).unwrap_or_default();
-    if refused {
-        document["type"] = "urn:kontor:problem:illegal_for_state".into();
-        document["title"] = "The message does not fit the state of the transfer".into();
-        document["status"] = 409.into();
-        document["code"] = "illegal_for_state".into();
-        document["retry"] = false.into();
+impl Answered {
+    /// A receipt as an answer: one that refuses is a problem document too.
+    pub(super) fn settled(receipt: &str) -> Self {
+        let mut document: serde_json::Value = serde_json::from_str(receipt).unwrap_or_default();
+        let refused = document["answer"] == "refused";
+        if refused {
+            document["type"] = "urn:kontor:problem:illegal_for_state".into();
+            document["title"] = "The message does not fit the state of what it belongs to".into();
+            document["status"] = 409.into();
+            document["code"] = "illegal_for_state".into();
+            document["retry"] = false.into();
+        }
+        Self {
+            status: match refused {
+                true => StatusCode::CONFLICT,
+                false => StatusCode::ACCEPTED,
+            },
+            body: match refused {
+                true => document.to_string().into_bytes(),
+                false => receipt.as_bytes().to_vec(),
+            },
+            problem: refused,
+        }
     }
-    Answered {
-        status: if refused {
-            StatusCode::CONFLICT
-        } else {
-            StatusCode::ACCEPTED
-        },
-        body: document.to_string().into_bytes(),
-        problem: refused,
+
+    fn respond(self) -> Response<OutBody> {
+        let content_type = match self.problem {
+            true => "application/problem+json",
+            false => "application/json",
+        };
+        respond(self.status, content_type, self.body)
     }
+}
+
+fn wrong_method() -> Refused {
+    Refused::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "messages are sent with PUT, parts are pulled with GET",
+    )
 }
 
 fn refusal(refused: &Refused) -> Response<OutBody> {

@@ -19,7 +19,7 @@ use kontor_pki::crypto::sha256;
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use super::row::{CaseFile, CaseRow, Export};
+use super::row::{CaseFile, CaseRow, Export, Process};
 use super::transfers::Command;
 use super::{Casework, Principal, Refused, Step};
 use crate::body::{BodyWriter, OutBody};
@@ -137,7 +137,7 @@ impl Casework {
         let export = if is_there { Export::Done } else { Export::Wanted };
         let case = self.exported(case, export, None).await?;
         if let Some(transfer) = &case.transfer {
-            self.look_at(transfer.clone());
+            self.look_at(Process::Transfer(transfer.clone()));
         }
         Ok(case)
     }

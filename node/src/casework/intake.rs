@@ -245,6 +245,7 @@ impl Casework {
             kept,
             scan,
             late: None,
+            redacts: None,
         })
     }
 
@@ -356,6 +357,7 @@ impl Casework {
             findings,
             follow_ups: Vec::new(),
             open_round: false,
+            rounds: Vec::new(),
             hold: None,
             delete_at: None,
             purged_at: None,

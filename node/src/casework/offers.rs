@@ -52,16 +52,16 @@ pub(crate) struct Wish {
 }
 
 impl Casework {
-    /// Whether a recipient takes transfers; `None` while that cannot be known.
-    pub(super) async fn takes_transfers(&self, subsystem: &ClientId) -> Option<bool> {
+    /// Whether a recipient offers a service of ours; `None` while that cannot be known.
+    pub(super) async fn offers(&self, subsystem: &ClientId, service: &str) -> Option<bool> {
         match self.caller.get() {
-            Some(caller) => caller.takes_transfers(subsystem).await,
+            Some(caller) => caller.offers(subsystem, service).await,
             None => None,
         }
     }
 
     /// The subsystem of a recipient that has a node.
-    async fn recipient(&self, to: &str) -> Result<(MemberId, ClientId), Refused> {
+    pub(super) async fn recipient(&self, to: &str, service: &str) -> Result<(MemberId, ClientId), Refused> {
         let member: MemberId = to.parse().map_err(|error: kontor_protocol::id::InvalidId| {
             Refused::invalid("recipient_malformed", format!("{to:?} names no member: {error}")).at("/to")
         })?;
@@ -76,8 +76,8 @@ impl Casework {
         let subsystem = ClientId::subsystem_of(member.clone(), SUBSYSTEM)
             .map_err(|error| Refused::invalid("recipient_malformed", error.to_string()).at("/to"))?;
         if !trust.servers_of(&subsystem).is_empty() {
-            if self.takes_transfers(&subsystem).await == Some(false) {
-                let detail = format!("the node of {member} does not offer the service {SERVICE}");
+            if self.offers(&subsystem, service).await == Some(false) {
+                let detail = format!("the node of {member} does not offer the service {service}");
                 return Err(Refused::invalid("recipient_without_node", detail)
                     .hint("ask its operator to set up [casework], or hand it over by another way and note that in the case")
                     .at("/to"));
@@ -110,7 +110,7 @@ impl Casework {
     ) -> Result<TransferRow, Refused> {
         who.needs(&WORKERS)?;
         // A silent recipient is waited for without holding anything.
-        let recipient = self.recipient(&wish.to).await;
+        let recipient = self.recipient(&wish.to, SERVICE).await;
         self.offer_to(who, case, version, wish, send, recipient).await
     }
 

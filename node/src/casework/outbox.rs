@@ -1,8 +1,8 @@
-//! Messages to other nodes, until they are settled: in their order within a transfer, a few transfers of a peer at a time, with
+//! Messages to other nodes, until they are settled: in their order within a transfer or a request, a few of a peer at a time, with
 //! back-off and jitter while a peer is silent. A peer that comes back gets one message first and not all of them at once.
 //!
 //! Any signed answer settles a message. A fault or silence is tried again, in the end it is parked; a message that is refused as
-//! malformed is parked at once. What is parked blocks its transfer until a person has it sent again or gives it up (`void`).
+//! malformed is parked at once. What is parked blocks what it belongs to until a person has it sent again or gives it up (`void`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,19 +10,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use jiff::Timestamp;
+use kontor_participation::round::delivery as round;
 use kontor_participation::transfer::delivery::{Body, CONTRACT, Place, Receipt, Sent};
-use kontor_participation::transfer::message::Answer;
-use kontor_participation::transfer::offer::Id;
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::caller::Caller;
-use super::row::{InRow, Machine, OutRow, OutState, TransferRow};
-use super::{Casework, Principal, Refused, Step, Table, out_key};
-use crate::config::casework::Role;
+use super::row::{Cited, InRow, OutRow, OutState, Process};
+use super::{Casework, Principal, Refused, Step, Table};
+use crate::config::casework::{PARTICIPATION, SERVICE};
 
-/// Transfers of one peer that are told something at a time, at most. Together they share signatures and syncs.
+/// Transfers and requests of one peer that are told something at a time, at most. Together they share signatures and syncs.
 const AT_ONCE: usize = 32;
 /// The first wait after a failure, and the longest.
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -31,10 +31,10 @@ const END: Duration = Duration::from_secs(30 * 86_400);
 
 #[derive(Default)]
 struct Peer {
-    waiting: VecDeque<Id>,
-    queued: BTreeSet<Id>,
-    /// Transfers that are told something now, and whether there is more meanwhile.
-    running: BTreeMap<Id, bool>,
+    waiting: VecDeque<Process>,
+    queued: BTreeSet<Process>,
+    /// What is told something now, and whether there is more meanwhile.
+    running: BTreeMap<Process, bool>,
     failures: u32,
     not_before: Option<Instant>,
     /// How many are told at a time: one that answers again is not told everything at once.
@@ -42,9 +42,9 @@ struct Peer {
 }
 
 impl Peer {
-    fn add(&mut self, transfer: &Id) {
-        if self.queued.insert(transfer.clone()) {
-            self.waiting.push_back(transfer.clone());
+    fn add(&mut self, process: &Process) {
+        if self.queued.insert(process.clone()) {
+            self.waiting.push_back(process.clone());
         }
     }
 }
@@ -69,20 +69,20 @@ impl Outbox {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something of a transfer waits for a peer.
-    pub(super) fn queue(&self, peer: &str, transfer: &Id) {
+    /// Something of a transfer or a request waits for a peer.
+    pub(super) fn queue(&self, peer: &str, process: &Process) {
         let mut peers = self.peers();
         let peer = peers.entry(peer.to_owned()).or_default();
-        match peer.running.get_mut(transfer) {
+        match peer.running.get_mut(process) {
             Some(more) => *more = true,
-            None => peer.add(transfer),
+            None => peer.add(process),
         }
         drop(peers);
         self.wake.notify_one();
     }
 
     /// What can be sent now, and when there may be more.
-    fn next(&self, now: Instant) -> (Vec<(String, Id)>, Option<Instant>) {
+    fn next(&self, now: Instant) -> (Vec<(String, Process)>, Option<Instant>) {
         let (mut ready, mut later) = (Vec::new(), None::<Instant>);
         for (name, peer) in self.peers().iter_mut() {
             if let Some(at) = peer.not_before.filter(|at| *at > now) {
@@ -92,27 +92,27 @@ impl Outbox {
                 continue;
             }
             while peer.running.len() < peer.window.max(1)
-                && let Some(transfer) = peer.waiting.pop_front()
+                && let Some(process) = peer.waiting.pop_front()
             {
-                peer.queued.remove(&transfer);
-                peer.running.insert(transfer.clone(), false);
-                ready.push((name.clone(), transfer));
+                peer.queued.remove(&process);
+                peer.running.insert(process.clone(), false);
+                ready.push((name.clone(), process));
             }
         }
         (ready, later)
     }
 
-    fn ended(&self, name: &str, transfer: &Id, ended: &Ended) {
+    fn ended(&self, name: &str, process: &Process, ended: &Ended) {
         let mut peers = self.peers();
         let peer = peers.entry(name.to_owned()).or_default();
-        let more = peer.running.remove(transfer).unwrap_or(false);
+        let more = peer.running.remove(process).unwrap_or(false);
         match ended {
             Ended::Settled => {
                 peer.failures = 0;
                 peer.not_before = None;
                 peer.window = (peer.window.max(1) + 1).min(AT_ONCE);
                 if more {
-                    peer.add(transfer);
+                    peer.add(process);
                 }
             }
             Ended::Silent => {
@@ -131,8 +131,8 @@ impl Outbox {
                         f64::from(u32::from_be_bytes(kontor_pki::crypto::random())) / f64::from(u32::MAX);
                     peer.not_before = Some(now + wait.mul_f64(0.5 + chance / 2.0));
                 }
-                if peer.queued.insert(transfer.clone()) {
-                    peer.waiting.push_front(transfer.clone());
+                if peer.queued.insert(process.clone()) {
+                    peer.waiting.push_front(process.clone());
                 }
             }
         }
@@ -168,17 +168,17 @@ impl Casework {
     pub(super) async fn run_outbox(self: Arc<Self>, caller: Arc<Caller>) {
         loop {
             let (ready, later) = self.outbox.next(Instant::now());
-            for (peer, transfer) in ready {
+            for (peer, process) in ready {
                 let (casework, caller) = (Arc::clone(&self), Arc::clone(&caller));
                 self.shutdown.spawn(async move {
-                    let ended = match casework.send_next(&caller, &transfer).await {
+                    let ended = match casework.send_next(&caller, &process).await {
                         Ok(ended) => ended,
                         Err(refused) => {
-                            tracing::error!(code = refused.code, %transfer, "a message could not be handled: {}", refused.detail);
+                            tracing::error!(code = refused.code, %process, "a message could not be handled: {}", refused.detail);
                             Ended::Silent
                         }
                     };
-                    casework.outbox.ended(&peer, &transfer, &ended);
+                    casework.outbox.ended(&peer, &process, &ended);
                 });
             }
             let wait = async {
@@ -195,15 +195,15 @@ impl Casework {
         }
     }
 
-    /// The first message of a transfer that waits; nothing when one before it is parked.
-    fn first_waiting(&self, transfer: &Id) -> Result<Option<OutRow>, Refused> {
+    /// The first message that waits; nothing when one before it is parked.
+    fn first_waiting(&self, process: &Process) -> Result<Option<OutRow>, Refused> {
         // One after the other is settled, so what waits are the last ones.
         let is_open = |row: &OutRow| matches!(row.state, OutState::Waiting | OutState::Parked { .. });
         let mut most = 2;
         loop {
-            let rows =
-                self.store
-                    .last_below::<OutRow>(Table::Outbox, transfer.to_string().as_bytes(), most)?;
+            let rows = self
+                .store
+                .last_below::<OutRow>(Table::Outbox, &process.key(), most)?;
             let (there, open) = (rows.len(), rows.into_iter().take_while(is_open));
             let open: Vec<_> = open.collect();
             if open.len() == most && there == most {
@@ -215,44 +215,74 @@ impl Casework {
         }
     }
 
-    async fn send_next(self: &Arc<Self>, caller: &Caller, transfer: &Id) -> Result<Ended, Refused> {
-        let Some(mut row) = self.first_waiting(transfer)? else {
+    /// The service and the path of a message.
+    fn place_of(&self, row: &OutRow) -> Result<(&'static str, String), Refused> {
+        let (seq, kind) = (row.seq, row.kind.clone());
+        Ok(match &row.process {
+            Process::Transfer(transfer) => {
+                let place = Place::Message {
+                    transfer: transfer.clone(),
+                    party: self.transfer(transfer)?.machine.party(),
+                    seq,
+                    kind,
+                };
+                (SERVICE, place.to_string())
+            }
+            Process::Request(side, request) => {
+                let place = round::Place::Message {
+                    request: request.clone(),
+                    side: *side,
+                    seq,
+                    kind,
+                };
+                (PARTICIPATION, place.to_string())
+            }
+        })
+    }
+
+    async fn send_next(self: &Arc<Self>, caller: &Caller, process: &Process) -> Result<Ended, Refused> {
+        let Some(mut row) = self.first_waiting(process)? else {
             return Ok(Ended::Settled);
         };
-        let party = self.transfer(transfer)?.machine.party();
-        let path = Place::Message {
-            transfer: transfer.clone(),
-            party,
-            seq: row.seq,
-            kind: row.kind.clone(),
+        if let Process::Request(side, request) = process
+            && !self.may_send(*side, request, &row).await?
+        {
+            return Ok(Ended::Settled);
         }
-        .to_string();
+        let (service, path) = self.place_of(&row)?;
         let seq = row.seq;
         let body = Bytes::from(row.body.clone());
-        let answered = caller.call(&row.peer, Method::PUT, &path, body).await;
+        let answered = caller.call(&row.peer, service, Method::PUT, &path, body).await;
         let answer = match answered {
             Ok(answer)
                 if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS =>
             {
-                tracing::info!(%transfer, seq = row.seq, kind = row.kind, status = answer.status.as_u16(), "a peer asks for patience");
+                tracing::info!(%process, seq = row.seq, kind = row.kind, status = answer.status.as_u16(), "a peer asks for patience");
                 return self
                     .silent(row, "unavailable", format!("it answers with {}", answer.status))
                     .await;
             }
             Ok(answer) => answer,
             Err(error) => {
-                tracing::info!(%transfer, seq = row.seq, kind = row.kind, "a peer could not be told: {error}");
+                tracing::info!(%process, seq = row.seq, kind = row.kind, "a peer could not be told: {error}");
                 return self.silent(row, "undeliverable", error).await;
             }
         };
-        let receipt = serde_json::from_slice::<Receipt>(&answer.body).ok();
-        let receipt = receipt.filter(|receipt| receipt.contract == CONTRACT && receipt.message == path);
-        match receipt.filter(|_| matches!(answer.status, StatusCode::ACCEPTED | StatusCode::CONFLICT)) {
-            Some(receipt) => {
-                self.answered_by(row, receipt, answer.query_id).await?;
+        let is_settled = matches!(answer.status, StatusCode::ACCEPTED | StatusCode::CONFLICT);
+        let text = String::from_utf8(answer.body.to_vec()).unwrap_or_default();
+        let more = match is_settled.then(|| Settled::read(process, &path, &text)).flatten() {
+            Some(settled) => {
+                row.state = OutState::Answered {
+                    receipt: text,
+                    exchange: answer.query_id,
+                };
+                match settled {
+                    Settled::Transfer(receipt) => self.transfer_answered(row, receipt).await?,
+                    Settled::Request(receipt) => self.request_answered(row, receipt).await?,
+                }
             }
             None => {
-                let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                let said: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
                 let text = |name: &str| {
                     said.get(name)
                         .and_then(|value| value.as_str())
@@ -266,12 +296,14 @@ impl Casework {
                     reason: format!("status {}: {}", answer.status.as_u16(), text("detail")),
                 };
                 self.park(row).await?;
+                None
             }
-        }
-        // The next one of this transfer, if there is one.
-        let known = self.transfer(transfer)?;
-        if known.sent > seq {
-            self.outbox.queue(&known.peer, transfer);
+        };
+        // The next one, if there is one.
+        if let Some((peer, sent)) = more
+            && sent > seq
+        {
+            self.outbox.queue(&peer, process);
         }
         Ok(Ended::Settled)
     }
@@ -289,153 +321,89 @@ impl Casework {
     }
 
     async fn park(self: &Arc<Self>, row: OutRow) -> Result<(), Refused> {
-        let _lock = self.lock(&[&row.transfer]).await;
-        let transfer = self.transfer(&row.transfer)?;
+        let _lock = self.lock(&[row.process.id()]).await;
         if let OutState::Parked { code, reason } = &row.state {
-            tracing::warn!(transfer = %row.transfer, seq = row.seq, kind = row.kind, code, "a message is parked: {reason}");
+            tracing::warn!(process = %row.process, seq = row.seq, kind = row.kind, code, "a message is parked: {reason}");
         }
         let now = self.now();
-        let details = json!({ "transfer": row.transfer, "seq": row.seq, "kind": row.kind });
+        let mut step = self.touched(&row.process)?;
+        if row.seq == 1 {
+            // The request itself: it could not be delivered.
+            step.undeliverable(now);
+        }
+        let mut details = json!({ "seq": row.seq, "kind": row.kind });
+        details[row.process.name()] = json!(row.process.id());
         let cites = self
             .act(&Principal::node(), "park", "undeliverable", details)
             .await?;
-        let mut step = Step {
-            transfer: Some(transfer),
-            ..Step::default()
-        };
-        step.event("transfer.parked", now);
+        step.event(&format!("{}.parked", row.process.name()), now);
         self.put_out(&cites, step, row).await
     }
 
+    /// A step with the row that a message belongs to.
+    fn touched(&self, process: &Process) -> Result<Step, Refused> {
+        let mut step = Step::default();
+        match process {
+            Process::Transfer(id) => step.transfer = Some(self.transfer(id)?),
+            Process::Request(side, id) => step.requests.push(self.request(*side, id)?),
+        }
+        Ok(step)
+    }
+
     /// Commits a step that changes a message's row without sending anything.
-    async fn put_out(&self, cites: &super::row::Cited, mut step: Step, row: OutRow) -> Result<(), Refused> {
+    pub(super) async fn put_out(&self, cites: &Cited, mut step: Step, row: OutRow) -> Result<(), Refused> {
         step.out.push(row);
         self.commit("outbox", cites, step).await
     }
 
-    /// Takes the answer to a message.
-    async fn answered_by(
-        self: &Arc<Self>,
-        mut row: OutRow,
-        receipt: Receipt,
-        exchange: Option<String>,
-    ) -> Result<(), Refused> {
-        let before = self.transfer(&row.transfer)?;
-        let ids: Vec<&Id> = std::iter::once(&row.transfer)
-            .chain(before.case.as_ref())
-            .collect();
-        let _lock = self.lock(&ids).await;
-        let mut transfer = self.transfer(&row.transfer)?;
-        let was = transfer.machine.clone();
-        let mut case = transfer.case.as_ref().map(|case| self.case(case)).transpose()?;
-        let now = self.now();
-        let sent: Sent = serde_json::from_str(&row.body).map_err(|error| Refused::internal(&error))?;
-        let answer = receipt.answer;
-        if let Some(message) = sent.body.message() {
-            match transfer.machine.clone() {
-                Machine::Sender(mut machine) => {
-                    if let Some(decision) = machine.answered(message, answer) {
-                        machine.apply(&decision);
-                        transfer.machine = Machine::Sender(machine);
-                    }
-                }
-                Machine::Receiver(mut machine) => {
-                    if let Some(decision) = machine.answered(message, answer) {
-                        machine.apply(&decision);
-                        transfer.machine = Machine::Receiver(machine);
-                    }
-                }
-            }
-        }
-        if let Some(case) = &mut case {
-            self.settle_case(case, &transfer, now);
-        }
-        if matches!(sent.body, Body::TakenOver { .. }) && answer == Answer::Taken {
-            transfer.proven_below = Some(self.log.stamp_soon());
-        }
-        let changed = transfer.machine != was;
-        let cites = match changed {
-            // The answer is an entry of its own in the log; what follows from it is an act that cites the message.
-            true => {
-                let details = json!({
-                    "transfer": transfer.id, "seq": row.seq, "kind": row.kind, "state": transfer.machine.state(),
-                });
-                self.act(&Principal::node(), "answered", "receipt", details)
-                    .await?
-            }
-            false => transfer.cites.clone(),
-        };
-        let state = transfer.machine.state();
-        row.state = OutState::Answered {
-            receipt: Box::new(receipt),
-            exchange,
-        };
-        let mut step = Step {
-            case: case.filter(|_| changed),
-            transfer: Some(transfer).filter(|_| changed),
-            ..Step::default()
-        };
-        if changed {
-            step.event(&format!("transfer.{}", state.to_lowercase()), now);
-        }
-        self.put_out(&cites, step, row).await
-    }
-
     /// Has a parked message sent again, or gives it up.
-    pub(crate) async fn parked(&self, who: &Principal, id: &Id, again: bool) -> Result<TransferRow, Refused> {
-        who.needs(&[Role::Supervisor, Role::Worker])?;
-        let _lock = self.lock(&[id]).await;
-        let transfer = self.seen_transfer(who, id)?;
+    pub(crate) async fn parked(
+        &self,
+        who: &Principal,
+        process: &Process,
+        again: bool,
+    ) -> Result<(), Refused> {
+        let _lock = self.lock(&[process.id()]).await;
         let now = self.decisive_now()?;
-        let rows = self
-            .store
-            .below::<OutRow>(Table::Outbox, id.to_string().as_bytes())?;
-        let parked = rows
+        let parked = self
+            .sent_messages(process)?
             .into_iter()
-            .map(|(_, row)| row)
             .find(|row| matches!(row.state, OutState::Parked { .. }));
-        let mut row = parked
-            .ok_or_else(|| Refused::conflict("nothing_parked", "no message of this transfer is parked"))?;
+        let mut row = parked.ok_or_else(|| {
+            Refused::conflict(
+                "nothing_parked",
+                format!("no message of this {} is parked", process.name()),
+            )
+        })?;
+        let mut step = self.touched(process)?;
+        if row.seq == 1 {
+            step.tried_again(again, now)?;
+        }
         let name = if again { "retry" } else { "void" };
-        let details = json!({ "transfer": id, "seq": row.seq, "kind": row.kind });
+        let mut details = json!({ "seq": row.seq, "kind": row.kind });
+        details[process.name()] = json!(process.id());
         let cites = self.act(who, name, "worker", details).await?;
         row.state = OutState::Waiting;
         if !again {
-            let body = Body::Void {
-                gives_up: row.kind.clone(),
-            };
-            row.kind = body.kind().to_owned();
-            row.body = serde_json::to_string(&Sent::new(body, now, self.test))
-                .map_err(|error| Refused::internal(&error))?;
+            (row.kind, row.body) = given_up(&row, now, self.test)?;
         }
         row.at = now;
-        let mut step = Step {
-            transfer: Some(transfer),
-            ..Step::default()
-        };
-        step.event(&format!("transfer.{name}"), now);
-        self.put_out(&cites, step, row).await?;
-        self.transfer(id)
+        step.event(&format!("{}.{name}", process.name()), now);
+        self.put_out(&cites, step, row).await
     }
 
-    /// The messages of a transfer that were sent or wait.
-    pub(crate) fn sent_messages(&self, id: &Id) -> Result<Vec<OutRow>, Refused> {
-        let rows = self
-            .store
-            .below::<OutRow>(Table::Outbox, id.to_string().as_bytes())?;
+    /// The messages that were sent or wait.
+    pub(crate) fn sent_messages(&self, process: &Process) -> Result<Vec<OutRow>, Refused> {
+        let rows = self.store.below::<OutRow>(Table::Outbox, &process.key())?;
         Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
-    /// The messages of a transfer that came, with the answers that were given.
-    pub(crate) fn received_messages(&self, id: &Id) -> Result<serde_json::Value, Refused> {
-        let rows = self
-            .store
-            .below::<InRow>(Table::Inbox, id.to_string().as_bytes())?;
+    /// The messages that came, with the answers that were given.
+    pub(crate) fn received_messages(&self, process: &Process) -> Result<serde_json::Value, Refused> {
+        let rows = self.store.below::<InRow>(Table::Inbox, &process.key())?;
         let rows = rows.into_iter().map(|(key, row)| {
             let seq = key.last_chunk::<4>().map_or(0, |seq| u32::from_be_bytes(*seq));
-            json!({
-                "seq": seq, "kind": row.kind, "at": row.at, "sha256": row.sha256, "receipt": row.receipt, "again": row.again,
-            })
+            row.view(seq)
         });
         Ok(rows.collect())
     }
@@ -443,13 +411,54 @@ impl Casework {
     /// Queues what a start finds waiting.
     pub(super) fn queue_waiting(&self) -> Result<(), Refused> {
         self.store.each(Table::Outbox, |key, row: OutRow| {
-            debug_assert_eq!(key, out_key(&row.transfer, row.seq));
+            debug_assert_eq!(key, row.process.numbered(row.seq));
             if matches!(row.state, OutState::Waiting) {
-                self.outbox.queue(&row.peer, &row.transfer);
+                self.outbox.queue(&row.peer, &row.process);
             }
             Ok(())
         })
     }
+}
+
+/// The signed answer that settles a message.
+enum Settled {
+    Transfer(Receipt),
+    Request(round::Receipt),
+}
+
+impl Settled {
+    /// Reads one; nothing if it is about another message.
+    fn read(process: &Process, path: &str, text: &str) -> Option<Self> {
+        match process {
+            Process::Transfer(_) => {
+                let receipt: Receipt = serde_json::from_str(text).ok()?;
+                (receipt.contract == CONTRACT && receipt.message == path).then_some(Self::Transfer(receipt))
+            }
+            Process::Request(..) => {
+                let receipt: round::Receipt = serde_json::from_str(text).ok()?;
+                (receipt.contract == round::CONTRACT && receipt.message == path)
+                    .then_some(Self::Request(receipt))
+            }
+        }
+    }
+}
+
+/// The kind and the body of what takes the place of a message that is given up.
+fn given_up(row: &OutRow, now: Timestamp, test: bool) -> Result<(String, String), Refused> {
+    let gives_up = row.kind.clone();
+    let body = match &row.process {
+        Process::Transfer(_) => serde_json::to_string(&Sent::new(Body::Void { gives_up }, now, test)),
+        Process::Request(..) => {
+            let before: round::Sent =
+                serde_json::from_str(&row.body).map_err(|error| Refused::internal(&error))?;
+            let body = round::Body::Void { gives_up };
+            serde_json::to_string(&round::Sent::new(body, before.heard, now, test))
+        }
+    };
+    Ok((
+        "void".to_owned(),
+        body.map_err(|error| Refused::internal(&error))?,
+    ))
 }
 
 #[cfg(test)]
@@ -459,16 +468,16 @@ mod tests {
 
     const PEER: &str = "TEST/GOV/1002/KONTOR";
 
-    fn next(outbox: &Outbox, in_seconds: u64) -> Vec<Id> {
+    fn next(outbox: &Outbox, in_seconds: u64) -> Vec<Process> {
         let (ready, _) = outbox.next(Instant::now() + Duration::from_secs(in_seconds));
-        ready.into_iter().map(|(_, transfer)| transfer).collect()
+        ready.into_iter().map(|(_, process)| process).collect()
     }
 
     #[test]
     fn a_peer_is_told_more_at_a_time_while_it_answers_and_one_thing_after_it_was_silent() {
         let outbox = Outbox::default();
         for _ in 0..200 {
-            outbox.queue(PEER, &random_id());
+            outbox.queue(PEER, &Process::Transfer(random_id()));
         }
         let mut running = next(&outbox, 0);
         assert_eq!(running.len(), 1, "a peer that nobody knows yet");
@@ -496,7 +505,7 @@ mod tests {
     #[test]
     fn a_peer_that_speaks_is_spoken_to_before_its_time() {
         let outbox = Outbox::default();
-        let id = random_id();
+        let id = Process::Transfer(random_id());
         outbox.queue(PEER, &id);
         assert_eq!(next(&outbox, 0), std::slice::from_ref(&id));
         outbox.ended(PEER, &id, &Ended::Silent);

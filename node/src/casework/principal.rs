@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use kontor_participation::round::release::Actor;
+use kontor_participation::transfer::offer::Id;
+
 use super::{Casework, Refused};
 use crate::config::CaseworkSettings;
 use crate::config::casework::{ApiKey, Holder, Role, StandingRule};
@@ -36,8 +39,10 @@ pub(crate) struct Principal {
     pub(crate) units: BTreeSet<String>,
     /// On whose behalf a system says that it acts.
     pub(crate) on_behalf_of: Option<String>,
-    /// What let it in; none for the node itself.
+    /// What let it in; none for the node itself and for guests.
     pub(super) admitted: Option<Arc<Admitted>>,
+    /// The one request that a guest may see.
+    pub(super) only: Option<Id>,
 }
 
 impl Principal {
@@ -50,11 +55,26 @@ impl Principal {
             units: [].into(),
             on_behalf_of: None,
             admitted: None,
+            only: None,
+        }
+    }
+
+    /// Who acts, as four eyes are counted.
+    pub(super) fn actor(&self) -> Actor {
+        match self.holder {
+            Holder::Person => Actor::person(&self.pseudonym),
+            Holder::System => Actor::System {
+                key: self.pseudonym.clone(),
+                on_behalf_of: self.on_behalf_of.clone(),
+            },
         }
     }
 
     /// Whether something of this unit may be seen.
     pub(crate) fn sees(&self, unit: Option<&str>) -> bool {
+        if self.only.is_some() {
+            return false;
+        }
         self.units.is_empty()
             || self.roles.contains(&Role::Supervisor)
             || unit.is_some_and(|unit| self.units.contains(unit))

@@ -16,26 +16,36 @@ use super::files::pack_key;
 use super::intake::{Arrived, Received};
 use super::row::{CaseFile, CaseRow, Machine, Pack, TransferRow, Verdict};
 use super::{Casework, Held, Principal, Refused, Step};
+use crate::config::casework::SERVICE;
 use crate::messagelog::{ContentReader, Kept, VaultPart};
 
 /// A package up to this size is imported from memory; one above it is on disk, part by part, before it is.
-const SMALL: u64 = 256 * 1024;
+pub(super) const SMALL: u64 = 256 * 1024;
 /// Octets of a manifest.
 const MAX_MANIFEST: u64 = 16 * 1024 * 1024;
 
+/// Where parts are pulled from.
+pub(super) struct Whence<'a> {
+    pub(super) peer: &'a str,
+    pub(super) service: &'a str,
+    /// Of one part.
+    pub(super) path: String,
+}
+
 /// The documents of a package, which are no files of the case.
 #[derive(Default)]
-struct Texts {
-    form: Vec<u8>,
+pub(super) struct Texts {
+    /// The form of an application, or the document of a letter.
+    pub(super) form: Vec<u8>,
     dossier: Option<Vec<u8>>,
 }
 
 /// What an import found.
-struct Imported {
-    files: Vec<CaseFile>,
-    texts: Texts,
+pub(super) struct Imported {
+    pub(super) files: Vec<CaseFile>,
+    pub(super) texts: Texts,
     results: Vec<ImportedFile>,
-    complete: bool,
+    pub(super) complete: bool,
 }
 
 /// Reads parts one after the other as one stream.
@@ -132,7 +142,7 @@ impl Casework {
                         transfer: id.clone(),
                         part,
                     };
-                    self.fetch(caller, &row.peer, &place, bundle, part).await?
+                    self.fetch(caller, &whence_of(&row, &place), bundle, part).await?
                 }
             };
             let _lock = self.lock(&[id]).await;
@@ -204,7 +214,7 @@ impl Casework {
             part: 0,
         };
         let came = caller
-            .call(&row.peer, Method::GET, &place.to_string(), Bytes::new())
+            .call(&row.peer, SERVICE, Method::GET, &place.to_string(), Bytes::new())
             .await
             .map_err(|error| Refused::unavailable("part_not_pulled", error))?;
         if came.status != StatusCode::OK {
@@ -224,16 +234,17 @@ impl Casework {
     }
 
     /// One part, on disk.
-    async fn fetch(
+    pub(super) async fn fetch(
         &self,
         caller: &Caller,
-        peer: &str,
-        place: &Place,
+        whence: &Whence<'_>,
         bundle: Bundle,
         part: u64,
     ) -> Result<Kept, Refused> {
         let mut writer = self.vault.spool();
-        let came = caller.pull(peer, &place.to_string(), &mut writer).await;
+        let came = caller
+            .pull(whence.peer, whence.service, &whence.path, &mut writer)
+            .await;
         let came = came.map_err(|error| Refused::unavailable("part_not_pulled", error))?;
         let from = part * PART;
         let expected = bundle.octets.saturating_sub(from).min(PART);
@@ -245,7 +256,12 @@ impl Casework {
     }
 
     /// Checks what was pulled, file by file.
-    async fn check(&self, pack: &Pack, octets: Bytes, bundle: Bundle) -> Result<Imported, Refused> {
+    pub(super) async fn check(
+        &self,
+        pack: &Pack,
+        octets: Bytes,
+        bundle: Bundle,
+    ) -> Result<Imported, Refused> {
         let now = self.now();
         let mut parts = Parts {
             casework: self,
@@ -442,7 +458,9 @@ impl Casework {
                 item: late.item,
                 part,
             };
-            let kept = self.fetch(caller, &row.peer, &place, late.bundle, part).await?;
+            let kept = self
+                .fetch(caller, &whence_of(&row, &place), late.bundle, part)
+                .await?;
             let held = Held::by(id, &kept);
             pack.parts.push(kept);
             let _lock = self.lock(&[id]).await;
@@ -507,6 +525,15 @@ impl Casework {
             self.vault.remove(kept)?;
         }
         Ok(true)
+    }
+}
+
+/// Where a part of a transfer is.
+fn whence_of<'a>(row: &'a TransferRow, place: &Place) -> Whence<'a> {
+    Whence {
+        peer: &row.peer,
+        service: SERVICE,
+        path: place.to_string(),
     }
 }
 

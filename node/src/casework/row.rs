@@ -7,8 +7,9 @@ use jiff::civil::Date;
 use kontor_participation::application::Form;
 use kontor_participation::application::manifest::{Digest, File};
 use kontor_participation::case::Status;
+use kontor_participation::round::delivery::Side;
 use kontor_participation::transfer::delivery::{
-    AnswerCode, Bundle, Party, PurgeStatement, QuestionCode, RecallReason, Receipt, Words,
+    AnswerCode, Bundle, Party, PurgeStatement, QuestionCode, RecallReason, Words,
 };
 use kontor_participation::transfer::dossier::{Done, Dossier};
 use kontor_participation::transfer::offer::{Flags, Hop, Id, Offer, RunningDeadline};
@@ -124,8 +125,11 @@ pub(crate) struct CaseRow {
     pub(crate) findings: Vec<FindingRow>,
     /// Follow-ups.
     pub(crate) follow_ups: Vec<FollowUp>,
-    /// A round of participation that is open.
+    /// Whether a round of participation is open.
     pub(crate) open_round: bool,
+    /// All of its rounds.
+    #[serde(default)]
+    pub(crate) rounds: Vec<Id>,
     /// Who held it against deletion.
     pub(crate) hold: Option<Decided>,
     /// When its content is to be deleted.
@@ -194,6 +198,9 @@ pub(crate) struct CaseFile {
     /// The late item that it came with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) late: Option<u32>,
+    /// The file that it is a redacted copy of: that one is not disclosed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) redacts: Option<String>,
 }
 
 /// What a scanner said of a file.
@@ -481,11 +488,82 @@ pub(crate) struct Pack {
     pub(crate) parts: Vec<Kept>,
 }
 
+/// What messages belong to: a transfer, or one side of a request. A request to a guest or an own unit has both sides here.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Process {
+    /// A transfer.
+    Transfer(Id),
+    /// A request, as this side has it.
+    Request(Side, Id),
+}
+
+impl Process {
+    /// Which.
+    pub(crate) const fn id(&self) -> &Id {
+        match self {
+            Self::Transfer(id) | Self::Request(_, id) => id,
+        }
+    }
+
+    /// What the keys of its rows begin with. Ids are chosen by others too, so the kinds are kept apart by a letter that no id has.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        match self {
+            Self::Transfer(id) => id.to_string().into_bytes(),
+            Self::Request(Side::Requester, id) => format!("r{id}").into_bytes(),
+            Self::Request(Side::Participant, id) => format!("p{id}").into_bytes(),
+        }
+    }
+
+    /// The key of something of it that has a number.
+    pub(crate) fn numbered(&self, number: u32) -> Vec<u8> {
+        let mut key = self.key();
+        key.extend_from_slice(&number.to_be_bytes());
+        key
+    }
+
+    /// What logs and acts call it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Transfer(_) => "transfer",
+            Self::Request(Side::Requester, _) => "request",
+            Self::Request(Side::Participant, _) => "contribution",
+        }
+    }
+}
+
+impl OutRow {
+    /// As it is shown: with its receipt as a document.
+    pub(crate) fn view(&self) -> serde_json::Value {
+        let mut state = serde_json::to_value(&self.state).unwrap_or_default();
+        if let OutState::Answered { receipt, .. } = &self.state {
+            state["receipt"] = serde_json::from_str(receipt).unwrap_or_default();
+        }
+        serde_json::json!({ "seq": self.seq, "kind": self.kind, "at": self.at, "state": state })
+    }
+}
+
+impl InRow {
+    /// As it is shown: with its receipt as a document.
+    pub(crate) fn view(&self, seq: u32) -> serde_json::Value {
+        let receipt: serde_json::Value = serde_json::from_str(&self.receipt).unwrap_or_default();
+        serde_json::json!({
+            "seq": seq, "kind": self.kind, "at": self.at, "sha256": self.sha256, "receipt": receipt, "again": self.again,
+        })
+    }
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.name(), self.id())
+    }
+}
+
 /// A message to be sent.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct OutRow {
-    /// Of which transfer.
-    pub(crate) transfer: Id,
+    /// Of what.
+    pub(crate) process: Process,
     /// To whom.
     pub(crate) peer: String,
     /// Its number.
@@ -508,8 +586,8 @@ pub(crate) enum OutState {
     Waiting,
     /// Its answer is here.
     Answered {
-        /// The receipt.
-        receipt: Box<Receipt>,
+        /// The receipt, as it came.
+        receipt: String,
         /// `x-road-id` of the exchange that brought it: another one than the receipt names where an earlier answer was lost.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         exchange: Option<String>,
@@ -534,8 +612,8 @@ pub(crate) struct InRow {
     pub(crate) sha256: Digest<32>,
     /// When it came.
     pub(crate) at: Timestamp,
-    /// The answer as it was given.
-    pub(crate) receipt: Box<Receipt>,
+    /// The answer, as it was given.
+    pub(crate) receipt: String,
     /// `x-road-id` of the last exchange in which it came again and got its answer again: the first one may have died without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) again: Option<String>,
@@ -554,6 +632,12 @@ pub(crate) struct EventRow {
     /// In which transfer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) transfer: Option<Id>,
+    /// In which round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) round: Option<Id>,
+    /// Of which request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request: Option<Id>,
     /// The unit that it concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<String>,

@@ -45,37 +45,49 @@ pub(crate) enum Table {
     Events,
     /// Files by their random names, each with the id that it belongs to.
     Files,
-    /// Messages that came, by transfer, party and number.
+    /// Links of guests, blinded, with their requests; and requests with the link that is in force.
+    Guests,
+    /// Messages that came, by transfer or request and number.
     Inbox,
     /// Digests of transaction ids with the cases that they opened.
     Intakes,
+    /// What people wrote and disclosed in requests, sealed, by request, side and number.
+    Letters,
     /// Counters and marks.
     Meta,
-    /// Messages to be sent or sent, by transfer and number.
+    /// Messages to be sent or sent, by transfer or request and number.
     Outbox,
-    /// What is packed for transfers and what was pulled of it, sealed, by transfer and late item.
+    /// What is packed and what was pulled of it, sealed: by transfer and late item, or by request, side and number.
     Packs,
     /// Persons, by their pseudonyms.
     Persons,
+    /// Requests of participation, by side and id.
+    Requests,
+    /// Rounds of participation, by id.
+    Rounds,
     /// Transfers, by id.
     Transfers,
 }
 
 impl Table {
     /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Acts,
         Self::Blobs,
         Self::Cases,
         Self::Contents,
         Self::Events,
         Self::Files,
+        Self::Guests,
         Self::Inbox,
         Self::Intakes,
+        Self::Letters,
         Self::Meta,
         Self::Outbox,
         Self::Packs,
         Self::Persons,
+        Self::Requests,
+        Self::Rounds,
         Self::Transfers,
     ];
 
@@ -88,12 +100,16 @@ impl Table {
             Self::Contents => "contents",
             Self::Events => "events",
             Self::Files => "files",
+            Self::Guests => "guests",
             Self::Inbox => "inbox",
             Self::Intakes => "intakes",
+            Self::Letters => "letters",
             Self::Meta => "meta",
             Self::Outbox => "outbox",
             Self::Packs => "packs",
             Self::Persons => "persons",
+            Self::Requests => "requests",
+            Self::Rounds => "rounds",
             Self::Transfers => "transfers",
         }
     }
@@ -173,7 +189,7 @@ const PIECE: usize = 256;
 /// Rows that are kept as they are now.
 const KEPT: usize = 4096;
 
-/// Rows as they are now, each with the version at which it was written: of cases and transfers, which are read many times between
+/// Rows as they are now, each with the version at which it was written: of cases, transfers, rounds and requests, which are read many times between
 /// two changes. The committer puts here what it has committed before anybody is told, and nobody else writes to the engine. What
 /// was read is not put here: it may be older than what is.
 #[derive(Default)]
@@ -190,7 +206,10 @@ type Shared = Arc<dyn Any + Send + Sync>;
 
 impl Parsed {
     fn is_kept(table: Table) -> bool {
-        matches!(table, Table::Cases | Table::Transfers)
+        matches!(
+            table,
+            Table::Cases | Table::Requests | Table::Rounds | Table::Transfers
+        )
     }
 
     fn lately(&self) -> MutexGuard<'_, Lately> {

@@ -12,7 +12,7 @@ use kontor_pki::time::UnixTime;
 
 use super::inbox::Brought;
 use super::offers::Wish;
-use super::row::{OutState, TransferRow};
+use super::row::{OutState, Process, TransferRow};
 use super::{Casework, Principal, Refused, Setup, Table};
 use crate::clock::ManualClock;
 use crate::config::Mode;
@@ -123,7 +123,10 @@ impl Bed {
 
     /// How many messages of a kind wait or went.
     fn told(&self, id: &Id, kind: &str) -> usize {
-        let sent = self.casework().sent_messages(id).unwrap();
+        let sent = self
+            .casework()
+            .sent_messages(&Process::Transfer(id.clone()))
+            .unwrap();
         sent.iter()
             .filter(|message| message.kind == kind && matches!(message.state, OutState::Waiting))
             .count()
@@ -156,6 +159,8 @@ async fn open(dir: &Path, clock: &Arc<ManualClock>) -> (Arc<Casework>, MessageLo
         scanner: Scanner::None,
         keys: Vec::new(),
         standing_rules: Vec::new(),
+        participation: crate::config::casework::ParticipationSettings::default(),
+        training_clock: None,
         clocks: Periods {
             answer_days: 3,
             take_over_days: 5,

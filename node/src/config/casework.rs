@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::civil::Date;
+use kontor_participation::calendar::{HolidayTable, Land, Place};
 use kontor_participation::competence::{Directory, Region, ServiceKey};
 use kontor_participation::findings::Secrecy;
+use kontor_participation::round::profile::ProfileTable;
+use kontor_participation::round::recipient::RecipientTable;
+use kontor_participation::round::release::Eyes;
 use kontor_protocol::access::{Method, PathPattern, Right};
 use kontor_protocol::id::{ClientId, MemberId};
 use serde::{Deserialize, Serialize};
@@ -23,29 +27,36 @@ pub const SUBSYSTEM: &str = "KONTOR";
 pub const SERVICE: &str = "transfer";
 /// Where it is: in this process.
 pub const URL: &str = "kontor://transfer/";
+/// The service by which others are asked to take part.
+pub const PARTICIPATION: &str = "participation";
+/// Where that is.
+pub const PARTICIPATION_URL: &str = "kontor://participation/";
 /// The group whose members may call, where nobody else is named.
 pub const GROUP: &str = "KONTOR";
 
 /// What is kept of transfers: messages are free of applicants' data and live as long as their evidence; content is not logged a
 /// second time, its digests are.
-pub(super) fn rules() -> [RetentionRule; 3] {
-    let of = |path: &str| RetentionRule {
+pub(super) fn rules() -> [RetentionRule; 5] {
+    let of = |service: &str, path: &str| RetentionRule {
         subsystem: Some(SUBSYSTEM.into()),
-        service: Some(SERVICE.into()),
+        service: Some(service.into()),
         path: Some(path.into()),
         ..RetentionRule::default()
     };
-    let unlogged = |path| RetentionRule {
+    let recorded = |service, path| RetentionRule {
+        body: "record".parse().ok(),
+        ..of(service, path)
+    };
+    let unlogged = |service, path| RetentionRule {
         logging: Some(Logging::NoBody),
-        ..of(path)
+        ..of(service, path)
     };
     [
-        RetentionRule {
-            body: "record".parse().ok(),
-            ..of("/v1/transfers/")
-        },
-        unlogged("/v1/packages/"),
-        unlogged("/v1/late-items/"),
+        recorded(SERVICE, "/v1/transfers/"),
+        unlogged(SERVICE, "/v1/packages/"),
+        unlogged(SERVICE, "/v1/late-items/"),
+        recorded(PARTICIPATION, "/v1/requests/"),
+        unlogged(PARTICIPATION, "/v1/bundles/"),
     ]
 }
 
@@ -72,6 +83,34 @@ pub struct CaseworkSettings {
     pub standing_rules: Vec<StandingRule>,
     /// How long what may take.
     pub clocks: Periods,
+    /// By which rules others are asked, and statements come about.
+    pub participation: ParticipationSettings,
+    /// In a training: the file that says by how many seconds the clock of cases and deadlines is ahead.
+    pub training_clock: Option<PathBuf>,
+}
+
+/// Settings of participation.
+#[derive(Clone, Debug)]
+pub struct ParticipationSettings {
+    /// Profiles, the tenant's own first.
+    pub profiles: ProfileTable,
+    /// Recipient classes and templates.
+    pub recipients: RecipientTable,
+    /// Which steps of a statement another person has to do.
+    pub eyes: Eyes,
+    /// Holidays that the own municipality has although its Land as a whole has not, by their ids.
+    pub local_holidays: Vec<String>,
+}
+
+impl Default for ParticipationSettings {
+    fn default() -> Self {
+        Self {
+            profiles: ProfileTable::built_in().clone(),
+            recipients: RecipientTable::built_in().clone(),
+            eyes: Eyes::TWO,
+            local_holidays: Vec::new(),
+        }
+    }
 }
 
 /// An instance of the OZG-Cloud, as its form services see it.
@@ -110,6 +149,10 @@ pub enum Role {
     Supervisor,
     /// See what left the house, hold and release holds (behördliche/r Datenschutzbeauftragte/r).
     DataProtection,
+    /// Speak for the house where it is asked: see all requests to it, assign, decline, ask for time, submit.
+    Coordinator,
+    /// Work on what the house is asked and is assigned: read, draft, ask back, release.
+    Specialist,
 }
 
 /// Whether a key is a person's or a system's.
@@ -187,6 +230,9 @@ pub(super) struct CaseworkTable {
     #[serde(default)]
     clocks: ClocksTable,
     #[serde(default)]
+    participation: ParticipationTable,
+    training_clock: Option<PathBuf>,
+    #[serde(default)]
     key: Vec<KeyTable>,
     #[serde(default)]
     standing_rule: Vec<RuleTable>,
@@ -232,6 +278,75 @@ impl Default for ClocksTable {
             grace_days: 30,
             unconfirmed_hours: 24,
         }
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ParticipationTable {
+    profiles: Option<PathBuf>,
+    recipients: Option<PathBuf>,
+    eyes: Option<String>,
+    #[serde(default)]
+    local_holidays: Vec<String>,
+}
+
+impl ParticipationTable {
+    fn read(
+        self,
+        base: &Path,
+        region: Option<&Region>,
+        mistakes: &mut Mistakes<'_>,
+    ) -> ParticipationSettings {
+        let mut settings = ParticipationSettings {
+            local_holidays: self.local_holidays,
+            ..ParticipationSettings::default()
+        };
+        let mut text = |key: &str, path: PathBuf| {
+            let path = base.join(path);
+            std::fs::read_to_string(&path)
+                .map_err(|error| {
+                    mistakes.say(format_args!(
+                        "participation.{key}: {} cannot be read: {error}",
+                        path.display()
+                    ));
+                })
+                .ok()
+        };
+        let profiles = self.profiles.and_then(|path| text("profiles", path));
+        let recipients = self.recipients.and_then(|path| text("recipients", path));
+        if let Some(text) = profiles {
+            match ProfileTable::parse(&text).and_then(|own| settings.profiles.with(own)) {
+                Ok(profiles) => settings.profiles = profiles,
+                Err(error) => mistakes.say(format_args!("participation.profiles: {error}")),
+            }
+        }
+        if let Some(text) = recipients {
+            match RecipientTable::parse(&text) {
+                Ok(own) => settings.recipients = settings.recipients.with(own),
+                Err(error) => mistakes.say(format_args!("participation.recipients: {error}")),
+            }
+        }
+        match self.eyes.as_deref() {
+            None | Some("two") => {}
+            Some("four") => settings.eyes = Eyes::FOUR,
+            Some("six") => settings.eyes = Eyes::SIX,
+            Some(other) => mistakes.say(format_args!("participation.eyes = {other:?}: two, four or six")),
+        }
+        let land = region.and_then(|region| Land::of_key(&region.to_string()));
+        if !settings.local_holidays.is_empty() {
+            let place = land.map(|land| Place {
+                land,
+                local_holidays: settings.local_holidays.clone(),
+            });
+            match place.map(|place| HolidayTable::built_in().check(&place)) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => mistakes.say(format_args!("participation.local_holidays: {error}")),
+                None => mistakes
+                    .say("participation.local_holidays: set casework.region too, which names the Land"),
+            }
+        }
+        settings
     }
 }
 
@@ -409,6 +524,7 @@ impl CaseworkTable {
                 })
             })
             .collect();
+        let participation = self.participation.read(base, region.as_ref(), &mut mistakes);
         let clocks = self.clocks;
         let (minutes, days) = (
             |n: u64| Duration::from_secs(60 * n),
@@ -433,6 +549,8 @@ impl CaseworkTable {
                 grace: days(clocks.grace_days.min(3650)),
                 unconfirmed: minutes(60 * clocks.unconfirmed_hours.clamp(1, 720)),
             },
+            participation,
+            training_clock: self.training_clock.map(|path| base.join(path)),
         })
     }
 }

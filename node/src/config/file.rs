@@ -10,6 +10,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kontor_participation::round;
 use kontor_participation::transfer::contract::contract;
 use kontor_protocol::id::{ClientId, MemberId, ServerId};
 use serde::Deserialize;
@@ -308,6 +309,14 @@ impl Reading {
         let casework = file
             .casework
             .and_then(|it| it.read(&self.base, &members, &mut self.mistakes));
+        if casework
+            .as_ref()
+            .is_some_and(|casework| casework.training_clock.is_some())
+            && mode == Some(Mode::Production)
+        {
+            self.mistakes
+                .push("casework.training_clock: deadlines of real cases run by the real clock; it is for mode = \"test\"".into());
+        }
         if let Some(casework) = &casework {
             self.serve_casework(casework, &mut clients, &mut retention);
         }
@@ -400,20 +409,28 @@ impl Reading {
                 casework.client
             ));
         }
+        let service = |code: &str, url, contract: &str| Service {
+            code: code.into(),
+            url: http::Uri::from_static(url),
+            timeout: Duration::from_secs(60),
+            verify_tls: false,
+            disabled: None,
+            rights: casework.rights.clone(),
+            description: Description::read(contract.as_bytes()).ok().map(Arc::new),
+        };
         clients.push(Client {
             id: casework.client.clone(),
             is_authentication: IsAuthentication::Own,
             allow_plain: false,
             is_certificates: Vec::new(),
-            services: vec![Service {
-                code: casework::SERVICE.into(),
-                url: http::Uri::from_static(casework::URL),
-                timeout: Duration::from_secs(60),
-                verify_tls: false,
-                disabled: None,
-                rights: casework.rights.clone(),
-                description: Description::read(contract().as_bytes()).ok().map(Arc::new),
-            }],
+            services: vec![
+                service(casework::SERVICE, casework::URL, contract()),
+                service(
+                    casework::PARTICIPATION,
+                    casework::PARTICIPATION_URL,
+                    round::contract::contract(),
+                ),
+            ],
         });
         retention.rules.extend(casework::rules());
     }

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::body::OutBody;
 use crate::casework::Casework;
-use crate::casework::inbox::{ENTRY, write_entry};
+use crate::casework::inbox::{ENTRY, Served, write_entry};
 use crate::head::Head;
 use crate::health::respond;
 use crate::link::{Link, LinkError, Links};
@@ -39,8 +39,8 @@ pub struct Services {
 pub struct Own {
     /// The service `ledger`.
     pub ledger: Option<Arc<Witness>>,
-    /// The service `transfer`.
-    pub transfer: Option<Arc<Casework>>,
+    /// The services `transfer` and `participation`.
+    pub casework: Option<Arc<Casework>>,
 }
 
 impl Services {
@@ -119,13 +119,19 @@ impl Services {
                     listen::within(&self.shutdown, move |_, request| Arc::clone(&own).answer(request))
                 }
                 (
-                    Some("transfer"),
+                    Some(host @ ("transfer" | "participation")),
                     Own {
-                        transfer: Some(own), ..
+                        casework: Some(own), ..
                     },
                 ) => {
                     let own = Arc::clone(own);
-                    listen::within(&self.shutdown, move |_, request| Arc::clone(&own).answer(request))
+                    let service = match host {
+                        "transfer" => Served::Transfers,
+                        _ => Served::Participation,
+                    };
+                    listen::within(&self.shutdown, move |_, request| {
+                        Arc::clone(&own).answer(service, request)
+                    })
                 }
                 _ => return Err(failed(FaultCode::InternalError, offered, &"it is not served")),
             };

@@ -52,6 +52,22 @@ pub(super) async fn exported(there: &Desk, transfer: &str, state: &str) -> Resul
     }
 }
 
+/// A person says whether the application is there. The node may note something at the same time.
+async fn settle(there: &Desk, case: &Value, is_there: bool) -> Result<()> {
+    let path = format!("/api/v1/cases/{}", text(case, "id")?);
+    loop {
+        let now = there.get(&path).await?;
+        let said = json!({ "is_there": is_there });
+        let (status, page) = there
+            .post(&format!("{path}/export"), number(&now, "version")?, &said)
+            .await?;
+        if status.as_u16() != 412 {
+            ensure!(status.is_success(), "{status}: {page}");
+            return Ok(());
+        }
+    }
+}
+
 async fn instance(world: &World) -> Result<()> {
     let net = Net::claim().await?;
     let simulator = Instance::start(net.address(40, 8092), Mood::RepeatsUnsafe).await?;
@@ -118,20 +134,14 @@ async fn instance(world: &World) -> Result<()> {
         "{} applications came in",
         simulator.taken().len()
     );
-    let path = format!("/api/v1/cases/{}/export", text(&case, "id")?);
-    there
-        .done(&path, number(&case, "version")?, &json!({ "is_there": true }))
-        .await?;
+    settle(&there, &case, true).await?;
     exported(&there, &id, "done").await?;
     // Refused: a person is shown it, and posts it again once that is mended.
     simulator.set_mood(Mood::Refuses);
     let id = taken_over(&here, &there, "0b9f1d9e-0f3c-4f53-8d5c-5f2f3f0a0012").await?;
     let case = exported(&there, &id, "refused").await?;
     simulator.set_mood(Mood::RepeatsUnsafe);
-    let path = format!("/api/v1/cases/{}/export", text(&case, "id")?);
-    there
-        .done(&path, number(&case, "version")?, &json!({ "is_there": false }))
-        .await?;
+    settle(&there, &case, false).await?;
     exported(&there, &id, "done").await?;
     ensure!(
         simulator.taken().len() == 3,

@@ -117,6 +117,8 @@ fn view(case: &CaseRow, record: Option<&CaseRecord>) -> Value {
         "octets": case.octets,
         "trust_level": case.trust_level,
         "flags": case.flags,
+        "open_round": case.open_round,
+        "rounds": case.rounds,
         "deadlines": case.deadlines,
         "findings": case.findings,
         "follow_ups": case.follow_ups,

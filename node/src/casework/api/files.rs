@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{Multipart, Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Multipart, Path, Query, State};
 use axum::response::Response;
 use futures_util::stream;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -19,10 +20,11 @@ use crate::casework::row::CaseFile;
 use crate::casework::{Casework, Principal, Refused};
 
 /// A file as it is shown.
-fn view(file: &CaseFile) -> Value {
+pub(super) fn view(file: &CaseFile) -> Value {
     let mut shown = serde_json::to_value(&file.file).unwrap_or_default();
     shown["scan"] = json!(file.scan);
     shown["late_item"] = json!(file.late);
+    shown["redacts"] = json!(file.redacts);
     shown
 }
 
@@ -46,13 +48,22 @@ pub(super) fn add_schema() -> Value {
     })
 }
 
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Added {
+    /// The file of the case that they are redacted copies of.
+    redacts: Option<String>,
+}
+
 pub(super) async fn add(
     who: Principal,
     State(casework): State<Arc<Casework>>,
     Path(case): Path<String>,
     headers: HeaderMap,
+    asked: Result<Query<Added>, QueryRejection>,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, Refused> {
+    let Query(asked) = asked.map_err(|error| Refused::malformed(error.body_text()))?;
     let (case, decided_on) = (id(&case)?, version(&headers)?);
     casework.seen_case(&who, &case)?;
     let mut multipart = multipart.map_err(|error| Refused::malformed(error.body_text()))?;
@@ -78,7 +89,9 @@ pub(super) async fn add(
         })?;
         files.push(part(&casework, field, role).await?);
     }
-    let (case, added) = casework.add_files(&who, &case, decided_on, files).await?;
+    let (case, added) = casework
+        .add_files(&who, &case, decided_on, files, asked.redacts)
+        .await?;
     let files: Vec<Value> = added.iter().map(view).collect();
     Ok(versioned(
         StatusCode::CREATED,
@@ -118,6 +131,11 @@ pub(super) async fn read_one(
     casework
         .look(&who, &format!("file {file} of case {}", case.id), "work")
         .await?;
+    octets(&casework, &found)
+}
+
+/// The octets of a file.
+pub(super) fn octets(casework: &Casework, found: &CaseFile) -> Result<Response, Refused> {
     let reader = casework.read(&found.kept)?;
     let octets = stream::unfold(Some(reader), |reader| async {
         let mut reader = reader?;

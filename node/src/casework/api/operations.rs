@@ -8,13 +8,15 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get, post, put};
 use http::StatusCode;
 use kontor_participation::case::Command;
+use kontor_participation::round::life;
 use serde_json::{Map, Value, json};
 
 use super::{
-    cases, disclosures, dossier, events, files, intake, not_so, nothing, page_of, persons, recipients,
-    schemas, transfers,
+    cases, contributions, disclosures, dossier, events, files, guests, intake, not_so, nothing, page_of,
+    persons, recipients, requests, rounds, schemas, transfers,
 };
 use crate::casework::Casework;
+use crate::casework::rounds::{participant, requester};
 use crate::casework::transfers::COMMANDS;
 
 /// One operation.
@@ -39,6 +41,19 @@ struct Operation {
 }
 
 const JSON: &str = "application/json";
+
+/// What may stand in the query of the board and the inbox.
+const REQUESTS: [(&str, &str); 9] = [
+    ("list", "mine|all|unassigned"),
+    ("state", "string"),
+    ("round", "uuid"),
+    ("case", "uuid"),
+    ("everything", "boolean"),
+    ("attention", "boolean"),
+    ("ends_before", "instant"),
+    ("after", "uuid"),
+    ("limit", "integer"),
+];
 
 macro_rules! operation {
     ($method:ident $path:literal $id:literal $summary:literal => $handler:expr $(, $name:ident = $value:expr)* $(,)?) => {{
@@ -76,7 +91,7 @@ fn operations() -> Vec<Operation> {
         operation!(put "/api/v1/cases/{case}/dossier" "putDossier" "Replace the dossier: messages with the applicant, questions, decisions, payment, deadlines, parties, retention" => dossier::put, versioned = true, body = Some(dossier::schema), answer = "Case"),
         operation!(post "/api/v1/cases/{case}/export" "settleExport" "Say whether a case whose writing into the instance is in doubt is there" => cases::export, versioned = true, body = Some(cases::export_schema), answer = "Case"),
         operation!(get "/api/v1/cases/{case}/files" "listFiles" "Files with digests and what the scanner said" => files::list, answer = "FileList"),
-        operation!(post "/api/v1/cases/{case}/files" "addFiles" "Add files to a case (multipart/form-data: attachment, representation, decision, message_attachment, evidence); gives those that were added" => files::add, versioned = true, parts = Some(files::add_schema), success = (201, JSON), answer = "FileList"),
+        operation!(post "/api/v1/cases/{case}/files" "addFiles" "Add files to a case (multipart/form-data: attachment, representation, decision, message_attachment, evidence); gives those that were added" => files::add, versioned = true, query = &[("redacts", "string")], parts = Some(files::add_schema), success = (201, JSON), answer = "FileList"),
         operation!(get "/api/v1/cases/{case}/files/{file}" "readFile" "The octets of a file" => files::read_one, success = (200, "application/octet-stream")),
         operation!(post "/api/v1/cases/{case}/late-items" "addLateItem" "Hand on what came after the case was handed over (multipart/form-data: attachment)" => files::late, parts = Some(files::late_schema), success = (202, JSON), answer = "LateItem"),
         operation!(post "/api/v1/cases/{case}/transfers" "offerCase" "Offer a case to another authority" => transfers::offer, versioned = true, body = Some(transfers::offer_schema), success = (201, JSON), answer = "Transfer"),
@@ -87,6 +102,30 @@ fn operations() -> Vec<Operation> {
         operation!(post "/api/v1/transfers/{transfer}/commands/{command}" "commandTransfer" "Move a transfer: the sender's withdraw, answer, send-package, reclaim, give-up-waiting, recall; the receiver's accept, refuse, dispute, query, take-over, answer-recall, tell-number" => transfers::command, versioned = true, body = Some(transfers::command_schema), answer = "Transfer"),
         operation!(post "/api/v1/transfers/{transfer}/parked/{what}" "settleParked" "Send a parked message again (retry) or give it up (void)" => transfers::parked, answer = "Transfer"),
         operation!(get "/api/v1/transfers/{transfer}/notice" "noticeText" "Text for the notice to the applicant" => transfers::notice, query = &[("language", "de|en")], answer = "Notice"),
+        operation!(get "/api/v1/profiles" "listProfiles" "Participation profiles and recipient classes, the tenant's own first" => rounds::profiles, answer = "Profiles"),
+        operation!(post "/api/v1/cases/{case}/rounds" "prepareRound" "Prepare a round of participation, or one that renews another" => rounds::prepare, versioned = true, body = Some(rounds::wish_schema), success = (201, JSON), answer = "Round"),
+        operation!(get "/api/v1/cases/{case}/rounds" "listRounds" "The rounds of a case with their requests" => rounds::of_case, answer = "RoundList"),
+        operation!(get "/api/v1/rounds/{round}" "showRound" "A round with its requests" => rounds::show, answer = "Round"),
+        operation!(post "/api/v1/rounds/{round}/requests" "askInRound" "Prepare a request: whom, by which terms, and what is shown" => rounds::ask, versioned = true, body = Some(rounds::ask_schema), success = (201, JSON), answer = "Request"),
+        operation!(post "/api/v1/rounds/{round}/commands/{command}" "commandRound" "Move a round: open, close, evaluate, conclude, suspend, resume, cancel" => rounds::command, versioned = true, body = Some(rounds::command_schema), answer = "Round"),
+        operation!(get "/api/v1/requests" "listRequests" "The board: requests of this house, what ends first comes first; counts per state, and how many somebody has to look at" => requests::list, query = &REQUESTS, answer = "RequestList"),
+        operation!(get "/api/v1/requests/{request}" "showRequest" "A request of this house, its messages with receipts, and what was written" => requests::show, answer = "Request"),
+        operation!(post "/api/v1/requests/{request}/commands/{command}" "commandRequest" "Move a request of this house: approve, send, drop, supplement, answer, decide-extension, extend, stop-clock, continue-clock, state-deadline, record-delivery, expire, expire-unanswered, revoke, revoke-files, assess, notify" => requests::command, versioned = true, body = Some(requests::command_schema), answer = "Request"),
+        operation!(post "/api/v1/requests/{request}/invitation" "inviteGuest" "Make link and code for a guest; those before open nothing any more" => requests::invite, versioned = true, success = (201, JSON), answer = "Invitation"),
+        operation!(post "/api/v1/requests/{request}/parked/{what}" "settleParkedRequest" "Send a parked message of a request again (retry) or give it up (void)" => requests::parked, answer = "Request"),
+        operation!(get "/api/v1/requests/{request}/files/{file}" "readRequestFile" "The octets of a file that came with a statement" => requests::file, success = (200, "application/octet-stream")),
+        operation!(get "/api/v1/contributions" "listContributions" "The inbox: what this house is asked, what ends first comes first" => contributions::list, query = &REQUESTS, answer = "RequestList"),
+        operation!(get "/api/v1/contributions/{request}" "showContribution" "What this house is asked, with what is disclosed, the messages, and the draft" => contributions::show, answer = "Request"),
+        operation!(post "/api/v1/contributions/{request}/commands/{command}" "commandContribution" "Acknowledge, decline, prepare, ask, ask-for-time, release, submit, withdraw, assign" => contributions::command, versioned = true, body = Some(contributions::command_schema), answer = "Request"),
+        operation!(put "/api/v1/contributions/{request}/statement" "draftStatement" "Put the draft of the statement; what was released before is not any more" => contributions::draft, versioned = true, body = Some(contributions::draft_schema), answer = "Request"),
+        operation!(post "/api/v1/contributions/{request}/attachments" "attachFiles" "Add files that may go with the statement (multipart/form-data: attachment)" => contributions::attach, versioned = true, parts = Some(contributions::attach_schema), success = (201, JSON), answer = "FileList"),
+        operation!(get "/api/v1/contributions/{request}/files/{file}" "readContributionFile" "The octets of a file that was disclosed; copy=true takes a copy, which is stated when it is called back" => contributions::file, query = &[("copy", "boolean")], success = (200, "application/octet-stream")),
+        operation!(post "/api/v1/contributions/{request}/parked/{what}" "settleParkedContribution" "Send a parked message again (retry) or give it up (void)" => contributions::parked, answer = "Request"),
+        operation!(get "/guest/v1/{link}" "guestShows" "A guest: the one request behind the link, opened with the code as bearer; the first opening is the delivery" => guests::show, answer = "Request"),
+        operation!(post "/guest/v1/{link}/commands/{command}" "guestCommands" "A guest: acknowledge, decline, prepare, ask, ask-for-time, release, submit, withdraw" => guests::command, versioned = true, body = Some(contributions::command_schema), answer = "Request"),
+        operation!(put "/guest/v1/{link}/statement" "guestDrafts" "A guest: put the draft of the statement" => guests::draft, versioned = true, body = Some(contributions::draft_schema), answer = "Request"),
+        operation!(post "/guest/v1/{link}/attachments" "guestAttaches" "A guest: add files that may go with the statement" => guests::attach, versioned = true, parts = Some(contributions::attach_schema), success = (201, JSON), answer = "FileList"),
+        operation!(get "/guest/v1/{link}/files/{file}" "guestReads" "A guest: the octets of a file that was disclosed" => guests::file, query = &[("copy", "boolean")], success = (200, "application/octet-stream")),
         operation!(get "/api/v1/events" "followEvents" "What happens, as server-sent events; goes on after Last-Event-ID, and ends with the last event if until_quiet is asked for" => events::follow, query = &[("after", "string"), ("until_quiet", "boolean")], success = (200, "text/event-stream")),
         operation!(get "/api/v1/disclosures" "listDisclosures" "What left the house: to whom, when, on which ground (data-protection officer)" => disclosures::list, query = &[("q", "string"), ("limit", "integer")], answer = "Disclosures"),
         operation!(get "/api/v1/persons/{pseudonym}" "showPerson" "Whom a pseudonym stands for (data-protection officer)" => persons::show, answer = "Person"),
@@ -115,10 +154,19 @@ async fn document(State(casework): State<Arc<Casework>>) -> Response {
 /// What may stand in a path.
 fn in_path(operation: &str, name: &str) -> Value {
     match (operation, name) {
-        (_, "case" | "transfer") => json!({ "type": "string", "format": "uuid" }),
+        (_, "case" | "transfer" | "round" | "request") => json!({ "type": "string", "format": "uuid" }),
         ("commandCase", _) => json!({ "type": "string", "enum": Command::ALL.map(Command::name) }),
         ("commandTransfer", _) => json!({ "type": "string", "enum": COMMANDS }),
-        ("settleParked", _) => json!({ "type": "string", "enum": ["retry", "void"] }),
+        ("commandRound", _) => {
+            json!({ "type": "string", "enum": life::Command::ALL.map(life::Command::name) })
+        }
+        ("commandRequest", _) => json!({ "type": "string", "enum": requester::COMMANDS }),
+        ("commandContribution" | "guestCommands", "command") => {
+            json!({ "type": "string", "enum": participant::COMMANDS })
+        }
+        ("settleParked" | "settleParkedRequest" | "settleParkedContribution", _) => {
+            json!({ "type": "string", "enum": ["retry", "void"] })
+        }
         _ => json!({ "type": "string", "minLength": 1 }),
     }
 }
@@ -145,12 +193,33 @@ fn links(answer: &str) -> Map<String, Value> {
                 "settleExport",
                 "suggestRecipients",
                 "addLateItem",
+                "prepareRound",
+                "listRounds",
             ],
         ),
         "TransferList" => ("$response.body#/transfers/0/id", &["showTransfer"]),
         "Transfer" => (
             "$response.body#/id",
             &["commandTransfer", "settleParked", "noticeText"],
+        ),
+        "Round" => ("$response.body#/id", &["showRound", "askInRound", "commandRound"]),
+        "Request" => (
+            "$response.body#/id",
+            &[
+                "showRequest",
+                "commandRequest",
+                "inviteGuest",
+                "settleParkedRequest",
+            ],
+        ),
+        "RequestList" => (
+            "$response.body#/requests/0/id",
+            &[
+                "showContribution",
+                "commandContribution",
+                "draftStatement",
+                "attachFiles",
+            ],
         ),
         _ => return Map::new(),
     };
@@ -159,7 +228,7 @@ fn links(answer: &str) -> Map<String, Value> {
         .filter(|operation| to.contains(&operation.id));
     wanted
         .map(|operation| {
-            let names = ["transfer", "pseudonym", "case"];
+            let names = ["transfer", "pseudonym", "round", "request", "case"];
             let name = names
                 .into_iter()
                 .find(|name| operation.path.contains(&format!("{{{name}}}")));
@@ -189,6 +258,7 @@ pub(crate) fn openapi() -> Value {
                 "boolean" => json!({ "type": "boolean" }),
                 "integer" => json!({ "type": "integer", "minimum": 1, "maximum": 500 }),
                 "date" => json!({ "type": "string", "format": "date" }),
+                "instant" => json!({ "type": "string", "format": "date-time" }),
                 "uuid" => json!({ "type": "string", "format": "uuid" }),
                 "string" => json!({ "type": "string" }),
                 choice => json!({ "type": "string", "enum": choice.split('|').collect::<Vec<_>>() }),
@@ -213,7 +283,7 @@ pub(crate) fn openapi() -> Value {
             name => json!({ "schema": { "$ref": format!("#/components/schemas/{name}") } }),
         };
         let mut done = json!({ "description": "done", "content": { media: content } });
-        if operation.answer == "Case" || operation.answer == "Transfer" {
+        if matches!(operation.answer, "Case" | "Transfer" | "Round" | "Request") {
             done["headers"] = json!({ "ETag": {
                 "description": "the version, for If-Match of the next command", "schema": { "type": "string" },
             } });
@@ -243,7 +313,7 @@ pub(crate) fn openapi() -> Value {
     json!({
         "openapi": "3.1.0",
         "info": {
-            "title": "Kontor: cases and transfers",
+            "title": "Kontor: cases, transfers and participation",
             "version": "1.0.0",
             "description": "For line-of-business systems and pages of one tenant. Every command names the version it was decided on; every refusal is a problem (RFC 9457) with a stable code and what to do.",
         },

@@ -50,7 +50,7 @@ pub(super) async fn suggest(
         let casework = &casework;
         async move {
             let has_node = match &subsystem {
-                Some(subsystem) => casework.takes_transfers(subsystem).await,
+                Some(subsystem) => casework.offers(subsystem, crate::config::casework::SERVICE).await,
                 None => Some(false),
             };
             json!({

@@ -1,6 +1,8 @@
 //! What the interface answers, as JSON Schema (2020-12): the components of the OpenAPI document. Members that a later version adds are
 //! passed over by whoever reads them, so nothing here forbids more.
 
+mod participation;
+
 use serde_json::{Map, Value, json};
 
 /// All of them, by name.
@@ -23,6 +25,12 @@ pub(super) fn all() -> Value {
         ]),
         "FileList": of_array("files", file()),
         "Recipients": recipients(),
+        "Profiles": participation::profiles(),
+        "Round": participation::round(),
+        "RoundList": participation::round_list(),
+        "Request": participation::request(),
+        "RequestList": participation::request_list(),
+        "Invitation": participation::invitation(),
 
         "Transfer": transfer(),
         "TransferList": transfer_list(),
@@ -122,7 +130,15 @@ fn problem() -> Value {
 }
 
 fn roles() -> Value {
-    words(&["intake", "worker", "releaser", "supervisor", "data_protection"])
+    words(&[
+        "intake",
+        "worker",
+        "releaser",
+        "supervisor",
+        "data_protection",
+        "coordinator",
+        "specialist",
+    ])
 }
 
 fn me() -> Value {
@@ -139,6 +155,8 @@ fn status() -> Value {
     strict(&[
         ("cases", number()),
         ("transfers_under_way", number()),
+        ("requests", number()),
+        ("contributions", number()),
         (
             "waiting",
             array(&strict(&[
@@ -214,6 +232,8 @@ fn case() -> Value {
             maybe(&json!({ "type": "integer", "minimum": 1, "maximum": 4 })),
         ),
         ("flags", flags()),
+        ("open_round", flag()),
+        ("rounds", array(&uuid())),
         ("deadlines", array(&json!({ "type": "object" }))),
         (
             "findings",
@@ -281,7 +301,11 @@ fn file() -> Value {
             ),
             ("late_item", maybe(&number())),
         ],
-        &[("group", text()), ("detected_media_type", text())],
+        &[
+            ("group", text()),
+            ("detected_media_type", text()),
+            ("redacts", maybe(&text())),
+        ],
     )
 }
 

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use super::cases::limit;
 use super::{Document, id, page_of, read, version, versioned};
+use crate::casework::cases::WORKERS;
 use crate::casework::offers::Wish;
-use crate::casework::row::{Machine, TransferRow};
+use crate::casework::row::{Machine, OutRow, Process, TransferRow};
 use crate::casework::transfers::Command;
 use crate::casework::{Casework, Principal, Refused, Table};
 
@@ -164,16 +165,10 @@ pub(super) async fn show(
         .await?;
     let mut page = view(&row);
     page["overdue"] = json!(casework.overdue(&row)?);
-    page["sent"] = json!(
-        casework
-            .sent_messages(&row.id)?
-            .iter()
-            .map(|message| json!({
-                "seq": message.seq, "kind": message.kind, "at": message.at, "state": message.state,
-            }))
-            .collect::<Vec<_>>()
-    );
-    page["received"] = casework.received_messages(&row.id)?;
+    let process = Process::Transfer(row.id.clone());
+    let sent = casework.sent_messages(&process)?;
+    page["sent"] = sent.iter().map(OutRow::view).collect();
+    page["received"] = casework.received_messages(&process)?;
     // A token over the messages proves "not later"; until it is there the take-over holds all the same.
     page["take_over_proof"] = match row
         .proven_below
@@ -202,6 +197,8 @@ pub(super) async fn status(_: Principal, State(casework): State<Arc<Casework>>) 
     let page = json!({
         "cases": casework.index.len(),
         "transfers_under_way": active,
+        "requests": casework.board.len().0,
+        "contributions": casework.board.len().1,
         "waiting": waiting,
         "free_octets": casework.vault.room()?,
         "server": casework.server.to_string(),
@@ -307,18 +304,13 @@ pub(super) async fn parked(
     State(casework): State<Arc<Casework>>,
     Path((transfer, what)): Path<(String, String)>,
 ) -> Result<Response, Refused> {
-    let again = match what.as_str() {
-        "retry" => true,
-        "void" => false,
-        _ => {
-            return Err(Refused::new(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "there are retry and void",
-            ));
-        }
-    };
-    let row = casework.parked(&who, &id(&transfer)?, again).await?;
+    let again = super::again(&what)?;
+    who.needs(&WORKERS)?;
+    let row = casework.seen_transfer(&who, &id(&transfer)?)?;
+    casework
+        .parked(&who, &Process::Transfer(row.id.clone()), again)
+        .await?;
+    let row = casework.transfer(&row.id)?;
     Ok(versioned(StatusCode::OK, row.version, &view(&row)))
 }
 

@@ -102,6 +102,11 @@ impl Access {
         self.revoked.extend(files.into_iter().map(str::to_owned));
     }
 
+    /// Whether a file was taken back.
+    pub fn is_revoked(&self, file_id: &str) -> bool {
+        self.revoked.contains(file_id)
+    }
+
     /// What was done with which file.
     pub const fn opened(&self) -> &BTreeMap<String, Opened> {
         &self.opened

@@ -1,0 +1,241 @@
+//! What falls due of requests: inquiry and expiry, reminders, what somebody has to look at, bundles to be pulled, and deletion of what
+//! was disclosed. Everything follows from what is stored and the clock, so that nothing happens twice.
+
+use jiff::Timestamp;
+use kontor_participation::round::delivery::Side;
+use kontor_participation::round::participant;
+use kontor_participation::round::requester;
+use kontor_participation::transfer::offer::Id;
+use serde_json::json;
+
+use super::super::files::Held;
+use super::super::row::Process;
+use super::super::{Casework, Principal, Refused, Step};
+use super::participant::Details;
+use super::requester::Command;
+use super::row::{Asking, RequestRow};
+use crate::messagelog::VaultPart;
+
+impl Casework {
+    /// When something of a request may be due next; now, if something is to be fetched or deleted.
+    pub(in crate::casework) fn request_due(&self, row: &RequestRow) -> Option<Timestamp> {
+        let now = self.now();
+        let fetches = row
+            .bundles
+            .iter()
+            .any(|one| one.side != row.side() && !one.complete && one.problem.is_none());
+        match &row.asking {
+            Asking::Requester(machine) => match fetches || machine.due(now).is_some() {
+                true => Some(now),
+                false => machine.next_due(now),
+            },
+            Asking::Participant(machine) => {
+                let open = machine.purged_at().is_none() && row.state().is_open_to_participant();
+                let deletes = machine.purge_is_due(now) && machine.purged_at().is_none();
+                match deletes || !row.to_delete.is_empty() || (fetches && open) {
+                    true => Some(now),
+                    false => machine.next_due(now),
+                }
+            }
+        }
+    }
+
+    /// Does what the clock says of a request; whether it did something.
+    pub(in crate::casework) async fn request_falls_due(&self, side: Side, id: &Id) -> Result<bool, Refused> {
+        let row = self.request(side, id)?;
+        let now = self.decisive_now()?;
+        match &row.asking {
+            Asking::Requester(machine) => {
+                let Some(due) = machine.due(now) else {
+                    return Ok(false);
+                };
+                let command = match due {
+                    requester::Command::Inquire => Command::Inquire,
+                    requester::Command::Expire => Command::Expire,
+                    requester::Command::Remind => Command::Remind,
+                    requester::Command::Escalate(escalation) => Command::Escalate(escalation),
+                    other => return Err(Refused::internal(&format!("{} by the clock", other.act().name()))),
+                };
+                let ids: Vec<&Id> = [id, &row.body.round_id]
+                    .into_iter()
+                    .chain(row.case.as_ref())
+                    .collect();
+                let _lock = self.lock(&ids).await;
+                let row = self.request(side, id)?;
+                let details = super::requester::Details::default();
+                self.carry_out_request(&Principal::node(), row, command, &details, now)
+                    .await?;
+                Ok(true)
+            }
+            Asking::Participant(machine) => {
+                if machine.purge_is_due(now) && machine.purged_at().is_none() {
+                    self.delete_disclosed(id, true, now).await?;
+                    return Ok(true);
+                }
+                if !row.to_delete.is_empty() {
+                    self.delete_disclosed(id, false, now).await?;
+                    return Ok(true);
+                }
+                Ok(false)
+            }
+        }
+    }
+
+    /// Deletes what was disclosed, or the files of it that were taken back, and says so: the entry first, then the key, then rows.
+    async fn delete_disclosed(&self, id: &Id, whole: bool, now: Timestamp) -> Result<(), Refused> {
+        let _lock = self.lock(&[id]).await;
+        let mut row = self.request(Side::Participant, id)?;
+        let Asking::Participant(machine) = &row.asking else {
+            return Ok(());
+        };
+        let wanted = participant::Command::StatePurge {
+            whole,
+            complete: true,
+        };
+        let decision = machine.decide(&wanted, now)?;
+        let mut step = Step::default();
+        let mut gone = Vec::new();
+        for announced in row.bundles.iter().filter(|one| one.side == Side::Requester) {
+            let letter = match self.letter(&row, Side::Requester, announced.seq) {
+                Ok(letter) => letter,
+                // Its key is gone already: what is left are rows.
+                Err(refused) if refused.code == "purged" => super::Letter::default(),
+                Err(refused) => return Err(refused),
+            };
+            let (deleted, stay): (Vec<_>, Vec<_>) = letter
+                .files
+                .iter()
+                .cloned()
+                .partition(|file| whole || row.to_delete.contains(&file.file.file_id));
+            gone.extend(deleted.iter().map(|file| file.kept.clone()));
+            let pulled = self.pulled_of(&row, announced.seq).unwrap_or_default();
+            gone.extend(pulled.parts.iter().cloned());
+            let key = super::letters::letter_key(&row.process(), Side::Requester, announced.seq);
+            match whole {
+                true => {
+                    step.letters.push((key.clone(), None));
+                    step.packs.push((key, None));
+                }
+                false if !deleted.is_empty() => {
+                    let letter = super::Letter {
+                        files: stay,
+                        ..letter
+                    };
+                    self.put_paper(&mut step, &row, Side::Requester, announced.seq, &letter)?;
+                }
+                false => {}
+            }
+        }
+        let details = json!({ "request": id, "whole": whole, "files": gone.len() });
+        let cites = self
+            .act(
+                &Principal::node(),
+                "delete_disclosed",
+                "taken back or ended",
+                details,
+            )
+            .await?;
+        if whole {
+            self.vault.forget(VaultPart::Content, row.subject)?;
+        }
+        for kept in &gone {
+            self.vault.remove(kept)?;
+        }
+        step.files.extend(gone.iter().map(Held::dropped));
+        if let Asking::Participant(machine) = &mut row.asking {
+            machine.apply(&decision);
+        }
+        for told in decision.tell {
+            let details = Details::default();
+            self.say(
+                &mut step,
+                &mut row,
+                &told.message,
+                told.heard,
+                &details,
+                None,
+                now,
+            )?;
+        }
+        row.to_delete.clear();
+        step.requests.push(row);
+        step.event("contribution.deleted", now);
+        self.commit("delete_disclosed", &cites, step).await
+    }
+
+    /// What of rounds goes with the content of a case: letters and bundles of its requests. Their key is that of the case.
+    pub(in crate::casework) fn drop_rounds(
+        &self,
+        case: &super::super::row::CaseRow,
+        step: &mut Step,
+    ) -> Result<(), Refused> {
+        for round in self.rounds_of(case)? {
+            for asked in &round.round.asked {
+                let process = Process::Request(Side::Requester, asked.request.clone());
+                let key = process.key();
+                for table in [super::super::Table::Letters, super::super::Table::Packs] {
+                    let rows = self.store.below::<String>(table, &key)?;
+                    let keys = rows.into_iter().map(|(key, _)| (key, None));
+                    match table {
+                        super::super::Table::Letters => step.letters.extend(keys),
+                        _ => step.packs.extend(keys),
+                    }
+                }
+                let row = self.request(Side::Requester, &asked.request)?;
+                step.files.extend(self.files_of(&row).iter().map(Held::dropped));
+            }
+        }
+        Ok(())
+    }
+
+    /// What lies here of a request of ours besides the files of its case.
+    pub(in crate::casework) fn files_of(&self, row: &RequestRow) -> Vec<crate::messagelog::Kept> {
+        let mut kept = Vec::new();
+        for announced in &row.bundles {
+            match announced.side {
+                Side::Requester => {
+                    if let Ok(pack) = self.pack_of(row, announced.seq) {
+                        kept.extend(pack.files.into_iter().take(pack.anew));
+                    }
+                }
+                Side::Participant => {
+                    let letter = self.letter(row, Side::Participant, announced.seq);
+                    kept.extend(letter.unwrap_or_default().files.into_iter().map(|file| file.kept));
+                    kept.extend(self.pulled_of(row, announced.seq).unwrap_or_default().parts);
+                }
+            }
+        }
+        kept
+    }
+}
+
+impl Step {
+    /// A request that could not be delivered, or whose delivery is tried again.
+    pub(in crate::casework) fn undeliverable(&mut self, now: Timestamp) {
+        let table = kontor_participation::calendar::HolidayTable::built_in();
+        for row in &mut self.requests {
+            let decision = row
+                .requester()
+                .and_then(|machine| machine.decide(requester::Command::Fail, now, table).ok());
+            if let Some(decision) = decision {
+                row.decided(&decision);
+            }
+        }
+    }
+
+    /// A parked request is sent again, or given up.
+    pub(in crate::casework) fn tried_again(&mut self, again: bool, now: Timestamp) -> Result<(), Refused> {
+        let table = kontor_participation::calendar::HolidayTable::built_in();
+        for row in &mut self.requests {
+            let Some(machine) = row.requester() else { continue };
+            if !again {
+                let detail = "a request that did not arrive is taken back, or replaced by another one; there is nothing to give up";
+                return Err(Refused::conflict("not_voidable", detail).hint("revoke it, or send it again"));
+            }
+            if let Ok(decision) = machine.decide(requester::Command::Retry, now, table) {
+                row.decided(&decision);
+            }
+        }
+        Ok(())
+    }
+}

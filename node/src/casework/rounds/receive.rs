@@ -1,0 +1,290 @@
+//! Messages of the other side of a request. What comes here is signed, verified and on disk; its entry is what the transaction cites,
+//! and the answer, which goes out signed, is the receipt.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use kontor_participation::application::manifest::Digest;
+use kontor_participation::deadline::end_of;
+use kontor_participation::round::delivery::{Body, CONTRACT, Place, Receipt, RequestBody, Sent, Side};
+use kontor_participation::round::message::{Answer, Says};
+use kontor_participation::round::participant::Participant;
+use kontor_participation::transfer::delivery::LogPlace;
+use kontor_participation::transfer::offer::Id;
+use kontor_pki::crypto::sha256;
+
+use super::super::inbox::{Answered, Brought};
+use super::super::row::{InRow, Process};
+use super::super::store::{Tx, TxError};
+use super::super::{Casework, Refused, Step, Table};
+use super::row::{Announced, Asking, RequestRow};
+
+impl Casework {
+    /// Takes a message: what it is answered once stays its answer.
+    pub(in crate::casework) async fn take_round(
+        &self,
+        brought: &Brought,
+        id: &Id,
+        by: Side,
+        seq: u32,
+        kind: &str,
+        bytes: Bytes,
+    ) -> Result<Answered, Refused> {
+        let process = Process::Request(by.other(), id.clone());
+        let _lock = self.lock(&[id]).await;
+        let row: Option<RequestRow> = self.store.get(Table::Requests, &process.key())?;
+        if let Some(row) = &row
+            && row.peer != brought.client.to_string()
+        {
+            return Err(Refused::not_found("request", id));
+        }
+        let digest = Digest(sha256(&bytes));
+        let key = process.numbered(seq);
+        let expected = row.as_ref().map_or(0, |row| row.received) + 1;
+        // Rows and their number are written together: what is expected is not there.
+        let known = match seq < expected {
+            true => self.store.get::<InRow>(Table::Inbox, &key)?,
+            false => None,
+        };
+        if let Some(known) = known {
+            return self.said_again(brought, &key, known, digest, seq, kind).await;
+        }
+        if seq != expected {
+            return Err(Refused::conflict(
+                "gap",
+                format!("message {seq} came, {expected} is expected"),
+            ));
+        }
+        let sent =
+            Sent::read(&bytes, kind).map_err(|error| Refused::invalid(error.code(), error.to_string()))?;
+        if sent.test != self.test {
+            let detail =
+                "test and production do not mix: the test mark of the message differs from that of this node";
+            return Err(Refused::invalid("test_mismatch", detail));
+        }
+        if sent.body.side().is_some_and(|wanted| wanted != by) {
+            return Err(Refused::invalid(
+                "wrong_party",
+                format!("{kind} is not for the {} to send", by.name()),
+            ));
+        }
+        let now = self.decisive_now()?;
+        let mut step = Step::default();
+        let (mut row, answer) = match (row, &sent.body) {
+            (Some(row), _) => self.heard(&mut step, row, &sent, seq, now)?,
+            (None, Body::Request { request }) => self.asked(id, (**request).clone(), brought, now).await?,
+            (None, _) => return Err(Refused::not_found("request", id)),
+        };
+        row.received = seq;
+        let cites = self.cited(&brought.entry);
+        let message = Place::Message {
+            request: id.clone(),
+            side: by,
+            seq,
+            kind: kind.to_owned(),
+        };
+        let receipt = Receipt {
+            contract: CONTRACT.to_owned(),
+            message: message.to_string(),
+            sha256: digest,
+            x_road_id: brought.query_id.clone(),
+            x_road_request_id: brought.request_id.clone(),
+            received_at: now,
+            proof_level: row.body.proof_level,
+            detail: match answer.says {
+                Says::Refused { stands } => Some(format!(
+                    "{kind} does not fit: the request is {} here",
+                    stands.name()
+                )),
+                Says::Taken | Says::Delivered { .. } | Says::Judged(_) => None,
+            },
+            answer,
+            entry: Some(LogPlace {
+                log: self.server.to_string(),
+                number: cites.number,
+                leaf: cites.leaf,
+            }),
+        };
+        let text = serde_json::to_string(&receipt).map_err(|error| Refused::internal(&error))?;
+        step.incoming = Some((
+            key,
+            InRow {
+                kind: kind.to_owned(),
+                sha256: digest,
+                at: now,
+                receipt: text.clone(),
+                again: None,
+            },
+        ));
+        let event = format!("{}.{}", row.process().name(), kind.replace('-', "_"));
+        step.requests.push(row);
+        step.event(&event, now);
+        self.commit("receive", &cites, step).await?;
+        Ok(Answered::settled(&text))
+    }
+
+    async fn said_again(
+        &self,
+        brought: &Brought,
+        key: &[u8],
+        mut known: InRow,
+        digest: Digest<32>,
+        seq: u32,
+        kind: &str,
+    ) -> Result<Answered, Refused> {
+        if known.sha256 != digest || known.kind != kind {
+            let detail =
+                format!("message {seq} of this request came before with other bytes; what came first stands");
+            return Err(Refused::conflict("other_bytes", detail));
+        }
+        let first: Receipt =
+            serde_json::from_str(&known.receipt).map_err(|error| Refused::internal(&error))?;
+        if first.x_road_id != brought.query_id {
+            known.again = Some(brought.query_id.clone());
+            let put = |tx: &mut Tx<'_>| Ok::<_, TxError<Refused>>(tx.put(Table::Inbox, key, &known)?);
+            self.store.run_tx("again", put).await?;
+        }
+        Ok(Answered::settled(&known.receipt))
+    }
+
+    /// A request that came: its answer is the delivery.
+    async fn asked(
+        &self,
+        id: &Id,
+        body: RequestBody,
+        brought: &Brought,
+        now: Timestamp,
+    ) -> Result<(RequestRow, Answer), Refused> {
+        if body.request_id != *id {
+            return Err(Refused::invalid(
+                "id_mismatch",
+                "the message names another request than its path",
+            ));
+        }
+        if body.hosted.is_some() != (brought.client == *self.own()) {
+            let detail =
+                "only the own house asks guests and units of its own, and nobody else is hosted here";
+            return Err(Refused::invalid("not_hosted_here", detail));
+        }
+        let ends = body.disclosure_ends.map(end_of).transpose();
+        let ends = ends.map_err(|error| Refused::invalid(error.code(), error.to_string()))?;
+        let (machine, answer) = Participant::delivered(body.terms.clone(), ends, now);
+        let subject = self.subject(now).await?;
+        let unit = body
+            .hosted
+            .as_deref()
+            .and_then(|hosted| hosted.strip_prefix("unit/"))
+            .map(str::to_owned);
+        let announced = Announced::new(Side::Requester, 1, "request".into(), body.bundle);
+        let asking = Asking::Participant(Box::new(machine));
+        let mut row = RequestRow::new(body, asking, brought.client.to_string(), subject, now);
+        row.unit = unit;
+        row.bundles.push(announced);
+        Ok((row, answer))
+    }
+
+    /// What follows from a message.
+    fn heard(
+        &self,
+        step: &mut Step,
+        mut row: RequestRow,
+        sent: &Sent,
+        seq: u32,
+        now: Timestamp,
+    ) -> Result<(RequestRow, Answer), Refused> {
+        let told = sent.told();
+        let (answer, tell) = match &mut row.asking {
+            Asking::Requester(machine) => {
+                let (decision, answer) = machine.receive(&told, now);
+                machine.apply(&decision);
+                (answer, decision.tell)
+            }
+            Asking::Participant(machine) => {
+                let (decision, answer) = machine.receive(&told);
+                machine.apply(&decision);
+                (answer, Vec::new())
+            }
+        };
+        self.tell(
+            step,
+            &mut row,
+            tell,
+            &super::requester::Details::default(),
+            None,
+            now,
+        )?;
+        if !answer.says.is_taken() {
+            return Ok((row, answer));
+        }
+        let by = row.side().other();
+        if let Some(bundle) = sent.body.bundle() {
+            let announced = Announced::new(by, seq, sent.body.kind().to_owned(), *bundle);
+            row.bundles.push(announced);
+        }
+        let words = match &sent.body {
+            Body::Acknowledge { reference, contact } => {
+                row.reference.clone_from(reference);
+                contact.as_ref()
+            }
+            Body::Decline {
+                reason,
+                suggestion,
+                words,
+                ..
+            } => {
+                row.declined = Some((*reason, suggestion.clone()));
+                words.as_ref()
+            }
+            Body::ExtensionRequest { reason, words, .. } => {
+                row.extension = Some(*reason);
+                words.as_ref()
+            }
+            Body::ExtensionDecision { words, .. } => words.as_ref(),
+            Body::Revoke {
+                whole: false, files, ..
+            } => {
+                row.access.revoke(files.iter().map(String::as_str));
+                row.to_delete.extend(files.iter().cloned());
+                None
+            }
+            Body::Purged {
+                statement,
+                downloaded,
+                ..
+            } => {
+                row.purge = Some(*statement);
+                for one in downloaded {
+                    if !row.downloaded.contains(one) {
+                        row.downloaded.push(one.clone());
+                    }
+                }
+                None
+            }
+            Body::Request { .. }
+            | Body::Supplement { .. }
+            | Body::Answer { .. }
+            | Body::Clock { .. }
+            | Body::Deadline { .. }
+            | Body::Reminder { .. }
+            | Body::Inquire { .. }
+            | Body::Expired { .. }
+            | Body::Suspended { .. }
+            | Body::Resumed { .. }
+            | Body::Cancelled { .. }
+            | Body::Revoke { whole: true, .. }
+            | Body::Assessed
+            | Body::Outcome { .. }
+            | Body::Preparing
+            | Body::Question { .. }
+            | Body::Statement { .. }
+            | Body::WithdrawStatement { .. }
+            | Body::Void { .. } => None,
+        };
+        let words = words.map(|words| words.text.as_str());
+        // Where the content is deleted already there is no key for them any more, and nobody reads them.
+        match self.put_words(step, &row, by, seq, words) {
+            Err(refused) if refused.code == "purged" => {}
+            other => other?,
+        }
+        Ok((row, answer))
+    }
+}
