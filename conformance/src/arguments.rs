@@ -29,6 +29,12 @@ pub(crate) enum Command {
     PowerCut(PowerArguments),
     /// Hand many applications over between two nodes that are killed at random, and compare both sides of each
     Transfers(TransfersArguments),
+    /// Run many requests to three bodies each while nodes are killed at random
+    Requests(RequestsArguments),
+    /// Measure requests a second, from the opening of the round to the statement, beside exchanges a second of the same nodes
+    RequestSpeed(RequestSpeedArguments),
+    /// Measure the board and the inbox of a node with very many requests
+    ManyRequests(ManyRequestsArguments),
     /// Measure transfers a second, from the offer to the take-over, beside exchanges a second of the same nodes
     TransferSpeed(SpeedArguments),
     /// Measure lists, searches and the start after a kill of a node with very many cases
@@ -188,6 +194,57 @@ pub(crate) struct TransfersArguments {
     /// Transfers whose evidence is exported from both nodes, verified, and held against a second opinion; default: all
     #[arg(long)]
     pub(crate) packages: Option<usize>,
+}
+
+#[derive(Args)]
+pub(crate) struct RequestsArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    pub(crate) kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Requests, three in a round: to two nodes and a guest
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) requests: usize,
+    /// Rounds under way at a time
+    #[arg(long, default_value_t = 8)]
+    pub(crate) at_once: usize,
+    /// Kills of one of the three nodes
+    #[arg(long, default_value_t = 100)]
+    pub(crate) kills: usize,
+    /// What the ways of the requests and the instants of the kills are drawn from
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Args)]
+pub(crate) struct RequestSpeedArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    pub(crate) kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Requests
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) requests: usize,
+    /// Desks on each side, and information systems
+    #[arg(long, default_value_t = 32)]
+    pub(crate) at_once: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct ManyRequestsArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    pub(crate) kontor: Option<PathBuf>,
+    /// Requests
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) requests: usize,
+    /// Write the result to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
 }
 
 #[derive(Args)]

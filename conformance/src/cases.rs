@@ -162,7 +162,11 @@ async fn fill(federation: &Federation, desk: &Desk, cases: usize) -> Result<()> 
 }
 
 /// The 95th of 100 answers, in milliseconds.
-async fn timed(federation: &Federation, desk: &Desk, path: impl Fn(usize) -> String) -> Result<f64> {
+pub(crate) async fn timed(
+    federation: &Federation,
+    desk: &Desk,
+    path: impl Fn(usize) -> String,
+) -> Result<f64> {
     let mut connection = Connection::open(federation.node("alpha").administration(), None).await?;
     let mut all = Vec::with_capacity(TIMED);
     for turn in 0..TIMED {

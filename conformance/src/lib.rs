@@ -7,6 +7,7 @@
 //!
 //! The modules from the ground up: each imports only those above it.
 
+pub mod requests;
 pub mod requirement;
 pub mod report;
 pub mod clock;

@@ -20,6 +20,7 @@ use kontor_conformance::large;
 use kontor_conformance::memory::{self, MemoryPlan};
 use kontor_conformance::power::{self, PowerPlan};
 use kontor_conformance::report::{Gaps, say};
+use kontor_conformance::requests::{self, RequestsPlan};
 use kontor_conformance::requirement;
 use kontor_conformance::subject::Subject;
 use kontor_conformance::suite::{self, Selection};
@@ -57,6 +58,9 @@ fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Bench(arguments) => runtime(true)?.block_on(bench(arguments)),
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
+        Command::Requests(arguments) => runtime(true)?.block_on(requests(arguments)),
+        Command::RequestSpeed(arguments) => runtime(true)?.block_on(request_speed(arguments)),
+        Command::ManyRequests(arguments) => runtime(true)?.block_on(many_requests(arguments)),
         Command::Transfers(arguments) => runtime(true)?.block_on(transfers(arguments)),
         Command::TransferSpeed(arguments) => runtime(true)?.block_on(transfer_speed(arguments)),
         Command::Cases(arguments) => runtime(true)?.block_on(many_cases(arguments)),
@@ -174,6 +178,75 @@ async fn transfers(arguments: TransfersArguments) -> Result<ExitCode> {
     }
     write_json(arguments.json.as_deref(), &report)?;
     Ok(verdict(report.wrong.is_empty()))
+}
+
+async fn requests(arguments: RequestsArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = RequestsPlan {
+        requests: arguments.requests,
+        at_once: arguments.at_once.max(1),
+        kills: arguments.kills,
+        seed: arguments.seed,
+        aloud: true,
+    };
+    let report = requests::run(&subject, plan).await?;
+    say(format_args!(
+        "{} requests in {} rounds, {} kills, {} answers lost on the line, {} commands acknowledged, {} statements, {} files compared, {:.1} s; ends {:?}; {} wrong",
+        report.requests,
+        report.rounds,
+        report.kills,
+        report.cuts,
+        report.acknowledged,
+        report.statements,
+        report.files_compared,
+        report.seconds,
+        report.ends,
+        report.wrong.len()
+    ));
+    for wrong in &report.wrong {
+        say(wrong);
+    }
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.wrong.is_empty()))
+}
+
+async fn request_speed(arguments: RequestSpeedArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let report = requests::speed::run(&subject, arguments.requests, arguments.at_once.max(1)).await?;
+    say(format_args!(
+        "{} requests in {:.1} s: {:.1}/s, five exchanges each; {:.0} exchanges/s otherwise: {:.2}; CPU of both nodes {:.2} ms, of five exchanges {:.2} ms: {:.2}; peak {} and {} MiB",
+        report.requests,
+        report.seconds,
+        report.requests_per_second,
+        report.exchanges_per_second,
+        report.ratio,
+        report.request_cpu_ms,
+        report.exchanges_cpu_ms,
+        report.exchanges_cpu_ms / report.request_cpu_ms,
+        report.peak_mib[0],
+        report.peak_mib[1]
+    ));
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn many_requests(arguments: ManyRequestsArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let report = requests::many::run(&subject, arguments.requests).await?;
+    say(format_args!(
+        "{} requests: {:.0} prepared and {:.0} delivered a second; resident {} MiB, {} MiB after a kill; the inbox is back after {:.2} s",
+        report.requests,
+        report.prepared_per_second,
+        report.delivered_per_second,
+        report.resident_mib,
+        report.resident_after_kill_mib,
+        report.inbox_after_kill_s
+    ));
+    for (what, p95) in &report.p95_ms {
+        say(format_args!("  {what}: p95 {p95:.1} ms"));
+    }
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.p95_ms.iter().all(|(_, p95)| *p95 < 50.0)))
 }
 
 async fn transfer_speed(arguments: SpeedArguments) -> Result<ExitCode> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, HeaderValue, IF_MATCH};
@@ -89,6 +89,8 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
     let listening = tokio::spawn(listen(
         federation.node("beta").administration(),
         there.clone(),
+        "transfer.imported",
+        "transfer",
         ready,
     ));
     eprintln!("{transfers} cases are there; they are handed over");
@@ -149,13 +151,13 @@ pub async fn run(subject: &Subject, transfers: usize, at_once: usize) -> Result<
 }
 
 /// A line-of-business system at a node: one kept connection.
-struct System {
+pub(crate) struct System {
     desk: Desk,
     connection: Connection,
 }
 
 impl System {
-    async fn of(desk: &Desk, at: SocketAddr) -> Result<Self> {
+    pub(crate) async fn of(desk: &Desk, at: SocketAddr) -> Result<Self> {
         Ok(Self {
             desk: desk.clone(),
             connection: Connection::open(at, None).await?,
@@ -164,24 +166,57 @@ impl System {
 
     /// A command that succeeds.
     async fn done(&mut self, path: &str, version: u64, body: &Value) -> Result<()> {
-        let mut request = self.desk.request(Method::POST, path)?;
+        self.ask(Method::POST, path, version, body).await.map(drop)
+    }
+
+    /// The same with what it is answered.
+    pub(crate) async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        version: u64,
+        body: &Value,
+    ) -> Result<Value> {
+        match self.try_ask(method, path, version, body).await? {
+            Ok(page) => Ok(page),
+            Err(refused) => bail!("{path}: {refused}"),
+        }
+    }
+
+    /// A command, and what it is answered: done or refused.
+    pub(crate) async fn try_ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        version: u64,
+        body: &Value,
+    ) -> Result<Result<Value, Value>> {
+        let mut request = self.desk.request(method, path)?;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(IF_MATCH, HeaderValue::from_str(&format!("\"{version}\""))?);
         *request.body_mut() = Full::new(body.to_string().into());
         let answer = self.connection.send(request).await?;
-        let text = String::from_utf8_lossy(&answer.body);
-        ensure!(
-            answer.status.is_success(),
-            "POST {path}: {}: {text}",
-            answer.status
-        );
-        Ok(())
+        let page = serde_json::from_slice(&answer.body)
+            .with_context(|| format!("{path}: {}", String::from_utf8_lossy(&answer.body)))?;
+        Ok(match answer.status.is_success() {
+            true => Ok(page),
+            false => Err(page),
+        })
+    }
+
+    /// A page.
+    pub(crate) async fn page(&mut self, path: &str) -> Result<Value> {
+        let answer = self
+            .connection
+            .send(self.desk.request(Method::GET, path)?)
+            .await?;
+        Ok(serde_json::from_slice(&answer.body)?)
     }
 }
 
 /// Milliseconds of CPU time that both nodes have used.
-fn cpu(federation: &Federation) -> Result<f64> {
+pub(crate) fn cpu(federation: &Federation) -> Result<f64> {
     let mut all = Duration::ZERO;
     for name in ["alpha", "beta"] {
         all += usage::of(federation.node(name).pid())?.cpu;
@@ -190,13 +225,13 @@ fn cpu(federation: &Federation) -> Result<f64> {
 }
 
 /// Exchanges that were done.
-struct Exchanges {
-    all: f64,
-    per_second: f64,
+pub(crate) struct Exchanges {
+    pub(crate) all: f64,
+    pub(crate) per_second: f64,
 }
 
 /// Exchanges with as many information systems.
-async fn exchanges(federation: &Federation, at_once: usize) -> Result<Exchanges> {
+pub(crate) async fn exchanges(federation: &Federation, at_once: usize) -> Result<Exchanges> {
     let alpha = federation.node("alpha");
     let path = format!("/r1/{}/intake/x", federation.node("beta").client_id("antrag"));
     let (window, begun) = (Duration::from_secs(5), Instant::now());
@@ -233,8 +268,14 @@ async fn exchanges(federation: &Federation, at_once: usize) -> Result<Exchanges>
     })
 }
 
-/// Hears of what is imported.
-async fn listen(at: SocketAddr, desk: Desk, ready: mpsc::Sender<(String, u64)>) -> Result<()> {
+/// Hears of what happens, of one kind: the id of what it happened to, and its version then.
+pub(crate) async fn listen(
+    at: SocketAddr,
+    desk: Desk,
+    kind: &'static str,
+    whose: &'static str,
+    ready: mpsc::Sender<(String, u64)>,
+) -> Result<()> {
     let (sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(TcpStream::connect(at).await?)).await?;
     tokio::spawn(connection);
@@ -252,10 +293,10 @@ async fn listen(at: SocketAddr, desk: Desk, ready: mpsc::Sender<(String, u64)>) 
                 continue;
             };
             let data: Value = serde_json::from_str(data)?;
-            if data["kind"] == "transfer.imported" {
+            if data["kind"] == kind {
                 let version = data["version"].as_u64().context("no version")?;
                 ready
-                    .send((data["transfer"].as_str().unwrap_or_default().to_owned(), version))
+                    .send((data[whose].as_str().unwrap_or_default().to_owned(), version))
                     .await?;
             }
         }
