@@ -605,6 +605,11 @@ impl Answered {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     fn respond(self) -> Response<OutBody> {
         let content_type = match self.problem {
             true => "application/problem+json",

@@ -32,5 +32,7 @@ mod replies;
 pub(super) mod requester;
 pub(super) mod row;
 pub(super) mod statement;
+#[cfg(test)]
+mod tests;
 
 pub(super) use self::letters::Letter;

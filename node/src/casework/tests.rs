@@ -25,30 +25,30 @@ use crate::shutdown::Shutdown;
 const PEER: &str = "TEST/GOV/1002/KONTOR";
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn at(text: &str) -> UnixTime {
+pub(super) fn at(text: &str) -> UnixTime {
     UnixTime::parse_rfc3339(text).unwrap()
 }
 
-struct Bed {
+pub(super) struct Bed {
     dir: tempfile::TempDir,
-    clock: Arc<ManualClock>,
+    pub(super) clock: Arc<ManualClock>,
     open: Option<(Arc<Casework>, MessageLog)>,
 }
 
 impl Bed {
-    async fn at(instant: &str) -> Self {
+    pub(super) async fn at(instant: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(at(instant));
         let open = Some(open(dir.path(), &clock).await);
         Self { dir, clock, open }
     }
 
-    fn casework(&self) -> &Arc<Casework> {
+    pub(super) fn casework(&self) -> &Arc<Casework> {
         &self.open.as_ref().unwrap().0
     }
 
     /// The process ends, and another one opens what it left.
-    async fn restart(&mut self) {
+    pub(super) async fn restart(&mut self) {
         let (casework, log) = self.open.take().unwrap();
         log.shutdown().await;
         drop((casework, log));
@@ -194,7 +194,7 @@ async fn open(dir: &Path, clock: &Arc<ManualClock>) -> (Arc<Casework>, MessageLo
     (casework, log)
 }
 
-fn form(number: u32) -> String {
+pub(super) fn form(number: u32) -> String {
     serde_json::json!({
         "control": { "transactionId": format!("0b9f1d9e-0f3c-4f53-8d5c-{number:012x}"), "leikaIds": ["99102013104000"], "name": "fiktiv" },
         "formData": [{ "name": "a", "label": "A", "stringValue": "b" }],

@@ -228,7 +228,7 @@ impl Casework {
     }
 
     /// Checks a bundle file by file and puts it where people read it.
-    async fn arrived_bundle(
+    pub(super) async fn arrived_bundle(
         &self,
         row: &RequestRow,
         announced: &Announced,
