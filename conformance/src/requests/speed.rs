@@ -81,7 +81,7 @@ pub async fn run(subject: &Subject, requests: usize, at_once: usize) -> Result<S
     let listening = [
         tokio::spawn(listen(
             at[1],
-            Desk::at(federation.node("beta")),
+            there.clone(),
             "contribution.fetched",
             "request",
             asked.0,

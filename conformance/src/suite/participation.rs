@@ -342,6 +342,20 @@ async fn whole(world: &World) -> Result<()> {
     ensure!(ended["state"] == "CONCLUDED", "{ended}");
     let case = here.get(&format!("/api/v1/cases/{case}")).await?;
     ensure!(case["open_round"] == false, "{case}");
+    // The data-protection officer sees what was shown to whom and why.
+    let shown = here.of("officer").get("/api/v1/disclosures").await?;
+    let shown = shown["requests"].as_array().cloned().unwrap_or_default();
+    ensure!(
+        shown.len() == 3
+            && shown
+                .iter()
+                .all(|one| one["purpose"] == PURPOSE && one["state"] == "NOTIFIED"),
+        "{shown:?}"
+    );
+    ensure!(
+        shown.iter().any(|one| one["to"] == BETA) && shown.iter().any(|one| one["to"] == "unit/u-42"),
+        "{shown:?}"
+    );
     Ok(())
 }
 

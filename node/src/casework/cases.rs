@@ -172,6 +172,12 @@ impl Casework {
                 step.event("case.status", now);
                 self.commit(command.name(), &cites, step).await?;
             }
+            Next::Gone if case.open_round => {
+                let detail = "a round of participation is open, and those who are asked wait for its outcome";
+                return Err(
+                    Refused::conflict("open_round", detail).hint("conclude or cancel the round first")
+                );
+            }
             Next::Gone => {
                 self.purge(who, case, "deleted by its people", now).await?;
             }

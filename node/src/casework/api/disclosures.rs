@@ -12,9 +12,12 @@ use serde_json::{Value, json};
 
 use super::cases::limit;
 use super::page_of;
-use crate::casework::row::{Machine, TransferRow};
+use crate::casework::rounds::row::RequestRow;
+use crate::casework::row::{CaseRecord, Machine, TransferRow};
 use crate::casework::{Casework, Principal, Refused, Table};
 use crate::config::casework::Role;
+use kontor_participation::round::delivery::Side;
+use kontor_participation::round::requester::Requester;
 use kontor_participation::transfer::sender::State as SenderState;
 
 #[derive(Deserialize)]
@@ -76,19 +79,7 @@ pub(super) async fn list(
         }
         let case = row.case.as_ref().and_then(|case| casework.case(case).ok());
         let record = case.as_ref().and_then(|case| casework.record(case).ok());
-        let named = words.as_ref().is_none_or(|words| {
-            record.as_ref().is_some_and(|record| {
-                [
-                    Some(&record.number),
-                    record.applicant.as_ref(),
-                    Some(&record.title),
-                ]
-                .into_iter()
-                .flatten()
-                .any(|text| text.to_lowercase().contains(words))
-            })
-        });
-        if !named {
+        if !is_named(words.as_deref(), record.as_ref()) {
             continue;
         }
         shown.push(json!({
@@ -115,5 +106,77 @@ pub(super) async fn list(
             break;
         }
     }
-    Ok(page_of(StatusCode::OK, &json!({ "disclosures": shown })))
+    let requests = asked_of_others(&casework, words.as_deref(), most)?;
+    let page = json!({ "disclosures": shown, "requests": requests });
+    Ok(page_of(StatusCode::OK, &page))
+}
+
+/// Whether a case is about what is looked for.
+fn is_named(words: Option<&str>, record: Option<&CaseRecord>) -> bool {
+    let Some(words) = words else { return true };
+    record.is_some_and(|record| {
+        let all = [
+            Some(&record.number),
+            record.applicant.as_ref(),
+            Some(&record.title),
+        ];
+        all.into_iter()
+            .flatten()
+            .any(|text| text.to_lowercase().contains(words))
+    })
+}
+
+/// What was shown to others in participation, the newest first: to whom, for what, on which ground, until when, and what became of it.
+fn asked_of_others(casework: &Casework, words: Option<&str>, most: usize) -> Result<Vec<Value>, Refused> {
+    let rows = casework
+        .store
+        .last_below::<RequestRow>(Table::Requests, b"r", usize::MAX)?;
+    let own = casework.own().member().to_string();
+    let mut shown = Vec::new();
+    for row in rows {
+        let bundles: Vec<_> = row
+            .bundles
+            .iter()
+            .filter(|one| {
+                one.side == Side::Requester && matches!(one.kind.as_str(), "request" | "supplement")
+            })
+            .collect();
+        if bundles.is_empty() {
+            continue;
+        }
+        let case = row.case.as_ref().and_then(|case| casework.case(case).ok());
+        let record = case.as_ref().and_then(|case| casework.record(case).ok());
+        if !is_named(words, record.as_ref()) {
+            continue;
+        }
+        let choice = casework.choice(&row).ok();
+        let disclosure = choice.as_ref().map(|choice| &choice.disclosure);
+        shown.push(json!({
+            "request": row.id(),
+            "case": row.case,
+            "number": record.as_ref().map(|record| &record.number),
+            "applicant": record.as_ref().and_then(|record| record.applicant.as_ref()),
+            "to": row.participant_name(&own),
+            "profile": row.body.profile,
+            "service": row.body.service.to_string(),
+            "purpose": disclosure.map(|disclosure| &disclosure.purpose),
+            "legal_basis": disclosure.map(|disclosure| &disclosure.legal_basis),
+            "selection": disclosure.map(|disclosure| &disclosure.selection),
+            "onward": disclosure.is_some_and(|disclosure| disclosure.onward),
+            "ends": row.body.disclosure_ends,
+            "since": row.since,
+            "fetched_at": row.requester().and_then(Requester::fetched_at),
+            "state": row.state().name(),
+            "flags": row.body.flags,
+            "manifests": bundles.iter().map(|one| one.bundle.manifest).collect::<Vec<_>>(),
+            "octets": bundles.iter().map(|one| one.bundle.octets).sum::<u64>(),
+            "purge": row.purge,
+            "downloaded": row.downloaded,
+            "cites": row.cites,
+        }));
+        if shown.len() == most {
+            break;
+        }
+    }
+    Ok(shown)
 }

@@ -13,10 +13,13 @@ use axum::response::Response;
 use futures_util::stream;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use kontor_participation::round::delivery::Side;
 use serde::Deserialize;
 
+use crate::casework::rounds::participant;
 use crate::casework::row::EventRow;
 use crate::casework::{Casework, Principal, Refused, Table};
+use crate::config::casework::Role;
 use crate::messagelog::hex;
 
 /// Events of one piece.
@@ -58,7 +61,14 @@ pub(super) async fn follow(
     headers: HeaderMap,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Refused> {
-    who.reads()?;
+    who.needs(&[
+        Role::Worker,
+        Role::Releaser,
+        Role::Supervisor,
+        Role::DataProtection,
+        Role::Coordinator,
+        Role::Specialist,
+    ])?;
     let Query(asked) = asked.map_err(|error| Refused::malformed(error.body_text()))?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let after = match last.or(asked.after.as_deref()) {
@@ -108,6 +118,21 @@ pub(super) async fn follow(
 }
 
 impl Following {
+    /// What happens to what the house is asked is for those who work on that, everything else for those who work on cases.
+    fn may_see(&self, row: &EventRow) -> bool {
+        let asked = row
+            .request
+            .as_ref()
+            .filter(|_| row.kind.starts_with("contribution."));
+        match asked {
+            Some(id) => self
+                .casework
+                .request(Side::Participant, id)
+                .is_ok_and(|request| participant::sees(&self.who, &request)),
+            None => self.who.reads().is_ok() && self.who.sees(row.unit.as_deref()),
+        }
+    }
+
     /// What there is now; nothing when nothing is new.
     fn piece(&mut self) -> Result<Option<Bytes>, Refused> {
         loop {
@@ -124,7 +149,7 @@ impl Following {
             };
             let last = last.clone();
             let mut text = String::new();
-            for (key, row) in rows.iter().filter(|(_, row)| self.who.sees(row.unit.as_deref())) {
+            for (key, row) in rows.iter().filter(|(_, row)| self.may_see(row)) {
                 let data = serde_json::to_string(row).map_err(|error| Refused::internal(&error))?;
                 text.push_str(&format!(
                     "id: {}\nevent: {}\ndata: {data}\n\n",

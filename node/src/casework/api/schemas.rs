@@ -36,7 +36,10 @@ pub(super) fn all() -> Value {
         "TransferList": transfer_list(),
         "Notice": strict(&[("text", text()), ("taken_over_at", instant()), ("from", text()), ("to", text())]),
         "LateItem": strict(&[("transfer", uuid()), ("late_items", number())]),
-        "Disclosures": of_array("disclosures", disclosure()),
+        "Disclosures": strict(&[
+            ("disclosures", array(&disclosure())),
+            ("requests", array(&participation::disclosed())),
+        ]),
         "Person": strict(&[
             ("pseudonym", text()), ("issuer", text()), ("subject", text()), ("since", instant()),
         ]),

@@ -390,6 +390,10 @@ pub(in crate::casework) fn sees(who: &Principal, row: &RequestRow) -> bool {
     if let Some(only) = &who.only {
         return only == row.id();
     }
+    // What a guest works on is the guest's until it says it; this house only hosts it.
+    if row.is_guest() {
+        return false;
+    }
     if has(Role::Coordinator) || has(Role::Supervisor) {
         return true;
     }

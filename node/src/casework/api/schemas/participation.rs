@@ -177,6 +177,33 @@ pub(super) fn invitation() -> Value {
     ])
 }
 
+/// What was shown to somebody, for the data-protection officer.
+pub(super) fn disclosed() -> Value {
+    strict(&[
+        ("request", uuid()),
+        ("case", maybe(&uuid())),
+        ("number", maybe(&text())),
+        ("applicant", maybe(&text())),
+        ("to", text()),
+        ("profile", versioned()),
+        ("service", text()),
+        ("purpose", maybe(&text())),
+        ("legal_basis", maybe(&text())),
+        ("selection", maybe(&object())),
+        ("onward", flag()),
+        ("ends", maybe(&day())),
+        ("since", instant()),
+        ("fetched_at", maybe(&instant())),
+        ("state", words(&STATES)),
+        ("flags", flags()),
+        ("manifests", array(&text())),
+        ("octets", number()),
+        ("purge", maybe(&object())),
+        ("downloaded", array(&object())),
+        ("cites", cites()),
+    ])
+}
+
 pub(super) fn profiles() -> Value {
     let silence = strict(&[("effect", text()), ("de", text()), ("en", text())]);
     let profile = strict(&[
