@@ -20,6 +20,8 @@ use crate::peer::provider::{Listening, Reaction, Reply, Seen as Asked};
 use crate::plan::{NodePlan, PeerPlan};
 use crate::subject::Subject;
 
+mod rounds;
+
 const HOOKS: &str = include_str!("interface/hooks.py");
 /// Who may be competent, so that something can be suggested.
 const DIRECTORY: &str = "version = \"fictional-1\"\n[[authority]]\nmember = \"TEST/GOV/1001\"\nname = \"Amt Beispiel (fiktiv)\"\n[[authority.rule]]\nservices = [\"all\"]\nregions = [\"01\"]\nsince = \"2020-01-01\"\nsource = \"fictional\"\n";
@@ -159,6 +161,7 @@ async fn prepared(federation: &Federation) -> Result<Value> {
         let offered = here.offer(&case, "TEST/GOV/1003", "MISDIRECTED").await?;
         parked.push(text(&offered, "id")?.to_owned());
     }
+    let rounds = rounds::prepared(federation, &there, &here, &mut next).await?;
     for id in &offers {
         here.until(id, "OFFERED").await?;
     }
@@ -182,7 +185,11 @@ async fn prepared(federation: &Federation) -> Result<Value> {
         "ids": {
             "cases": cases, "offers": offers, "uncertain": uncertain, "taken_over": taken_over,
             "handed_over": handed_over, "parked": parked,
+            "rounds": rounds.preparing, "open_rounds": rounds.open, "requests": rounds.requests, "answered": rounds.answered,
+            "guests": rounds.guests, "parked_requests": rounds.parked_requests,
+            "contributions": rounds.contributions, "parked_contributions": rounds.parked_contributions,
         },
+        "invited": rounds.invited,
     }))
 }
 

@@ -11,7 +11,9 @@ import schemathesis
 
 KNOWN = json.load(open(os.environ["KONTOR_INTERFACE"]))
 KEYS = KNOWN["keys"]
-ROLE = {"handIn": "form service", "listDisclosures": "officer", "showPerson": "officer"}
+ASKED = ("listContributions", "showContribution", "commandContribution", "draftStatement", "attachFiles",
+         "readContributionFile", "settleParkedContribution")
+ROLE = {"handIn": "form service", "listDisclosures": "officer", "showPerson": "officer", **{name: "coordinator" for name in ASKED}}
 SUCCEEDED, STATUSES = {}, {}
 turns = {name: itertools.cycle(ids) for name, ids in KNOWN["ids"].items()}
 turn = itertools.count()
@@ -35,11 +37,11 @@ def is_valid(case):
     return all(mode.name == "POSITIVE" for mode in modes)
 
 
-def at(request, path, **parameters):
+def at(case_, path, key="worker", **parameters):
     """Aims a request at something that is there, decided on its version."""
-    request.path_parameters = {**(request.path_parameters or {}), **parameters}
-    there = page(path)
-    request.headers["If-Match"] = '"%d"' % there["version"]
+    case_.path_parameters = {**(case_.path_parameters or {}), **parameters}
+    there = page(path, key)
+    case_.headers["If-Match"] = '"%d"' % there["version"]
     return there
 
 
@@ -124,7 +126,158 @@ def parked(case):
     case.path_parameters = {"transfer": next(turns["parked"]), "what": ["retry", "void"][next(turn) % 2]}
 
 
+def shown_to(case):
+    return {"parts": [{"at": [0], "right": "VIEW"}], "purpose": "fiktiv", "legal_basis": "fiktiv"}
+
+
+def round_of(case):
+    some_case(case)
+    case.body = {"profile": "AMTSHILFE", "question": "Was ist bekannt? (fiktiv)", "contact": "Bauamt"}
+
+
+def asked(case):
+    one = next(turns["rounds"])
+    at(case, "/api/v1/rounds/" + one, round=one)
+    unit = "u-%d" % next(turn)
+    case.body = {"unit": unit, "class": "AUTHORITY", "rule": {"kind": "weeks", "n": 3}, "disclosure": shown_to(case)}
+
+
+def round_command(case):
+    one = next(turns["open_rounds"])
+    there = at(case, "/api/v1/rounds/" + one, round=one)
+    if there["legal"]:
+        case.path_parameters["command"] = there["legal"][next(turn) % len(there["legal"])]
+        case.body = {"reason": "OTHER"}
+
+
+REQUEST_BODIES = {
+    "extend": {"rule": {"kind": "weeks", "n": 1}},
+    "revoke": {"reason": "NO_LONGER_NEEDED"},
+    "supplement": {"disclosure": shown_to(None)},
+    "assess": {"assessment": {"version": 1, "treated": [{"treatment": 5000}]}},
+}
+
+
+def request_command(case):
+    one = next(turns["requests"])
+    there = at(case, "/api/v1/requests/" + one, request=one)
+    legal = [name for name in there["legal"] if name in REQUEST_BODIES or name in ("notify", "stop-clock", "continue-clock")]
+    if legal:
+        command = legal[next(turn) % len(legal)]
+        case.path_parameters["command"] = command
+        case.body = REQUEST_BODIES.get(command, {})
+
+
+CONTRIBUTION_BODIES = {
+    "acknowledge": {"reference": "K-1"},
+    "prepare": {},
+    "ask": {"text": "Welche? (fiktiv)"},
+    "ask-for-time": {"until": "2098-01-15", "extension_reason": "WORKLOAD"},
+    "assign": {"unit": "u-1"},
+}
+
+
+def contribution_command(case):
+    one = next(turns["contributions"])
+    there = at(case, "/api/v1/contributions/" + one, "coordinator", request=one)
+    legal = [name for name in there["legal"] if name in CONTRIBUTION_BODIES]
+    if legal:
+        command = legal[next(turn) % len(legal)]
+        case.path_parameters["command"] = command
+        case.body = CONTRIBUTION_BODIES[command]
+
+
+def contribution(case):
+    one = next(turns["contributions"])
+    at(case, "/api/v1/contributions/" + one, "coordinator", request=one)
+
+
+def drafted(case):
+    contribution(case)
+    case.body = {"kind": "NO_OBJECTION", "author": "Referat (fiktiv)"}
+
+
+def disclosed_file(case):
+    one = next(turns["contributions"])
+    sheet = page("/api/v1/contributions/" + one, "coordinator")["received"][0]["letter"]["document"]
+    case.path_parameters = {"request": one, "file": sheet["files"][0]["file_id"]}
+    case.query = {"copy": "true"}
+
+
+def answered_file(case):
+    one = next(turns["answered"])
+    came = [m for m in page("/api/v1/requests/" + one)["received"] if m["kind"] == "statement"]
+    case.path_parameters = {"request": one, "file": came[0]["letter"]["files"][0]["file_id"]}
+
+
+def invited(case):
+    one = next(turns["guests"])
+    at(case, "/api/v1/requests/" + one, request=one)
+
+
+guest_turns = itertools.cycle(KNOWN["invited"])
+
+
+def as_guest(case):
+    one = next(guest_turns)
+    case.headers["Authorization"] = "Bearer " + one["code"]
+    request = urllib.request.Request(KNOWN["url"] + one["path"], headers={"authorization": "Bearer " + one["code"]})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        there = json.load(answer)
+    case.path_parameters = {**(case.path_parameters or {}), "link": one["path"].rsplit("/", 1)[1]}
+    case.headers["If-Match"] = '"%d"' % there["version"]
+    return there
+
+
+def guest_command(case):
+    there = as_guest(case)
+    legal = [name for name in there["legal"] if name in ("acknowledge", "prepare", "ask")]
+    if legal:
+        command = legal[next(turn) % len(legal)]
+        case.path_parameters["command"] = command
+        case.body = CONTRIBUTION_BODIES[command]
+
+
+def guest_draft(case):
+    as_guest(case)
+    case.body = {"kind": "NO_OBJECTION", "author": "Vorstand (fiktiv)"}
+
+
+def guest_file(case):
+    there = as_guest(case)
+    case.path_parameters["file"] = there["received"][0]["letter"]["document"]["files"][0]["file_id"]
+    case.query = {"copy": "true"}
+
+
+def parked_of(kind):
+    def aim(case):
+        case.path_parameters = {"request": next(turns[kind]), "what": "retry"}
+
+    return aim
+
+
 AIM = {
+    "prepareRound": round_of,
+    "listRounds": only("cases", "case"),
+    "showRound": only("rounds", "round"),
+    "askInRound": asked,
+    "commandRound": round_command,
+    "showRequest": only("requests", "request"),
+    "commandRequest": request_command,
+    "inviteGuest": invited,
+    "settleParkedRequest": parked_of("parked_requests"),
+    "readRequestFile": answered_file,
+    "showContribution": only("contributions", "request"),
+    "commandContribution": contribution_command,
+    "draftStatement": drafted,
+    "attachFiles": contribution,
+    "readContributionFile": disclosed_file,
+    "settleParkedContribution": parked_of("parked_contributions"),
+    "guestShows": as_guest,
+    "guestCommands": guest_command,
+    "guestDrafts": guest_draft,
+    "guestAttaches": as_guest,
+    "guestReads": guest_file,
     "showCase": only("cases", "case"),
     "showForm": only("cases", "case"),
     "showDossier": only("cases", "case"),
@@ -161,7 +314,7 @@ def before_call(context, case, kwargs):
         return
     if name in AIM:
         AIM[name](case)
-    if name in ("suggestRecipients", "listCases", "listTransfers"):
+    if name in ("suggestRecipients", "listCases", "listTransfers", "listRequests", "listContributions"):
         case.query = {}
     if name == "handIn":
         form = dict(KNOWN["form"])
@@ -169,7 +322,9 @@ def before_call(context, case, kwargs):
         case.body = {"formData": form, "attachment": ["fiktiv"]}
     if name == "addFiles":
         case.body = {"decision": ["fiktiv"]}
-    if name == "addLateItem":
+    if name == "addFiles":
+        case.query = {}
+    if name in ("addLateItem", "attachFiles", "guestAttaches"):
         case.body = {"attachment": ["fiktiv"]}
 
 
