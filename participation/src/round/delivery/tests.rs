@@ -208,11 +208,11 @@ proptest! {
 
 #[test]
 fn a_request_names_who_is_hosted_and_nobody_with_a_node() {
-    let document: serde_json::Value = serde_json::from_str(crate::round::contract::contract()).unwrap();
+    let document: Value = serde_json::from_str(contract()).unwrap();
     let place = "/v1/requests/{request}/requester/{seq}/request";
     let mut message =
         document["paths"][place]["put"]["requestBody"]["content"]["application/json"]["example"].clone();
-    let read = |message: &serde_json::Value| Sent::read(message.to_string().as_bytes(), "request");
+    let read = |message: &Value| Sent::read(message.to_string().as_bytes(), "request");
     read(&message).unwrap();
     message["request"]["hosted"] = "unit/jugendamt".into();
     assert_eq!(read(&message).unwrap_err().code(), "message_invalid", "a node");
