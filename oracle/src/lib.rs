@@ -1,4 +1,5 @@
-//! A second opinion on the transfers in evidence: who was responsible when, how it ended, and whether what is there can be true.
+//! A second opinion on the transfers in evidence: who was responsible when, how it ended, and whether what is there can be true. And on
+//! the requests of [`participation`] in it.
 //!
 //! *In scope:* the exchanges of a transfer as they stand in logs (path, body, signed answer), judged by the published contract
 //! between nodes. *Out of scope:* signatures and logs, which are judged before; and every line of what it is compared with. This
@@ -14,6 +15,7 @@ mod facts;
 mod verdict;
 mod grammar;
 mod rules;
+pub mod participation;
 #[cfg(test)]
 mod tests;
 

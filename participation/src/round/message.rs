@@ -318,6 +318,14 @@ impl Says {
         }
     }
 
+    /// Since when the request is there.
+    pub const fn delivered_at(self) -> Option<Timestamp> {
+        match self {
+            Self::Delivered { delivered_at } => Some(delivered_at),
+            Self::Taken | Self::Judged(_) | Self::Refused { .. } => None,
+        }
+    }
+
     /// How it was judged.
     pub const fn judgement(self) -> Option<Judgement> {
         match self {

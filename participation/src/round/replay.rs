@@ -3,9 +3,12 @@
 //!
 //! The messages are put in the requester's order, which they carry, and the request is made again from them. Deadlines are computed
 //! again where the table of holidays is at hand. What could not have been said then, what was judged otherwise than its instants
-//! say, what silence could not have meant: each is a contradiction, and told.
+//! say, what silence could not have meant: each is a contradiction, and told. What is not here is no contradiction: a message or a
+//! receipt that must have been there is named as missing, and then nothing is concluded from the order of the others.
 
+mod again;
 mod collected;
+mod rounds;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -13,33 +16,90 @@ mod words;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 
+use self::again::Replaying;
 use self::collected::{Collected, Pulled, Said};
+pub use self::rounds::{Outcome, Summary, rounds};
 use super::delivery::{Body, Place, RequestBody, Side};
-use super::message::{Expiry, Judgement, Message, Says};
-use super::request::{Request, Version};
+use super::message::{Expiry, Judgement};
+use super::profile::{Class, Versioned};
+use super::request::Version;
 use super::requester::ProofLevel;
 use super::state::State;
+use super::terms::Terms;
 use crate::application::manifest::Manifest;
 use crate::calendar::HolidayTable;
+use crate::competence::ServiceKey;
 use crate::deadline::Deadline;
 use crate::transfer::delivery::Bundle;
+use crate::transfer::offer::{Id, key};
 use crate::transfer::replay::Exchange;
+
+/// What was asked.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Asked {
+    /// The round.
+    pub round: Id,
+    /// Its number, for the case and profile.
+    pub round_number: u32,
+    /// The round that it renews.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renews: Option<Id>,
+    /// The application, for life.
+    pub application: Id,
+    /// The service.
+    #[serde(with = "key")]
+    pub service: ServiceKey,
+    /// By which profile, in which version.
+    pub profile: Versioned,
+    /// What the participant is to it.
+    pub class: Class,
+    /// How long it has, what silence means, and whether more time can be had.
+    pub terms: Terms,
+    /// How strong the proof of delivery is at most.
+    pub proof_level: ProofLevel,
+    /// The last day on which what is disclosed may be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disclosure_ends: Option<Date>,
+}
+
+impl Asked {
+    fn of(body: &RequestBody) -> Self {
+        Self {
+            round: body.round_id.clone(),
+            round_number: body.round_number,
+            renews: body.renews.clone(),
+            application: body.application_id.clone(),
+            service: body.service.clone(),
+            profile: body.profile.clone(),
+            class: body.class,
+            terms: body.terms.clone(),
+            proof_level: body.proof_level,
+            disclosure_ends: body.disclosure_ends,
+        }
+    }
+}
 
 /// A step of a request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Step {
     /// When it was said, by the clock of who said it.
     pub at: Timestamp,
-    /// Who said it: a member, or `guest/<uuid>`.
+    /// Who said it: a member, or a guest or a unit that the requester hosts.
     pub by: String,
     /// What was said.
     pub kind: String,
-    /// The state after it.
-    pub state: &'static str,
+    /// When it was entered at the participant's node, where that decides whether it is in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entered_at: Option<Timestamp>,
+    /// The state after it; nothing where messages are missing.
+    pub state: Option<State>,
     /// Whether its receipt is there.
     pub receipt: bool,
+    /// Whether it was refused.
+    pub refused: bool,
     /// How it was judged, if it was.
     pub judgement: Option<Judgement>,
 }
@@ -49,6 +109,8 @@ pub struct Step {
 pub struct Shown {
     /// Who let it be seen.
     pub by: String,
+    /// By whom.
+    pub to: String,
     /// By which message.
     pub kind: String,
     /// SHA-256 of its manifest, in hexadecimal.
@@ -61,6 +123,18 @@ pub struct Shown {
     pub files: Vec<(String, String)>,
 }
 
+/// A deadline as it was told.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Told {
+    /// When, by the requester's clock.
+    pub told_at: Timestamp,
+    /// Whether it was computed again here, which needs the table of holidays that it names.
+    pub computed_again: bool,
+    /// With its computation.
+    #[serde(flatten)]
+    pub deadline: Deadline,
+}
+
 /// The course of one request.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Course {
@@ -70,16 +144,14 @@ pub struct Course {
     pub requester: String,
     /// Who was asked: a member, or a guest or a unit that the requester hosts.
     pub participant: String,
-    /// By which profile, in which version.
-    pub profile: String,
-    /// Number of the round.
-    pub round: u32,
-    /// How strong the proof of delivery is at most.
-    pub proof_level: ProofLevel,
+    /// What was asked; nothing if the request is not in the evidence.
+    pub asked: Option<Asked>,
     /// When it was delivered; nothing if that is not in the evidence.
     pub delivered_at: Option<Timestamp>,
     /// The deadlines that were told, one after the other.
-    pub deadlines: Vec<Deadline>,
+    pub deadlines: Vec<Told>,
+    /// The instant at which the time is over; nothing where there is no deadline or its clock stands still.
+    pub ends_at: Option<Timestamp>,
     /// What was shown, on either side.
     pub shown: Vec<Shown>,
     /// What was said.
@@ -88,10 +160,12 @@ pub struct Course {
     pub versions: Vec<Version>,
     /// What silence meant, if that holds.
     pub silence: Option<Expiry>,
-    /// How it stands at the end of this evidence.
-    pub state: State,
+    /// How it stands at the end of this evidence; nothing where messages are missing.
+    pub state: Option<State>,
     /// What does not fit together.
     pub contradictions: Vec<String>,
+    /// Messages and receipts that there must have been and that are not here.
+    pub missing: Vec<String>,
 }
 
 /// Replays every request of which there are messages. Exchanges that are none of this contract are passed over.
@@ -118,6 +192,7 @@ pub fn replay(exchanges: &[Exchange], table: &HolidayTable) -> Vec<Course> {
                 let pulled = collected.pulled.entry((side, seq)).or_default();
                 if let Some(octets) = &exchange.answer {
                     pulled.parts.insert(part);
+                    pulled.by.insert(exchange.from.clone());
                     if part == 0 {
                         pulled.first = Some(octets.clone());
                     }
@@ -128,316 +203,177 @@ pub fn replay(exchanges: &[Exchange], table: &HolidayTable) -> Vec<Course> {
     }
     requests
         .into_iter()
-        .filter_map(|(id, collected)| collected.run(id, table))
+        .map(|(id, collected)| collected.run(id, table))
         .collect()
 }
 
 impl Collected {
-    fn run(mut self, id: String, table: &HolidayTable) -> Option<Course> {
-        let first = self.said.remove(&(Side::Requester, 1))?;
-        let Body::Request { request } = &first.sent.body else {
-            return None;
+    fn run(mut self, id: String, table: &HolidayTable) -> Course {
+        let request = match self.said.get(&(Side::Requester, 1)).map(|first| &first.sent.body) {
+            Some(Body::Request { request }) => Some(request.clone()),
+            Some(_) | None => None,
         };
-        if let Some(hosted) = &request.hosted {
+        let named = self.members.clone();
+        let name = |side| named.get(&side).cloned().unwrap_or_default();
+        if let Some(request) = &request {
+            self.contradictions.extend(unlike(
+                request,
+                &id,
+                &name(Side::Requester),
+                &name(Side::Participant),
+            ));
+        }
+        let hosted = request.as_ref().and_then(|request| request.hosted.clone());
+        if let Some(hosted) = &hosted {
             let theirs = self
                 .said
                 .range_mut((Side::Participant, 0)..=(Side::Participant, u32::MAX));
             theirs.for_each(|(_, said)| said.by.clone_from(hosted));
         }
-        let name = |side| self.members.get(&side).cloned().unwrap_or_default();
         let course = Course {
             request: id,
             requester: name(Side::Requester),
-            participant: request.hosted.clone().unwrap_or_else(|| name(Side::Participant)),
-            profile: request.profile.to_string(),
-            round: request.round_number,
-            proof_level: request.proof_level,
+            participant: hosted.unwrap_or_else(|| name(Side::Participant)),
+            asked: request.as_ref().map(|request| Asked::of(request)),
             delivered_at: None,
             deadlines: Vec::new(),
+            ends_at: None,
             shown: Vec::new(),
             steps: Vec::new(),
             versions: Vec::new(),
             silence: None,
-            state: State::Sent,
+            state: None,
+            missing: self.missing(),
             contradictions: std::mem::take(&mut self.contradictions),
         };
-        let mut replaying = Replaying {
-            request: Request::new(State::Sent),
-            body: request,
-            table,
-            asked: BTreeMap::new(),
-            course,
+        let mut course = Course {
+            shown: self.shown(&course),
+            ..course
         };
-        replaying.begin(&first);
-        let pulled = std::mem::take(&mut self.pulled);
-        replaying.show(&first, pulled.get(&(Side::Requester, 1)));
-        replaying.all(&mut self.said, &pulled);
-        Some(replaying.end())
-    }
-}
-
-/// A request while it is made again.
-struct Replaying<'a> {
-    request: Request,
-    body: &'a RequestBody,
-    table: &'a HolidayTable,
-    /// Ends for which the participant's node was asked, with how many messages it named, if it answered.
-    asked: BTreeMap<Timestamp, Option<u32>>,
-    course: Course,
-}
-
-impl Replaying<'_> {
-    fn begin(&mut self, first: &Said) {
-        self.request
-            .requester_says(&Message::Request(self.body.terms.clone()));
-        if let Some(receipt) = &first.receipt
-            && let Says::Delivered { delivered_at } = receipt.answer.says
-        {
-            self.course.delivered_at = Some(delivered_at);
-            self.request.arrived();
-        }
-        self.step(first, None);
-    }
-
-    /// The other messages, in the requester's order.
-    fn all(&mut self, said: &mut BTreeMap<(Side, u32), Said>, pulled: &BTreeMap<(Side, u32), Pulled>) {
-        loop {
-            let (requester, participant) = (self.request.requester_said(), self.request.participant_said());
-            let (ours, theirs) = (
-                (Side::Requester, requester + 1),
-                (Side::Participant, participant + 1),
-            );
-            let ours_next = said.get(&ours).is_some_and(|next| next.sent.heard <= participant);
-            let theirs_next = said.get(&theirs).is_some_and(|next| match &next.receipt {
-                Some(receipt) => receipt.answer.after <= requester,
-                // What has no receipt has its place where the requester says that it had taken it.
-                None => !ours_next,
-            });
-            let next = match (ours_next, theirs_next) {
-                (true, _) => ours,
-                (false, true) => theirs,
-                (false, false) => break,
-            };
-            let Some(one) = said.remove(&next) else { break };
-            match next.0 {
-                Side::Requester => self.requester_said(next.1, &one),
-                Side::Participant => self.participant_said(next.1, &one),
+        course.contradictions.extend(self.pulled_by_others());
+        match request {
+            // Who could have said what then hangs on what is not here.
+            _ if !course.missing.is_empty() => self.only_told(course, table),
+            None => {
+                course
+                    .contradictions
+                    .push("the first message is no request".to_owned());
+                self.only_told(course, table)
             }
-            self.show(&one, pulled.get(&next));
-        }
-        for ((side, seq), one) in said {
-            let kind = one.sent.body.kind();
-            self.course.contradictions.push(format!(
-                "message {seq} of the {} ({kind}) has no place: one before it is missing",
-                side.name()
-            ));
-        }
-    }
-
-    fn wrong(&mut self, side: Side, seq: u32, said: &Said, text: &str) {
-        let kind = said.sent.body.kind();
-        self.course
-            .contradictions
-            .push(format!("message {seq} of the {} ({kind}): {text}", side.name()));
-    }
-
-    fn requester_said(&mut self, seq: u32, said: &Said) {
-        let message = said.sent.body.message();
-        let side = Side::Requester;
-        match &message {
-            Message::Expired(expiry) => {
-                for text in self.silence(*expiry) {
-                    self.wrong(side, seq, said, &text);
-                }
+            Some(request) => {
+                course.contradictions.extend(self.two_orders());
+                course.contradictions.extend(self.out_of_time());
+                Replaying::new(&request, table, course).run(&self)
             }
-            Message::Deadline { deadline } => {
-                if let Err(text) = self.recompute(deadline) {
-                    self.wrong(side, seq, said, &text);
-                }
-                self.course.deadlines.push((**deadline).clone());
-            }
-            Message::Inquire { until } => {
-                let named = said.receipt.as_ref().map(|receipt| receipt.answer.after);
-                self.asked.insert(*until, named);
-            }
-            Message::Request(_)
-            | Message::Supplement { .. }
-            | Message::Answer
-            | Message::ExtensionDecision { .. }
-            | Message::Clock { .. }
-            | Message::Reminder
-            | Message::Suspended { .. }
-            | Message::Resumed { .. }
-            | Message::Cancelled
-            | Message::Revoke { .. }
-            | Message::Assessed
-            | Message::Outcome
-            | Message::Acknowledge
-            | Message::Decline { .. }
-            | Message::Preparing
-            | Message::Question
-            | Message::ExtensionRequest { .. }
-            | Message::Statement { .. }
-            | Message::WithdrawStatement { .. }
-            | Message::Purged { .. }
-            | Message::Void => {}
         }
-        let state = self.request.state().name();
-        if !self.request.requester_says(&message) {
-            self.wrong(
-                side,
-                seq,
-                said,
-                &format!("it does not fit a request that is {state}"),
-            );
-        }
-        self.step(said, None);
     }
 
-    fn participant_said(&mut self, seq: u32, said: &Said) {
-        let message = said.sent.body.message();
-        let side = Side::Participant;
-        let says = said.receipt.as_ref().map(|receipt| receipt.answer.says);
-        let in_time = message.entered_at().map(|at| self.request.is_in_time(at));
-        // Without a receipt it is judged here.
-        let judged = matches!(
-            message,
-            Message::Statement { .. } | Message::Decline { .. } | Message::ExtensionRequest { .. }
-        );
-        let judgement = match says {
-            Some(says) => says.judgement(),
-            None => in_time.filter(|_| judged).map(|in_time| Judgement {
-                in_time,
-                kept_beside: self.request.is_past_statements(in_time),
-            }),
-        };
-        if let (Some(judgement), Some(in_time)) = (judgement, in_time)
-            && judgement.in_time != in_time
-        {
-            let words = |in_time| match in_time {
-                true => "in time",
-                false => "late",
-            };
-            let text = format!(
-                "it was judged as {}, and by its instant it is {}",
-                words(judgement.in_time),
-                words(in_time)
-            );
-            self.wrong(side, seq, said, &text);
+    /// What each message says for itself, side by side.
+    fn only_told(&self, mut course: Course, table: &HolidayTable) -> Course {
+        for said in self.said.values() {
+            if let Some(delivered_at) = said.delivered_at() {
+                course.delivered_at = Some(delivered_at);
+            }
+            if let Body::Deadline { deadline } = &said.sent.body {
+                course.deadlines.push(Told {
+                    told_at: said.sent.sent_at,
+                    computed_again: deadline.holidays == table.version(),
+                    deadline: (**deadline).clone(),
+                });
+            }
+            course.steps.push(said.step(None, said.judgement()));
         }
-        let taken = says.is_none_or(Says::is_taken);
-        let state = self.request.state().name();
-        let mut next = self.request.clone();
-        let fits = next.participant_says(&message, judgement);
-        if taken {
-            self.request = next;
-        } else {
-            self.request.participant_says(&Message::Void, None);
-        }
-        if fits != taken {
-            let text = match taken {
-                true => format!("it was taken, and does not fit a request that is {state}"),
-                false => format!("it was refused, and fits a request that is {state}"),
-            };
-            self.wrong(side, seq, said, &text);
-        }
-        self.step(said, judgement);
+        // Each on a clock of its own: it is the best order there is.
+        course.steps.sort_by_key(|step| step.at);
+        course
     }
 
-    /// What silence could not have meant.
-    fn silence(&self, expiry: Expiry) -> Vec<String> {
+    fn shown(&self, course: &Course) -> Vec<Shown> {
+        let shown = self.said.iter().filter_map(|((side, seq), said)| {
+            let bundle = said.sent.body.bundle()?;
+            let pulled = self.pulled.get(&(*side, *seq));
+            Some(Shown {
+                by: said.by.clone(),
+                to: match side {
+                    Side::Requester => course.participant.clone(),
+                    Side::Participant => course.requester.clone(),
+                },
+                kind: said.sent.body.kind().to_owned(),
+                manifest: bundle.manifest.to_string(),
+                parts: bundle.parts(),
+                pulled: pulled.map_or(0, |pulled| pulled.parts.len() as u64),
+                files: pulled
+                    .and_then(|pulled| pulled.first.as_deref())
+                    .map(|first| files_of(bundle, first))
+                    .unwrap_or_default(),
+            })
+        });
+        shown.collect()
+    }
+
+    /// Parts that were handed to somebody who is no party, or that nobody announced.
+    fn pulled_by_others(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        if expiry.effect != self.body.terms.effect {
-            wrong.push("it says another effect of silence than the request".to_owned());
-        }
-        if !self.body.terms.has_effect() {
-            return wrong;
-        }
-        if self.request.end() != Some(expiry.ended_at) || expiry.recorded_at < expiry.ended_at {
-            wrong.push("no deadline that was told had ended then".to_owned());
-        }
-        if self.course.delivered_at.is_none() {
-            wrong.push(
-                "silence has no effect without a proven delivery, which is not in this evidence".to_owned(),
-            );
-        }
-        if self
-            .request
-            .extension_wanted()
-            .is_some_and(|wanted| wanted.in_time)
-        {
-            wrong.push("a timely request for more time was undecided".to_owned());
-        }
-        match (self.asked.get(&expiry.ended_at), expiry.answered) {
-            (None, _) => {
-                wrong.push("the participant's node was not asked for what it had entered in time".to_owned())
+        for ((side, seq), Pulled { parts, by, .. }) in &self.pulled {
+            let what = format!("message {seq} of the {}", side.name());
+            let entitled = self.members.get(&side.other());
+            for member in by
+                .iter()
+                .filter(|member| entitled.is_some_and(|it| it != *member))
+            {
+                wrong.push(format!("what {what} announces was handed to {member}"));
             }
-            (Some(None), true) => {
-                wrong.push("that the participant's node answered is not in this evidence".to_owned())
+            if let Some(said) = self.said.get(&(*side, *seq)) {
+                let announced = said.sent.body.bundle().map_or(0, Bundle::parts);
+                if parts.last().is_some_and(|last| *last >= announced) {
+                    wrong.push(format!("more was pulled than {what} announces"));
+                }
             }
-            (Some(Some(named)), _) if *named > self.request.participant_said() => {
-                wrong.push("the participant's node named messages that were not there yet".to_owned());
-            }
-            (Some(_), _) => {}
         }
         wrong
     }
+}
 
-    /// Computes a deadline again, with the table that it names if that is at hand.
-    fn recompute(&self, told: &Deadline) -> Result<(), String> {
-        if self.course.delivered_at.is_some_and(|at| told.trigger < at) {
-            return Err("the deadline runs from before the delivery".to_owned());
-        }
-        if told.holidays != self.table.version() {
-            return Ok(());
-        }
-        let error = |error: crate::deadline::DeadlineError| error.to_string();
-        let mut again = Deadline::compute(told.rule, told.trigger, &told.place, self.table).map_err(error)?;
-        for extension in &told.extensions {
-            again = again.extended(*extension, self.table).map_err(error)?;
-        }
-        match again.ends_at == told.ends_at && again.place == self.body.terms.place {
-            true => Ok(()),
-            false => Err(format!(
-                "the deadline ends at {}, and by its rule it ends at {}",
-                told.ends_at, again.ends_at
-            )),
-        }
+/// What a request says otherwise than its path and its members.
+fn unlike(request: &RequestBody, id: &str, requester: &str, participant: &str) -> Vec<String> {
+    let mut unlike = Vec::new();
+    if request.request_id.to_string() != id {
+        unlike.push("the request names another one than its path".to_owned());
+    }
+    match &request.hosted {
+        Some(hosted) if requester != participant => unlike.push(format!(
+            "{hosted} is hosted by {requester}, and {participant} speaks for it"
+        )),
+        None if requester == participant => unlike.push(format!("{requester} asks itself")),
+        Some(_) | None => {}
+    }
+    unlike
+}
+
+impl Said {
+    fn delivered_at(&self) -> Option<Timestamp> {
+        self.receipt.as_ref()?.answer.says.delivered_at()
     }
 
-    fn show(&mut self, said: &Said, pulled: Option<&Pulled>) {
-        let Some(bundle) = said.sent.body.bundle() else {
-            return;
-        };
-        self.course.shown.push(Shown {
-            by: said.by.clone(),
-            kind: said.sent.body.kind().to_owned(),
-            manifest: bundle.manifest.to_string(),
-            parts: bundle.parts(),
-            pulled: pulled.map_or(0, |pulled| pulled.parts.len() as u64),
-            files: pulled
-                .and_then(|pulled| pulled.first.as_deref())
-                .map(|first| files_of(bundle, first))
-                .unwrap_or_default(),
-        });
+    fn judgement(&self) -> Option<Judgement> {
+        self.receipt.as_ref()?.answer.says.judgement()
     }
 
-    fn step(&mut self, said: &Said, judgement: Option<Judgement>) {
-        self.course.steps.push(Step {
-            at: said.sent.sent_at,
-            by: said.by.clone(),
-            kind: said.sent.body.kind().to_owned(),
-            state: self.request.state().name(),
-            receipt: said.receipt.is_some(),
+    fn step(&self, state: Option<State>, judgement: Option<Judgement>) -> Step {
+        let taken = self
+            .receipt
+            .as_ref()
+            .map(|receipt| receipt.answer.says.is_taken());
+        Step {
+            at: self.sent.sent_at,
+            by: self.by.clone(),
+            kind: self.sent.body.kind().to_owned(),
+            entered_at: self.sent.body.message().entered_at(),
+            state,
+            receipt: taken.is_some(),
+            refused: taken == Some(false),
             judgement,
-        });
-    }
-
-    fn end(mut self) -> Course {
-        self.course.versions = self.request.versions().to_vec();
-        self.course.silence = self.request.expiry();
-        self.course.state = self.request.state();
-        self.course
+        }
     }
 }
 

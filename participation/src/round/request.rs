@@ -276,8 +276,9 @@ impl Request {
                     || self.progress(State::Acknowledged, State::InPreparation)
             }
             Message::Decline { .. } => {
-                // After the end a late statement of that kind can be made; silence has had its meaning.
-                let fits = in_time && (self.state.is_waiting() || self.expiry.is_some());
+                // One that crossed the record of an expiry counts; one that crossed a revocation does not undo that.
+                let revoked = matches!(self.state, State::Revoked | State::Purged);
+                let fits = in_time && !revoked && (self.state.is_waiting() || self.expiry.is_some());
                 if fits {
                     self.forget_expiry();
                     self.state = State::Declined;
@@ -420,8 +421,11 @@ impl Request {
                 version.withdrawn_at.get_or_insert(at);
             }
             self.state = match self.expiry {
-                // It had come late: what silence meant stands.
-                Some(_) => State::Expired,
+                // It had come late: what silence meant stands. If that falls, it was taken back all the same.
+                Some(_) => {
+                    self.before_expiry = Some(State::Withdrawn);
+                    State::Expired
+                }
                 None => State::Withdrawn,
             };
         }

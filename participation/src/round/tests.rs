@@ -9,6 +9,7 @@ mod clocks;
 mod evidence;
 mod machines;
 mod samples;
+mod second_opinion;
 mod simulation;
 mod table;
 mod world;

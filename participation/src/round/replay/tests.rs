@@ -1,3 +1,5 @@
+mod parties;
+
 use kontor_protocol::package::cover::Language;
 use serde_json::{Value, json};
 
@@ -5,7 +7,7 @@ use super::*;
 use crate::application::manifest::{Digest, File, Role};
 use crate::round::contract::contract;
 use crate::round::delivery::{CONTRACT, Receipt};
-use crate::round::message::Answer;
+use crate::round::message::{Answer, Says};
 
 const ID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
 const COUNTY: &str = "TEST/GOV/1057";
@@ -83,7 +85,10 @@ fn judged(in_time: bool) -> Option<Says> {
 
 /// The town of the sample case does not answer.
 fn silence() -> Vec<Exchange> {
-    let requester = |seq, heard, at, body, says| exchange(Side::Requester, seq, heard, at, body, 1, says);
+    // The first two were there before the participant said anything.
+    let requester = |seq: u32, heard, at, body, says| {
+        exchange(Side::Requester, seq, heard, at, body, u32::from(seq > 2), says)
+    };
     let mut all = vec![
         requester(1, 0, "2025-12-31T09:03:58Z", example("request"), delivered()),
         requester(
@@ -148,8 +153,12 @@ fn the_messages_alone_say_who_was_asked_until_when_and_what_silence_meant() {
         (COUNTY, TOWN)
     );
     assert_eq!(
-        (course.profile.as_str(), course.round, course.state),
-        ("BAUGB_36 (1)", 1, State::Expired)
+        (
+            course.asked.as_ref().unwrap().profile.to_string().as_str(),
+            course.asked.as_ref().unwrap().round_number,
+            course.state
+        ),
+        ("BAUGB_36 (1)", 1, Some(State::Expired))
     );
     let silence = course.silence.unwrap();
     assert_eq!(silence.ended_at.to_string(), "2026-03-02T23:00:00Z");
@@ -157,7 +166,11 @@ fn the_messages_alone_say_who_was_asked_until_when_and_what_silence_meant() {
         (course.shown.len(), course.shown[0].pulled, course.shown[0].parts),
         (1, 1, 1)
     );
-    let states: Vec<&str> = course.steps.iter().map(|step| step.state).collect();
+    let states: Vec<&str> = course
+        .steps
+        .iter()
+        .filter_map(|step| step.state.map(State::name))
+        .collect();
     assert_eq!(
         states,
         [
@@ -202,7 +215,7 @@ fn what_was_entered_in_time_is_in_time_wherever_the_requester_was() {
     let course = &replay(&exchanges, table())[0];
     assert_eq!(
         (&course.contradictions, course.state),
-        (&vec![], State::Submitted)
+        (&vec![], Some(State::Submitted))
     );
     assert_eq!(course.versions.len(), 1);
     assert!(course.in_words(Language::German, table()).contains("rechtzeitig"));
@@ -220,31 +233,199 @@ fn what_was_entered_in_time_is_in_time_wherever_the_requester_was() {
     assert!(course.contradictions[0].contains("judged as late"), "{course:?}");
 }
 
-#[test]
-fn an_expiry_that_crossed_a_timely_statement_does_not_hold_and_the_order_is_the_requesters() {
+/// The node did not answer for a day, and a person recorded the expiry. Then everything came: that a statement had been entered, and
+/// the statement.
+fn crossing() -> Vec<Exchange> {
     let mut exchanges = silence();
-    exchanges.truncate(6);
-    // The node did not answer, and a person recorded the expiry; then the statement came.
+    exchanges.truncate(4);
+    let at = "2026-03-04T09:00:00Z";
     let mut expired = example("expired");
     expired["answered"] = false.into();
-    exchanges[4].answer = None;
-    exchanges[5] = exchange(Side::Requester, 5, 1, "2026-03-04T09:00:00Z", expired, 1, None);
+    expired["recorded_at"] = at.into();
+    let inquire = exchange(
+        Side::Requester,
+        4,
+        1,
+        "2026-03-02T23:00:00Z",
+        example("inquire"),
+        2,
+        Some(Says::Taken),
+    );
+    let expired = exchange(Side::Requester, 5, 1, at, expired, 2, Some(Says::Taken));
+    let statement = exchange(
+        Side::Participant,
+        2,
+        3,
+        "2026-02-20T10:00:00Z",
+        example("statement"),
+        5,
+        judged(true),
+    );
+    exchanges.extend([inquire, expired, statement]);
+    exchanges
+}
+
+#[test]
+fn an_expiry_that_crossed_a_timely_statement_does_not_hold_and_the_order_is_the_requesters() {
+    let exchanges = crossing();
+    let course = &replay(&exchanges, table())[0];
+    assert_eq!(course.contradictions, Vec::<String>::new());
+    assert_eq!((course.state, course.silence), (Some(State::Submitted), None));
+    assert_eq!(
+        course.steps.last().unwrap().kind,
+        "statement",
+        "by its clock it came first"
+    );
+}
+
+/// The exchanges with one message changed; its receipt is about it as it is now, as if both sides had signed it like that.
+fn changed(mut exchanges: Vec<Exchange>, at: usize, change: &dyn Fn(&mut Value)) -> Vec<Exchange> {
+    let exchange = &mut exchanges[at];
+    let mut body: Value = serde_json::from_slice(&exchange.body).unwrap();
+    change(&mut body);
+    exchange.body = body.to_string().into_bytes();
+    if let Some(answer) = &exchange.answer {
+        let mut receipt: Receipt = serde_json::from_slice(answer).unwrap();
+        receipt.sha256 = Digest(kontor_pki::crypto::sha256(&exchange.body));
+        exchange.answer = Some(serde_json::to_vec(&receipt).unwrap());
+    }
+    exchanges
+}
+
+#[test]
+fn what_is_not_here_is_missing_and_contradicts_nothing() {
+    let without = |exchanges: Vec<Exchange>, missing: &[&str]| {
+        let course = &replay(&exchanges, table())[0];
+        assert_eq!(course.contradictions, Vec::<String>::new());
+        assert_eq!(course.missing, missing);
+        assert_eq!(
+            (course.state, course.silence),
+            (None, None),
+            "nothing is concluded from the rest"
+        );
+        assert_eq!(
+            course.steps.len(),
+            exchanges
+                .iter()
+                .filter(|one| !one.path.contains("bundles"))
+                .count()
+        );
+    };
+    for (place, receipt) in [
+        (0, "the receipt of message 1 of the requester (request)"),
+        (4, "the receipt of message 4 of the requester (inquire)"),
+    ] {
+        let mut exchanges = silence();
+        exchanges[place].answer = None;
+        without(exchanges, &[receipt]);
+    }
+    for (place, message) in [
+        (0, "message 1 of the requester"),
+        (2, "message 1 of the participant"),
+        (3, "message 3 of the requester"),
+    ] {
+        let mut exchanges = silence();
+        exchanges.remove(place);
+        without(exchanges, &[message]);
+    }
+    // The requester has signed that it had decided one more; it is on its way.
+    let mut exchanges = silence()[..3].to_vec();
+    exchanges[2] = exchange(
+        Side::Participant,
+        1,
+        2,
+        "2026-01-05T09:00:00Z",
+        example("acknowledge"),
+        3,
+        Some(Says::Taken),
+    );
+    without(exchanges, &["message 3 of the requester"]);
+    // The last message of each side may be on its way: that is how it stands.
+    let mut exchanges = silence();
+    (exchanges[2].answer, exchanges[5].answer) = (None, None);
+    let course = &replay(&exchanges, table())[0];
+    assert_eq!(
+        (&course.contradictions, &course.missing),
+        (&vec![], &Vec::<String>::new())
+    );
+    assert_eq!(course.state, Some(State::Expired));
+    assert!(
+        course
+            .in_words(Language::German, table())
+            .contains("OHNE Empfangsbestätigung")
+    );
+    // A delivery that was proven otherwise than by the receipt is not in this evidence.
+    let mut exchanges = silence();
+    exchanges[0] = exchange(
+        Side::Requester,
+        1,
+        0,
+        "2025-12-31T09:03:58Z",
+        example("request"),
+        0,
+        Some(Says::Taken),
+    );
+    let course = &replay(&exchanges, table())[0];
+    assert!(
+        course.missing[0].contains("the proof of the delivery"),
+        "{course:?}"
+    );
+}
+
+#[test]
+fn two_sides_that_put_their_messages_into_two_orders_contradict_each_other() {
+    let receipt = |exchange: &mut Exchange, change: &dyn Fn(&mut Receipt)| {
+        let mut receipt: Receipt = serde_json::from_slice(exchange.answer.as_deref().unwrap()).unwrap();
+        change(&mut receipt);
+        exchange.answer = Some(serde_json::to_vec(&receipt).unwrap());
+    };
+    // The requester has taken the acknowledgement before it told the deadline, and says of the reminder that it had not.
+    let mut earlier = silence();
+    receipt(&mut earlier[2], &|receipt| receipt.answer.after = 1);
+    // The participant answers the reminder as if it had said nothing before.
+    let mut unsaid = silence();
+    receipt(&mut unsaid[3], &|receipt| receipt.answer.after = 0);
+    let heard_less = changed(silence(), 5, &|body| body["heard"] = 0.into());
+    for exchanges in [earlier, unsaid, heard_less] {
+        let course = &replay(&exchanges, table())[0];
+        assert!(
+            course
+                .contradictions
+                .iter()
+                .any(|text| text.contains("by the receipts")),
+            "{course:?}"
+        );
+    }
+    // Time went back.
+    let back = changed(silence(), 4, &|body| {
+        body["sent_at"] = "2026-02-16T22:58:00Z".into()
+    });
+    let course = &replay(&back, table())[0];
+    assert!(
+        course.contradictions[0].contains("before that of what came before it"),
+        "{course:?}"
+    );
+}
+
+#[test]
+fn nothing_is_entered_before_an_end_for_which_the_node_has_answered() {
+    let mut exchanges = silence();
     exchanges.push(exchange(
         Side::Participant,
         2,
-        2,
-        "2026-02-20T10:00:00Z",
+        5,
+        "2026-03-03T10:00:00Z",
         example("statement"),
         5,
         judged(true),
     ));
     let course = &replay(&exchanges, table())[0];
-    assert_eq!(course.contradictions, Vec::<String>::new());
-    assert_eq!((course.state, course.silence), (State::Submitted, None));
-    assert_eq!(
-        course.steps.last().unwrap().kind,
-        "statement",
-        "by its clock it came first"
+    assert!(
+        course
+            .contradictions
+            .iter()
+            .any(|text| text.contains("the node had answered")),
+        "{course:?}"
     );
 }
 
@@ -255,23 +436,18 @@ fn what_could_not_have_been_is_a_contradiction() {
         let told = course.contradictions.iter().any(|text| text.contains(says));
         assert!(told, "{says}: {:?}", course.contradictions);
     };
-    let changed = |at: usize, change: &dyn Fn(&mut Value)| {
-        let mut exchanges = silence();
-        let mut body: Value = serde_json::from_slice(&exchanges[at].body).unwrap();
-        change(&mut body);
-        exchanges[at].body = body.to_string().into_bytes();
-        exchanges[at].answer = None;
-        exchanges
-    };
+    let changed = |at: usize, change: &dyn Fn(&mut Value)| changed(silence(), at, change);
     // Nobody was asked; it was not delivered; another effect; another end.
     let mut unasked = silence();
     unasked.remove(4);
     unasked[4].path = unasked[4].path.replace("/5/", "/4/");
     unasked[4].answer = None;
     found(&unasked, "was not asked");
-    let mut undelivered = silence();
-    undelivered[0].answer = None;
-    found(&undelivered, "without a proven delivery");
+    let mut early = crossing();
+    early = self::changed(early, 5, &|body| {
+        body["recorded_at"] = "2026-03-03T22:59:59Z".into()
+    });
+    found(&early, "the 24 hours");
     found(
         &changed(5, &|body| body["effect"] = "ASSUME_NO_OBJECTION".into()),
         "another effect",
@@ -293,10 +469,11 @@ fn what_could_not_have_been_is_a_contradiction() {
         }),
         "before the delivery",
     );
-    // A message is missing, or of the wrong side, or its receipt is about another one.
-    let mut missing = silence();
-    missing.remove(2);
-    found(&missing, "has no place");
+    found(
+        &changed(1, &|body| body["deadline"]["rule"]["n"] = 3.into()),
+        "its rule is not that of the request",
+    );
+    // A message is of the wrong side, or its receipt is about another one.
     let mut turned = silence();
     turned[3].path = turned[3].path.replace("requester/3", "participant/2");
     (turned[3].from, turned[3].to) = (TOWN.into(), COUNTY.into());

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Command, Decision, Inquiry, Requester};
 use crate::calendar::HolidayTable;
-use crate::deadline::{Deadline, Extension, Rule};
+use crate::deadline::{Deadline, DeadlineError, Extension, Rule};
 use crate::round::message::{Expiry, Message};
 use crate::round::state::State;
 use crate::round::terms::{Extendable, continued};
@@ -25,7 +25,16 @@ impl Decision {
             return;
         };
         match self.next.terms.deadline(complete_at, table) {
-            Ok(Some(deadline)) => self.tell_deadline(deadline),
+            // A period that begins anew takes nothing away from what was told before.
+            Ok(Some(deadline)) => {
+                let before = self
+                    .next
+                    .request
+                    .deadline()
+                    .filter(|before| before.ends_at > deadline.ends_at);
+                let longest = before.cloned().unwrap_or(deadline);
+                self.tell_deadline(longest);
+            }
             Ok(None) => {}
             Err(error) => self.next.undetermined = Some(error.code().to_owned()),
         }
@@ -131,7 +140,18 @@ impl Requester {
             }
             Command::StateDeadline(end) => {
                 let complete_at = self.complete_at().unwrap_or(now);
-                decision.tell_deadline(self.terms.stated(complete_at, end, table)?);
+                let stated = self.terms.stated(complete_at, end, table)?;
+                if let Some(before) = self
+                    .request
+                    .deadline()
+                    .filter(|before| before.ends_at > stated.ends_at)
+                {
+                    return Err(Refusal::Deadline(DeadlineError::NotLonger {
+                        end: stated.ends_at,
+                        present: before.ends_at,
+                    }));
+                }
+                decision.tell_deadline(stated);
             }
             Command::Remind => {
                 if let Some(deadline) = self.request.deadline() {

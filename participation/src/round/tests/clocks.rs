@@ -1,5 +1,6 @@
 //! The clock of a request, and what falls due.
 
+use super::super::message::{DeclineReason, Message, Says, Told};
 use super::super::participant;
 use super::super::requester::{Command, Delivery, Escalation, Proof, Requester};
 use super::super::state::State;
@@ -144,4 +145,67 @@ fn what_nobody_acts_on_is_shown_once() {
         None,
         "its clock does not run before it has everything"
     );
+}
+
+#[test]
+fn a_decline_that_crossed_a_revocation_does_not_undo_it() {
+    let mut pair = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], start());
+    pair.clocks(pair.end());
+    assert_eq!(pair.state(), State::Expired);
+    let later = pair.end() + 1.hours();
+    pair.requester(Command::Revoke, later);
+    // Entered in time, and under way until now.
+    let told = Told {
+        heard: 2,
+        message: Message::Decline {
+            reason: DeclineReason::NotCompetent,
+            entered_at: start() + 1.hours(),
+        },
+    };
+    let (decision, answer) = pair.requester.receive(&told, later);
+    pair.requester.apply(&decision);
+    assert_eq!(
+        (answer.says, pair.state()),
+        (
+            Says::Refused {
+                stands: State::Revoked
+            },
+            State::Revoked
+        )
+    );
+}
+
+#[test]
+fn a_late_statement_that_was_taken_back_stays_so_when_there_is_more_time() {
+    let mut pair = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], start());
+    let end = pair.end();
+    pair.clocks(end);
+    pair.submit(end + 1.minutes());
+    pair.participant(&participant::Command::Withdraw, end + 2.minutes());
+    assert_eq!(pair.state(), State::Expired);
+    pair.requester(Command::Extend(Rule::Hours { n: 5 }), end + 3.minutes());
+    assert_eq!(
+        (pair.state(), pair.requester.request().expiry()),
+        (State::Withdrawn, None)
+    );
+}
+
+#[test]
+fn a_period_that_begins_anew_takes_nothing_from_what_was_granted() {
+    let mut pair = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], start());
+    pair.requester(Command::Extend(Rule::Hours { n: 3 }), start() + 1.minutes());
+    let granted = pair.end();
+    pair.requester(Command::Supplement { restarts: true }, start() + 2.minutes());
+    assert_eq!(pair.requester.request().end(), None, "the clock stands");
+    let there = start() + 3.minutes();
+    let fetched = pair.requester.fetched(there, table()).unwrap();
+    pair.requester.apply(&fetched);
+    pair.tell(&fetched.tell, there);
+    assert_eq!(pair.requester.request().end(), Some(granted));
+    // Without that the whole period begins anew.
+    let late = start() + 4.hours();
+    pair.requester(Command::Supplement { restarts: true }, late);
+    let fetched = pair.requester.fetched(late, table()).unwrap();
+    pair.requester.apply(&fetched);
+    assert_eq!(pair.requester.request().end(), Some(late + 2.hours()));
 }

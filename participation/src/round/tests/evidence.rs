@@ -18,6 +18,12 @@ use crate::transfer::delivery::{Bundle, Deleted, PurgeStatement};
 use crate::transfer::offer::Id;
 use crate::transfer::replay::Exchange;
 
+/// Procedures that are simulated.
+pub(super) const PROCEDURES: usize = 2_400;
+
+pub(super) const COUNTY: &str = "TEST/GOV/1001";
+pub(super) const CHAMBER: &str = "TEST/GOV/1002";
+
 fn id() -> Id {
     Id::try_from("3f2504e0-4f89-41d3-9a0c-0305e82c3301".to_owned()).unwrap()
 }
@@ -127,73 +133,113 @@ fn body(message: &Message) -> Body {
     }
 }
 
-fn exchanges(world: &World) -> Vec<Exchange> {
-    let mut all = Vec::new();
-    for (side, name, from, to) in [
-        (R, Side::Requester, "TEST/GOV/1001", "TEST/GOV/1002"),
-        (P, Side::Participant, "TEST/GOV/1002", "TEST/GOV/1001"),
-    ] {
-        for (at, Told { heard, message }) in world.all[side].iter().enumerate() {
-            let path = Place::Message {
-                request: id(),
-                side: name,
-                seq: u32::try_from(at + 1).unwrap(),
-                kind: message.kind().to_owned(),
-            };
-            let sent = Sent::new(body(message), *heard, start(), true);
-            assert_eq!(
-                sent.told().message,
-                *message,
-                "the body says what the machine said"
-            );
-            let bytes = serde_json::to_vec(&sent).unwrap();
-            let receipt = world.answers[1 - side].get(at).map(|answer| Receipt {
-                contract: CONTRACT.into(),
-                message: path.to_string(),
-                sha256: Digest(sha256(&bytes)),
-                x_road_id: "q".into(),
-                x_road_request_id: "r".into(),
-                received_at: start(),
-                proof_level: ProofLevel::Node,
-                answer: *answer,
-                detail: None,
-                entry: None,
-            });
-            all.push(Exchange {
-                from: from.into(),
-                to: to.into(),
-                path: path.to_string(),
-                body: bytes,
-                answer: receipt.map(|receipt| serde_json::to_vec(&receipt).unwrap()),
-            });
+/// A message as its sender has it, and its receipt.
+fn exchange(world: &World, by: usize, number: usize) -> (Exchange, Option<Vec<u8>>) {
+    let (side, from, to) = match by {
+        R => (Side::Requester, COUNTY, CHAMBER),
+        _ => (Side::Participant, CHAMBER, COUNTY),
+    };
+    let Told { heard, message } = &world.all[by][number];
+    let path = Place::Message {
+        request: id(),
+        side,
+        seq: u32::try_from(number + 1).unwrap(),
+        kind: message.kind().to_owned(),
+    };
+    let sent = Sent::new(body(message), *heard, world.said_at[by][number], true);
+    assert_eq!(
+        sent.told().message,
+        *message,
+        "the body says what the machine said"
+    );
+    let bytes = serde_json::to_vec(&sent).unwrap();
+    let answer = world.answers[1 - by].get(number);
+    let receipt = answer.map(|answer| Receipt {
+        contract: CONTRACT.into(),
+        message: path.to_string(),
+        sha256: Digest(sha256(&bytes)),
+        x_road_id: "q".into(),
+        x_road_request_id: "r".into(),
+        received_at: world.answered_at[1 - by][number],
+        proof_level: ProofLevel::Node,
+        answer: *answer,
+        detail: None,
+        entry: None,
+    });
+    let exchange = Exchange {
+        from: from.into(),
+        to: to.into(),
+        path: path.to_string(),
+        body: bytes,
+        answer: None,
+    };
+    (
+        exchange,
+        receipt.map(|receipt| serde_json::to_vec(&receipt).unwrap()),
+    )
+}
+
+/// What lies in the logs of the two nodes: the requester's and the participant's.
+pub(super) fn logs(world: &World) -> [Vec<Exchange>; 2] {
+    let mut logs = [Vec::new(), Vec::new()];
+    for attempt in &world.attempts {
+        let (exchange, receipt) = exchange(world, attempt.by, attempt.number);
+        let answered = Exchange {
+            answer: receipt,
+            ..exchange.clone()
+        };
+        if attempt.arrived.is_some() {
+            logs[1 - attempt.by].push(answered.clone());
         }
+        logs[attempt.by].push(match attempt.returned {
+            true => answered,
+            false => exchange,
+        });
     }
-    all
+    logs
+}
+
+/// Simulated procedures. Some come to their end, some are looked at under way.
+pub(super) fn procedures(count: usize) -> impl Iterator<Item = (World, bool)> {
+    let mut runner = TestRunner::deterministic();
+    (0..count).map(move |run| {
+        let effect = match run % 3 {
+            0 => SilenceEffect::None,
+            _ => SilenceEffect::ConsentDeemedGiven,
+        };
+        let mut world = World::new(None, effect);
+        // Clocks that never were the same.
+        world.now[P] += [0, -50, 35, 0][run / 4 % 4].minutes();
+        let ops = ops().new_tree(&mut runner).unwrap().current();
+        assert_eq!(world.run(&ops), Ok(()));
+        let settled = run % 4 != 3;
+        match settled {
+            true => assert_eq!(world.settle(), Ok(())),
+            false => world.send_in_vain(),
+        }
+        (world, settled)
+    })
 }
 
 #[test]
 fn an_auditor_comes_to_the_same_request_from_messages_and_receipts_alone() {
-    let mut runner = TestRunner::deterministic();
     let mut replayed = 0;
-    for run in 0..600 {
-        let effect = match run % 2 {
-            0 => SilenceEffect::ConsentDeemedGiven,
-            _ => SilenceEffect::None,
-        };
-        let mut world = World::new(None, effect);
-        world
-            .run(&ops().new_tree(&mut runner).unwrap().current())
-            .unwrap();
-        world.settle().unwrap();
-        for course in replay(&exchanges(&world), HolidayTable::built_in()) {
-            let request = world.requester.request();
-            assert_eq!(course.contradictions, Vec::<String>::new());
-            assert_eq!(course.state, request.state());
-            assert_eq!(course.versions, request.versions());
-            assert_eq!(course.silence, request.expiry());
-            assert_eq!(course.steps.len(), world.all[R].len() + world.all[P].len());
-            replayed += 1;
+    for (world, _) in procedures(PROCEDURES).filter(|(_, settled)| *settled) {
+        let [here, there] = logs(&world);
+        let both = [here.clone(), there.clone()].concat();
+        for exchanges in [here, there, both] {
+            for course in replay(&exchanges, HolidayTable::built_in()) {
+                let request = world.requester.request();
+                assert_eq!(course.contradictions, Vec::<String>::new(), "{course:#?}");
+                assert_eq!(course.missing, Vec::<String>::new(), "{course:#?}");
+                assert_eq!(course.state, Some(request.state()));
+                assert_eq!(course.versions, request.versions());
+                assert_eq!(course.silence, request.expiry());
+                assert_eq!(course.ends_at, request.end());
+                assert_eq!(course.steps.len(), world.all[R].len() + world.all[P].len());
+                replayed += 1;
+            }
         }
     }
-    assert!(replayed > 500, "{replayed}");
+    assert!(replayed > PROCEDURES * 2, "{replayed}");
 }

@@ -65,6 +65,17 @@ pub(super) enum Planted {
     RunsFromSending,
 }
 
+/// That it was attempted to deliver a message.
+#[derive(Clone, Copy)]
+pub(super) struct Attempt {
+    pub(super) by: usize,
+    pub(super) number: usize,
+    /// When it arrived by the clock of the other side, if it did.
+    pub(super) arrived: Option<Timestamp>,
+    /// Whether its answer came back.
+    pub(super) returned: bool,
+}
+
 pub(super) struct World {
     planted: Option<Planted>,
     pub(super) requester: Requester,
@@ -73,6 +84,11 @@ pub(super) struct World {
     /// Messages that are not settled, with their numbers.
     out: [VecDeque<(usize, Told)>; 2],
     pub(super) all: [Vec<Told>; 2],
+    /// When each was decided.
+    pub(super) said_at: [Vec<Timestamp>; 2],
+    /// When each was answered first.
+    pub(super) answered_at: [Vec<Timestamp>; 2],
+    pub(super) attempts: Vec<Attempt>,
     /// Answers by number: a repeat gets the one that was given.
     pub(super) answers: [Vec<Answer>; 2],
     /// Statements as they were entered, with the end in force at the requester's when they came.
@@ -99,6 +115,9 @@ impl World {
             now: [start(); 2],
             out: Default::default(),
             all: Default::default(),
+            said_at: Default::default(),
+            answered_at: Default::default(),
+            attempts: Vec::new(),
             answers: Default::default(),
             entered: Vec::new(),
             fetched: false,
@@ -112,6 +131,7 @@ impl World {
         for told in tell {
             self.out[side].push_back((self.all[side].len(), told.clone()));
             self.all[side].push(told.clone());
+            self.said_at[side].push(self.now[side]);
         }
     }
 
@@ -250,6 +270,7 @@ impl World {
         }
         self.asked |= matches!(told.message, Message::Inquire { .. });
         let answer = self.participant_answers(number, &told);
+        self.attempted(R, number, !answer_lost);
         if !answer_lost {
             self.out[R].pop_front();
             self.proven |= matches!(answer.says, Says::Delivered { .. });
@@ -267,6 +288,32 @@ impl World {
             }
         }
         true
+    }
+
+    fn attempted(&mut self, by: usize, number: usize, returned: bool) {
+        let other = 1 - by;
+        if self.answered_at[other].len() == number {
+            self.answered_at[other].push(self.now[other]);
+        }
+        self.attempts.push(Attempt {
+            by,
+            number,
+            arrived: Some(self.answered_at[other][number]),
+            returned,
+        });
+    }
+
+    /// What each side has next is sent and does not arrive.
+    pub(super) fn send_in_vain(&mut self) {
+        for by in [R, P] {
+            let number = self.out[by].front().map(|(number, _)| *number);
+            self.attempts.extend(number.map(|number| Attempt {
+                by,
+                number,
+                arrived: None,
+                returned: false,
+            }));
+        }
     }
 
     fn participant_answers(&mut self, number: usize, told: &Told) -> Answer {
@@ -303,6 +350,7 @@ impl World {
             return false;
         };
         let answer = self.requester_answers(number, &told);
+        self.attempted(P, number, !answer_lost);
         if !answer_lost {
             self.out[P].pop_front();
             if let Some(participant) = &mut self.participant {

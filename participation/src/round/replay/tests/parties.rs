@@ -1,0 +1,77 @@
+//! Who is who in a round, and what came of each.
+
+use super::*;
+
+#[test]
+fn a_round_says_in_a_line_what_came_of_each_request() {
+    let mut exchanges = silence();
+    let other = ID.replace("3f2504e0", "4f2504e0");
+    for mut exchange in crossing() {
+        let was = exchange.body.clone();
+        exchange.path = exchange.path.replace(ID, &other);
+        exchange.body = String::from_utf8(was)
+            .unwrap()
+            .replace(
+                &format!("\"request_id\":\"{ID}\""),
+                &format!("\"request_id\":\"{other}\""),
+            )
+            .into_bytes();
+        if let Some(answer) = &exchange.answer {
+            let mut receipt: Receipt = serde_json::from_slice(answer).unwrap();
+            receipt.message.clone_from(&exchange.path);
+            receipt.sha256 = Digest(kontor_pki::crypto::sha256(&exchange.body));
+            exchange.answer = Some(serde_json::to_vec(&receipt).unwrap());
+        }
+        exchanges.push(exchange);
+    }
+    let courses = replay(&exchanges, table());
+    let [round] = &rounds(&courses)[..] else {
+        panic!("{courses:?}")
+    };
+    assert_eq!((round.round_number, round.requests.len()), (1, 2));
+    let words = round.in_words(Language::German);
+    assert!(
+        words.contains("nach BAUGB_36 (1), von TEST/GOV/1057, Anfragen: 2"),
+        "{words}"
+    );
+    assert!(
+        words.contains("TEST/GOV/1057091: Frist abgelaufen; Die Zustimmung gilt als erteilt."),
+        "{words}"
+    );
+    let words = round.in_words(Language::English);
+    assert!(words.contains("TEST/GOV/1057091: SUBMITTED; "), "{words}");
+    assert!(words.contains("(in time)"), "{words}");
+}
+
+#[test]
+fn who_is_hosted_speaks_through_its_host_and_nobody_else_does() {
+    let guest = "guest/0f8fad5b-d9cb-469f-a165-708676895012";
+    let mut exchanges = changed(silence(), 0, &|body| {
+        body["request"]["hosted"] = guest.into();
+        body["request"]["proof_level"] = "guest".into();
+    });
+    let course = &replay(&exchanges, table())[0];
+    assert!(course.contradictions[0].contains("speaks for it"), "{course:?}");
+    for exchange in &mut exchanges {
+        (exchange.from, exchange.to) = (COUNTY.into(), COUNTY.into());
+    }
+    let course = &replay(&exchanges, table())[0];
+    assert_eq!(course.contradictions, Vec::<String>::new());
+    assert_eq!(course.participant, guest);
+    assert_eq!(course.steps[2].by, guest);
+    assert!(course.in_words(Language::English, table()).contains("as a guest"));
+    // A member that asks itself as if it were another one.
+    let mut alone = silence();
+    for exchange in &mut alone {
+        (exchange.from, exchange.to) = (COUNTY.into(), COUNTY.into());
+    }
+    assert!(replay(&alone, table())[0].contradictions[0].contains("asks itself"));
+    // A part that a stranger got.
+    let mut stranger = silence();
+    stranger[6].from = "TEST/GOV/1".into();
+    let course = &replay(&stranger, table())[0];
+    assert!(
+        course.contradictions[0].contains("handed to TEST/GOV/1"),
+        "{course:?}"
+    );
+}
