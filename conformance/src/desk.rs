@@ -29,7 +29,7 @@ pub struct Desk {
 }
 
 /// Names, keys and roles of the principals that the suite's nodes know.
-const KEYS: [(&str, &str, &str, &str); 6] = [
+const KEYS: [(&str, &str, &str, &str); 7] = [
     ("form service", "system", "key-of-the-form-service", "\"intake\""),
     (
         "worker",
@@ -51,6 +51,7 @@ const KEYS: [(&str, &str, &str, &str); 6] = [
         "\"coordinator\"",
     ),
     ("specialist", "person", "key-of-a-specialist", "\"specialist\""),
+    ("adviser", "person", "key-of-an-adviser", "\"adviser\""),
 ];
 
 /// Lines of `[casework]`: the region, the keys, and what else is wanted.

@@ -12,8 +12,9 @@ import schemathesis
 KNOWN = json.load(open(os.environ["KONTOR_INTERFACE"]))
 KEYS = KNOWN["keys"]
 ASKED = ("listContributions", "showContribution", "commandContribution", "draftStatement", "attachFiles",
-         "readContributionFile", "settleParkedContribution")
-ROLE = {"handIn": "form service", "listDisclosures": "officer", "showPerson": "officer", **{name: "coordinator" for name in ASKED}}
+         "readContributionFile", "settleParkedContribution", "admitAdviser")
+ROLE = {"handIn": "form service", "listDisclosures": "officer", "showPerson": "officer", "listAdvice": "adviser",
+        "readAdviceFile": "adviser", **{name: "coordinator" for name in ASKED}}
 SUCCEEDED, STATUSES = {}, {}
 turns = {name: itertools.cycle(ids) for name, ids in KNOWN["ids"].items()}
 turn = itertools.count()
@@ -204,6 +205,21 @@ def disclosed_file(case):
     case.query = {"copy": "true"}
 
 
+def admitted(case):
+    one = next(turns["contributions"])
+    there = at(case, "/api/v1/contributions/" + one, "coordinator", request=one)
+    sheet = there["received"][0]["letter"]["document"]
+    case.body = {"pseudonym": page("/api/v1/me", "adviser")["pseudonym"], "files": [sheet["files"][0]["file_id"]], "until": "2098-12-31"}
+    if next(turn) % 3 == 0:
+        case.body["files"] = []
+
+
+def advice_file(case):
+    for one in page("/api/v1/advice", "adviser")["advice"]:
+        if one["files"]:
+            case.path_parameters = {"request": one["request"], "file": one["files"][0]["file_id"]}
+
+
 def answered_file(case):
     one = next(turns["answered"])
     came = [m for m in page("/api/v1/requests/" + one)["received"] if m["kind"] == "statement"]
@@ -273,6 +289,8 @@ AIM = {
     "attachFiles": contribution,
     "readContributionFile": disclosed_file,
     "settleParkedContribution": parked_of("parked_contributions"),
+    "admitAdviser": admitted,
+    "readAdviceFile": advice_file,
     "guestShows": as_guest,
     "guestCommands": guest_command,
     "guestDrafts": guest_draft,

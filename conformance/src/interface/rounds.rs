@@ -37,6 +37,7 @@ async fn asked(desk: &Desk, form: &Value, who: &Value) -> Result<(String, String
         "class": "AUTHORITY", "rule": { "kind": "weeks", "n": 4 },
         "disclosure": disclosure(&[text(&listed["files"][0], "file_id")?]),
     });
+    wish["disclosure"]["onward"] = true.into();
     for (name, value) in who.as_object().into_iter().flatten() {
         wish[name] = value.clone();
     }

@@ -180,7 +180,10 @@ async fn whole(world: &World) -> Result<()> {
     ];
     let mut ids = Vec::new();
     for (who, class) in asked {
-        let request = rounds.ask(&round, &wish(who, class)).await?;
+        let mut wish = wish(who, class);
+        // The own unit may show it to an adviser.
+        wish["disclosure"]["onward"] = json!(wish["unit"].is_string());
+        let request = rounds.ask(&round, &wish).await?;
         ensure!(request["state"] == "CREATED", "{request}");
         ids.push(text(&request, "id")?.to_owned());
     }
@@ -232,6 +235,21 @@ async fn whole(world: &World) -> Result<()> {
         octets.status == StatusCode::OK && octets.body == files()[0].2,
         "{octets:?}"
     );
+    // Who asks did not allow it to be shown onward.
+    let adviser = chamber.of("adviser");
+    let me = adviser.get("/api/v1/me").await?;
+    let wish = json!({ "pseudonym": me["pseudonym"], "files": [shown], "until": "2098-12-31" });
+    let now = chamber.get(&theirs).await?;
+    chamber
+        .refused(
+            &format!("{theirs}/advisers"),
+            number(&now, "version")?,
+            &wish,
+            "onward_not_granted",
+        )
+        .await?;
+    let advice = adviser.get("/api/v1/advice").await?;
+    ensure!(advice["advice"] == json!([]), "{advice}");
     act(&chamber, &theirs, "acknowledge", &json!({ "reference": "K-17" })).await?;
     act(
         &chamber,
@@ -304,6 +322,7 @@ async fn whole(world: &World) -> Result<()> {
     let path = format!("/api/v1/requests/{to_unit}");
     let inside = format!("/api/v1/contributions/{to_unit}");
     until(&unit, &inside, |page| page["deadline"].is_object()).await?;
+    advised(&unit, &inside, &shown).await?;
     pass(&clock, 40)?;
     let expired = until(&here, &path, |page| page["state"] == "EXPIRED").await?;
     ensure!(
@@ -356,6 +375,38 @@ async fn whole(world: &World) -> Result<()> {
         shown.iter().any(|one| one["to"] == BETA) && shown.iter().any(|one| one["to"] == "unit/u-42"),
         "{shown:?}"
     );
+    Ok(())
+}
+
+/// An adviser of the unit looks at the file that was chosen for it, and at nothing any more once it is dismissed.
+async fn advised(unit: &Desk, inside: &str, shown: &str) -> Result<()> {
+    let adviser = unit.of("adviser");
+    let me = adviser.get("/api/v1/me").await?;
+    let admit = async |files: Value| -> Result<Value> {
+        let now = unit.get(inside).await?;
+        let wish = json!({ "pseudonym": me["pseudonym"], "files": files, "until": "2098-12-31" });
+        unit.done(&format!("{inside}/advisers"), number(&now, "version")?, &wish)
+            .await
+    };
+    admit(json!([shown])).await?;
+    let advice = adviser.get("/api/v1/advice").await?;
+    let one = &advice["advice"][0];
+    ensure!(
+        one["files"][0]["file_id"] == shown && one["question"].is_string(),
+        "{advice}"
+    );
+    let path = format!("/api/v1/advice/{}/files/{shown}", text(one, "request")?);
+    let read = async || adviser.send(Method::GET, &path, None, "", Vec::new()).await;
+    let answer = read().await?;
+    ensure!(
+        answer.status == StatusCode::OK && answer.body == files()[0].2,
+        "{answer:?}"
+    );
+    let answer = adviser.send(Method::GET, inside, None, "", Vec::new()).await?;
+    ensure!(answer.status == StatusCode::FORBIDDEN, "{answer:?}");
+    admit(json!([])).await?;
+    let answer = read().await?;
+    ensure!(answer.status == StatusCode::NOT_FOUND, "{answer:?}");
     Ok(())
 }
 

@@ -14,11 +14,13 @@
 //! | `fetch` | bundles on their way here, and those that are pulled from here |
 //! | `due` | what falls due |
 //! | `guest` | link and code of a guest |
+//! | `adviser` | who looks at chosen files for a participant |
 //! | `board` | what lists need of every request, in memory |
 //!
 //! Whoever has no node is hosted: the house speaks to itself by ordinary exchanges, and so a guest and an own unit are asked, answer
 //! and are proven like everybody else. Both sides of such a request lie here, under keys of their own.
 
+pub(super) mod adviser;
 pub(super) mod board;
 pub(super) mod course;
 mod due;

@@ -153,6 +153,8 @@ pub enum Role {
     Coordinator,
     /// Work on what the house is asked and is assigned: read, draft, ask back, release.
     Specialist,
+    /// Look at files that a coordinator chose, until an instant; from outside of the house.
+    Adviser,
 }
 
 /// Whether a key is a person's or a system's.

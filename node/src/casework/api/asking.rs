@@ -88,6 +88,7 @@ pub(super) fn view(casework: &Casework, row: &RequestRow) -> Value {
         "declined": row.declined.as_ref().map(|(reason, suggestion)| json!({ "reason": reason, "suggestion": suggestion })),
         "purge": row.purge,
         "downloaded": row.downloaded,
+        "advisers": row.advisers,
         "notices": row.notices,
         "bundles": row.bundles.iter().map(bundle).collect::<Vec<_>>(),
         "cites": row.cites,

@@ -252,6 +252,61 @@ pub(super) async fn opened(
     octets(casework, &found)
 }
 
+pub(super) fn adviser_schema() -> Value {
+    json!({
+        "type": "object", "additionalProperties": false, "required": ["pseudonym", "until"],
+        "properties": {
+            "pseudonym": { "type": "string", "minLength": 1, "description": "as GET /api/v1/me shows it to the adviser" },
+            "files": { "type": "array", "items": { "type": "string" }, "description": "none: it may look at nothing any more" },
+            "until": { "type": "string", "format": "date" },
+        },
+    })
+}
+
+/// Admits an adviser, or dismisses it.
+pub(super) async fn advise(
+    who: Principal,
+    State(casework): State<Arc<Casework>>,
+    Path(request): Path<String>,
+    headers: HeaderMap,
+    Document(body): Document,
+) -> Result<Response, Refused> {
+    let row = casework
+        .advise(&who, &id(&request)?, version(&headers)?, read(&body)?)
+        .await?;
+    Ok(versioned(
+        StatusCode::OK,
+        row.version,
+        &asking::view(&casework, &row),
+    ))
+}
+
+/// What an adviser may look at.
+pub(super) async fn advice(
+    who: Principal,
+    State(casework): State<Arc<Casework>>,
+) -> Result<Response, Refused> {
+    let advice = casework.advice(&who)?;
+    casework
+        .look(
+            &who,
+            &format!("advice on {} requests", advice.len()),
+            "participation",
+        )
+        .await?;
+    Ok(super::page_of(StatusCode::OK, &json!({ "advice": advice })))
+}
+
+/// A file that an adviser may look at.
+pub(super) async fn advice_file(
+    who: Principal,
+    State(casework): State<Arc<Casework>>,
+    Path((request, file)): Path<(String, String)>,
+) -> Result<Response, Refused> {
+    let found = casework.open_for_adviser(&who, &id(&request)?, &file).await?;
+    octets(&casework, &found)
+}
+
 pub(super) async fn parked(
     who: Principal,
     State(casework): State<Arc<Casework>>,

@@ -31,6 +31,7 @@ pub(super) fn all() -> Value {
         "Request": participation::request(),
         "RequestList": participation::request_list(),
         "Invitation": participation::invitation(),
+        "Advice": participation::advice(),
 
         "Transfer": transfer(),
         "TransferList": transfer_list(),
@@ -141,6 +142,7 @@ fn roles() -> Value {
         "data_protection",
         "coordinator",
         "specialist",
+        "adviser",
     ])
 }
 

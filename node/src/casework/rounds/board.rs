@@ -28,6 +28,7 @@ struct Entry {
     extension: bool,
     notices: bool,
     guest: bool,
+    advisers: Box<[Box<str>]>,
 }
 
 #[derive(Default)]
@@ -97,6 +98,11 @@ impl Board {
             extension: request.extension_wanted().is_some(),
             notices: !row.notices.is_empty(),
             guest: row.is_guest(),
+            advisers: row
+                .advisers
+                .iter()
+                .map(|one| one.pseudonym.as_str().into())
+                .collect(),
         };
         let process = row.process();
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -185,6 +191,14 @@ impl Board {
             page.ids.push(place.1.clone());
         }
         page
+    }
+
+    /// Requests that somebody advises on.
+    pub(in crate::casework) fn advised(&self, pseudonym: &str) -> Vec<Id> {
+        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let of = |entry: &Entry| entry.advisers.iter().any(|known| &**known == pseudonym);
+        let all = inner.asked.entries.iter().filter(|(_, entry)| of(entry));
+        all.map(|((_, id), _)| id.clone()).collect()
     }
 
     /// How many requests there are: sent, and asked.

@@ -345,8 +345,20 @@ impl Casework {
         file: &str,
         wanted: Right,
     ) -> Result<CaseFile, Refused> {
+        self.seen_contribution(who, id)?;
+        self.disclosed_file(who, id, file, wanted).await
+    }
+
+    /// The same for somebody who may see it.
+    pub(super) async fn disclosed_file(
+        &self,
+        who: &Principal,
+        id: &Id,
+        file: &str,
+        wanted: Right,
+    ) -> Result<CaseFile, Refused> {
         let _lock = self.lock(&[id]).await;
-        let mut row = self.seen_contribution(who, id)?;
+        let mut row = self.request(Side::Participant, id)?;
         let now = self.decisive_now()?;
         let open = machine_of(&row)?.may_open(now);
         let before = row.access.clone();

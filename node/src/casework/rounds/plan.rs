@@ -603,6 +603,7 @@ impl RequestRow {
             extension: None,
             purge: None,
             downloaded: Vec::new(),
+            advisers: Vec::new(),
             notices: BTreeSet::new(),
             cites: nothing_yet(),
             body,

@@ -20,6 +20,7 @@ use kontor_participation::transfer::offer::Id;
 use serde::{Deserialize, Serialize};
 
 use super::super::row::{Cited, Process};
+use super::adviser::Adviser;
 
 /// A round.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -118,6 +119,9 @@ pub(crate) struct RequestRow {
     /// What had been downloaded before.
     #[serde(default)]
     pub(crate) downloaded: Vec<Downloaded>,
+    /// Who advises the participant, and on what.
+    #[serde(default)]
+    pub(crate) advisers: Vec<Adviser>,
     /// What a person is to be shown, by code: what is overdue, what could not be read.
     #[serde(default)]
     pub(crate) notices: BTreeSet<String>,

@@ -97,6 +97,7 @@ pub(super) fn request() -> Value {
             ("declined", maybe(&object())),
             ("purge", maybe(&object())),
             ("downloaded", array(&object())),
+            ("advisers", array(&object())),
             ("notices", array(&text())),
             ("bundles", array(&object())),
             ("cites", cites()),
@@ -162,6 +163,25 @@ pub(super) fn round() -> Value {
         ),
         ("cites", cites()),
     ])
+}
+
+/// What an adviser may look at.
+pub(super) fn advice() -> Value {
+    let file = strict(&[
+        ("file_id", text()),
+        ("original_name", text()),
+        ("size", number()),
+        ("media_type", maybe(&text())),
+    ]);
+    of_array(
+        "advice",
+        strict(&[
+            ("request", uuid()),
+            ("question", maybe(&text())),
+            ("until", instant()),
+            ("files", array(&file)),
+        ]),
+    )
 }
 
 pub(super) fn round_list() -> Value {
