@@ -53,7 +53,7 @@ pub async fn run(subject: &Subject, plan: &InterfacePlan) -> Result<Seen> {
     std::fs::write(&directory, DIRECTORY)?;
     let instance = Instance::start(net.address(40, 8092), Mood::TakesAndBreaks).await?;
     let table = format!(
-        "directory = \"{}\"\n[casework.instance]\nurl = \"{}\"\nunit = \"u-beta\"\nrepeats_safe = false",
+        "directory = \"{}\"\n[casework.instance]\nurl = \"{}\"\nunit = \"u-beta\"\nrepeats_safe = false\n[casework.participation]\ntell_applicant = true",
         directory.display(),
         instance.url()
     );

@@ -275,6 +275,7 @@ def parked_of(kind):
 AIM = {
     "prepareRound": round_of,
     "listRounds": only("cases", "case"),
+    "participationNotice": only("cases", "case"),
     "showRound": only("rounds", "round"),
     "askInRound": asked,
     "commandRound": round_command,

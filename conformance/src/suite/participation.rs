@@ -146,7 +146,8 @@ pub(crate) fn pass(clock: &Path, days: u64) -> Result<()> {
 async fn whole(world: &World) -> Result<()> {
     let net = Net::claim().await?;
     let clock = world.federation.dir().join("clock-of-the-training");
-    let federation = federation(world.federation.subject(), &net, &clock, "").await?;
+    let told = "[casework.participation]\ntell_applicant = true";
+    let federation = federation(world.federation.subject(), &net, &clock, told).await?;
     let (here, chamber) = (
         Desk::at(federation.node("alpha")),
         Desk::at(federation.node("beta")).of("coordinator"),
@@ -359,6 +360,22 @@ async fn whole(world: &World) -> Result<()> {
     }
     let ended = rounds.round(&round, "conclude", &json!({})).await?;
     ensure!(ended["state"] == "CONCLUDED", "{ended}");
+    // The applicant is told whom others were asked only where that is switched on, and nothing of what they said.
+    let notice = here
+        .send(
+            Method::GET,
+            &format!("/api/v1/cases/{case}/rounds/notice"),
+            None,
+            "",
+            Vec::new(),
+        )
+        .await?;
+    let notice: Value = serde_json::from_slice(&notice.body)?;
+    ensure!(
+        notice["asked"].as_array().is_some_and(|asked| asked.len() == 3)
+            && !notice.to_string().contains("Lärm"),
+        "{notice}"
+    );
     let case = here.get(&format!("/api/v1/cases/{case}")).await?;
     ensure!(case["open_round"] == false, "{case}");
     // The data-protection officer sees what was shown to whom and why.

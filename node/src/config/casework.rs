@@ -100,6 +100,8 @@ pub struct ParticipationSettings {
     pub eyes: Eyes,
     /// Holidays that the own municipality has although its Land as a whole has not, by their ids.
     pub local_holidays: Vec<String>,
+    /// Whether applicants may be told that and whom others were asked.
+    pub tell_applicant: bool,
 }
 
 impl Default for ParticipationSettings {
@@ -109,6 +111,7 @@ impl Default for ParticipationSettings {
             recipients: RecipientTable::built_in().clone(),
             eyes: Eyes::TWO,
             local_holidays: Vec::new(),
+            tell_applicant: false,
         }
     }
 }
@@ -291,6 +294,8 @@ struct ParticipationTable {
     eyes: Option<String>,
     #[serde(default)]
     local_holidays: Vec<String>,
+    #[serde(default)]
+    tell_applicant: bool,
 }
 
 impl ParticipationTable {
@@ -302,6 +307,7 @@ impl ParticipationTable {
     ) -> ParticipationSettings {
         let mut settings = ParticipationSettings {
             local_holidays: self.local_holidays,
+            tell_applicant: self.tell_applicant,
             ..ParticipationSettings::default()
         };
         let mut text = |key: &str, path: PathBuf| {

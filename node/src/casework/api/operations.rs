@@ -105,6 +105,7 @@ fn operations() -> Vec<Operation> {
         operation!(get "/api/v1/profiles" "listProfiles" "Participation profiles and recipient classes, the tenant's own first" => rounds::profiles, answer = "Profiles"),
         operation!(post "/api/v1/cases/{case}/rounds" "prepareRound" "Prepare a round of participation, or one that renews another" => rounds::prepare, versioned = true, body = Some(rounds::wish_schema), success = (201, JSON), answer = "Round"),
         operation!(get "/api/v1/cases/{case}/rounds" "listRounds" "The rounds of a case with their requests" => rounds::of_case, answer = "RoundList"),
+        operation!(get "/api/v1/cases/{case}/rounds/notice" "participationNotice" "Text for the applicant: that and whom others were asked, where the authority switched it on" => rounds::notice, query = &[("language", "de|en")], answer = "Asked"),
         operation!(get "/api/v1/rounds/{round}" "showRound" "A round with its requests" => rounds::show, answer = "Round"),
         operation!(post "/api/v1/rounds/{round}/requests" "askInRound" "Prepare a request: whom, by which terms, and what is shown" => rounds::ask, versioned = true, body = Some(rounds::ask_schema), success = (201, JSON), answer = "Request"),
         operation!(post "/api/v1/rounds/{round}/commands/{command}" "commandRound" "Move a round: open, close, evaluate, conclude, suspend, resume, cancel" => rounds::command, versioned = true, body = Some(rounds::command_schema), answer = "Round"),

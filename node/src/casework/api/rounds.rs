@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
+use kontor_participation::deadline::day_of;
 use kontor_participation::round::delivery::Side;
+use kontor_participation::round::life::Party;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Document, asking, id, page_of, read, version, versioned};
@@ -203,6 +207,81 @@ pub(super) async fn command(
         .round_command(&who, &round, version(&headers)?, wanted, details)
         .await?;
     Ok(versioned(StatusCode::OK, row.version, &view(&casework, &row)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Language {
+    language: Option<String>,
+}
+
+/// Text for the applicant: that and whom others were asked, and nothing of what they answered. Only where the authority switched it on.
+pub(super) async fn notice(
+    who: Principal,
+    State(casework): State<Arc<Casework>>,
+    Path(case): Path<String>,
+    asked: Result<Query<Language>, QueryRejection>,
+) -> Result<Response, Refused> {
+    let Query(asked) = asked.map_err(|error| Refused::malformed(error.body_text()))?;
+    let case = casework.seen_case(&who, &id(&case)?)?;
+    if !casework.settings.participation.tell_applicant {
+        let detail = "this authority does not tell applicants whom it asks";
+        return Err(Refused::conflict("not_switched_on", detail)
+            .hint("the operator sets casework.participation.tell_applicant"));
+    }
+    casework
+        .look(
+            &who,
+            &format!("notice of rounds of case {}", case.id),
+            "participation",
+        )
+        .await?;
+    let own = casework.own().member().to_string();
+    let (mut german, mut english) = (Vec::new(), Vec::new());
+    for round in casework.rounds_of(&case)? {
+        for asked in &round.round.asked {
+            let request = casework.request(Side::Requester, &asked.request)?;
+            if !request.state().is_sent() {
+                continue;
+            }
+            let (de, en) = match &asked.party {
+                Party::Node { member } => (casework.name_of(member), casework.name_of(member)),
+                // Names of guests are theirs; what kind of body it is is enough.
+                Party::Guest { .. } => (
+                    "eine beteiligte Stelle".to_owned(),
+                    "a body that takes part".to_owned(),
+                ),
+                Party::Internal { .. } => {
+                    let own = casework.name_of(&own);
+                    (
+                        format!("eine Fachstelle von {own}"),
+                        format!("a specialist unit of {own}"),
+                    )
+                }
+            };
+            let day = day_of(request.since);
+            german.push(format!("{de} ({day})"));
+            english.push(format!("{en} ({day})"));
+        }
+    }
+    let (all, none, begins) = match asked.language.as_deref().unwrap_or("de") {
+        "de" => (
+            german,
+            "Zu Ihrem Antrag wurde bisher niemand beteiligt.",
+            "Zu Ihrem Antrag wurden beteiligt: ",
+        ),
+        "en" => (
+            english,
+            "Nobody was asked about your application so far.",
+            "Asked about your application: ",
+        ),
+        _ => return Err(Refused::malformed("language is de or en").at("/language")),
+    };
+    let text = match all.is_empty() {
+        true => none.to_owned(),
+        false => format!("{begins}{}.", all.join("; ")),
+    };
+    Ok(page_of(StatusCode::OK, &json!({ "text": text, "asked": all })))
 }
 
 /// The profiles that this house can ask by, its own first.

@@ -32,6 +32,7 @@ pub(super) fn all() -> Value {
         "RequestList": participation::request_list(),
         "Invitation": participation::invitation(),
         "Advice": participation::advice(),
+        "Asked": strict(&[("text", text()), ("asked", array(&text()))]),
 
         "Transfer": transfer(),
         "TransferList": transfer_list(),

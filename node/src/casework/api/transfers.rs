@@ -386,7 +386,7 @@ pub(super) async fn notice(
 
 impl Casework {
     /// The name of a member as global configuration has it.
-    fn name_of(&self, member: &str) -> String {
+    pub(super) fn name_of(&self, member: &str) -> String {
         let named = || {
             let id: kontor_protocol::id::MemberId = member.parse().ok()?;
             let trust = self.trust.current(self.clock.now()).ok()?;
