@@ -34,6 +34,7 @@ mod document;
 pub mod desk;
 mod scripted;
 pub mod instance;
+pub mod issuer;
 pub mod cases;
 pub mod interface;
 pub mod large;
