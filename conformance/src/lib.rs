@@ -37,6 +37,7 @@ pub mod instance;
 pub mod issuer;
 pub mod cases;
 pub mod interface;
+pub mod oidc;
 pub mod large;
 pub mod transfers;
 pub mod suite;
