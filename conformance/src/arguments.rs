@@ -48,6 +48,10 @@ pub(crate) enum Command {
     /// Needs schemathesis 4 (`pip install schemathesis`). Fails when an answer is not one of the description, is a server's error,
     /// or an operation never succeeded.
     Interface(InterfaceArguments),
+    /// Show a node tokens of oidc-provider, a provider of OpenID Connect that is not ours
+    ///
+    /// Needs node.js and oidc-provider (`npm install oidc-provider`); says SKIPPED where one is missing.
+    Oidc(OidcArguments),
     /// Measure what nodes hold while large bodies pass
     Memory(MemoryArguments),
     /// Change a large global configuration under load: content, the key that signs it, a server's address
@@ -148,6 +152,22 @@ pub(crate) struct LargeArguments {
     #[arg(long, default_value_t = 2048)]
     pub(crate) mebibytes: u64,
     /// Write the result to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct OidcArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    pub(crate) kontor: Option<PathBuf>,
+    /// The program of node.js
+    #[arg(long, default_value = "node")]
+    pub(crate) node: PathBuf,
+    /// The folder in whose node_modules oidc-provider is installed
+    #[arg(long, default_value = ".")]
+    pub(crate) provider: PathBuf,
+    /// Write what was seen to this file
     #[arg(long)]
     pub(crate) json: Option<PathBuf>,
 }

@@ -18,6 +18,7 @@ use kontor_conformance::interface::{self, InterfacePlan};
 use kontor_conformance::kill::{self, KillPlan};
 use kontor_conformance::large;
 use kontor_conformance::memory::{self, MemoryPlan};
+use kontor_conformance::oidc::{self, OidcPlan};
 use kontor_conformance::power::{self, PowerPlan};
 use kontor_conformance::report::{Gaps, say};
 use kontor_conformance::requests::{self, RequestsPlan};
@@ -66,6 +67,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Cases(arguments) => runtime(true)?.block_on(many_cases(arguments)),
         Command::Large(arguments) => runtime(true)?.block_on(large_package(arguments)),
         Command::Interface(arguments) => runtime(true)?.block_on(interface(arguments)),
+        Command::Oidc(arguments) => runtime(true)?.block_on(tokens(arguments)),
         Command::PowerCut(arguments) => runtime(true)?.block_on(power_cut(arguments)),
         Command::Change(arguments) => runtime(true)?.block_on(change(arguments)),
         Command::Handshakes(arguments) => runtime(true)?.block_on(handshakes(arguments)),
@@ -319,6 +321,25 @@ async fn interface(arguments: InterfaceArguments) -> Result<ExitCode> {
         say(format_args!("{operation}: {statuses:?}"));
     }
     write_json(arguments.json.as_deref(), &seen)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn tokens(arguments: OidcArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = OidcPlan {
+        node: arguments.node,
+        provider: arguments.provider,
+    };
+    let report = oidc::run(&subject, &plan).await?;
+    if let Some(why) = &report.skipped {
+        say(format_args!(
+            "SKIPPED: no token of another provider is shown: {why}"
+        ));
+    }
+    for (what, status, code) in &report.answers {
+        say(format_args!("{what}: {status} {code}"));
+    }
+    write_json(arguments.json.as_deref(), &report)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -225,6 +225,8 @@ requirements! {
     TRANSFER_RETURN = "transfer.return", "domain 3.2 undo", "what was taken over goes back in a transfer of its own, whole, and what is still there is not sent again";
     TRANSFER_PERSONS = "transfer.persons", "casework 2", "what is kept names pseudonyms; whom one stands for is sealed, and told to the data-protection officer only";
     TRANSFER_KEYS = "transfer.keys", "casework 2", "a key that is taken away opens nothing within a second, without a restart, and what follows events with it ends; one that is added opens";
+    TRANSFER_TOKENS = "transfer.tokens", "casework 2", "a token of an issuer lets its person in while it holds, with the roles and units of its claims; keys of the issuer are fetched once and anew when it has others, and feeds end with token and issuer";
+    TRANSFER_TOKENS_REFUSED = "transfer.tokens-refused", "casework 2", "a token that is forged, over, of or for somebody else, bound, or without role or unit opens nothing and says why; without its issuer nobody can say, and nobody can make the node ask it often";
     TRANSFER_REFUSALS = "transfer.refusals", "casework 3", "what cannot be read, found, stored or done is refused with a code, a sentence and what is possible, and the intake refuses nothing else";
     TRANSFER_MESSAGES = "transfer.messages", "casework 1", "a message that comes again gets its answer again; other bytes, a gap, a stranger, another kind and what cannot be read are refused and settle nothing";
     TRANSFER_CLOCKS = "transfer.clocks", "domain 3.2", "an offer that nobody answers and a package that nobody takes over end by themselves on both sides, content is deleted after the grace time and that is told";

@@ -5,6 +5,7 @@
 //! | `store` | rows and transactions |
 //! | `principal` | who acts, and what lets them in |
 //! | `persons` | whom a pseudonym stands for |
+//! | `tokens` | tokens of issuers that let persons in |
 //! | `row` | what the rows hold, and what of it is sealed |
 //! | `scan` | the malware scanner |
 //! | `intake` | an application becomes a case |
@@ -55,6 +56,7 @@ mod scan;
 mod store;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod transfers;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,7 +78,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, Notify, OwnedMutexGuard, broadcast};
 
 use crate::clock::{SharedClock, TrainingClock};
-use crate::config::CaseworkSettings;
+use crate::config::{CaseworkSettings, EgressSettings};
 use crate::globalconf::GlobalConf;
 use crate::messagelog::{Acted, Fact, FactKind, LogError, Looked, MessageLog, Receipt, Vault, VaultPart};
 use crate::shutdown::Shutdown;
@@ -117,6 +119,8 @@ pub struct Setup {
     pub server: ServerId,
     /// Whether this is a test instance.
     pub test: bool,
+    /// How issuers of tokens are reached.
+    pub egress: EgressSettings,
     /// Tasks and the end.
     pub shutdown: Shutdown,
 }
@@ -287,7 +291,7 @@ impl Casework {
         };
         Ok(Arc::new(Self {
             scanning: scan::Scanner::new(&setup.settings.scanner),
-            admitted: ArcSwap::new(Admitted::of(&setup.settings)),
+            admitted: ArcSwap::new(Admitted::first(&setup.settings, &setup.egress)),
             settings: setup.settings,
             log: setup.log,
             trust: setup.trust,

@@ -291,7 +291,11 @@ mod tests {
     fn the_casework_of_the_sample_is_valid_once_it_is_uncommented() {
         let begin = SAMPLE.find("# [casework]\n").unwrap();
         let end = begin + SAMPLE[begin..].find("\n\n").unwrap();
-        let wanted = |line: &&str| !line.contains("directory =") && !line.contains("command =");
+        let wanted = |line: &&str| {
+            !["directory =", "command =", "ca ="]
+                .iter()
+                .any(|key| line.contains(key))
+        };
         let table: Vec<&str> = SAMPLE[begin..end]
             .lines()
             .map(|line| line.trim_start_matches("# "))
@@ -306,12 +310,32 @@ mod tests {
         let casework = config.casework.unwrap();
         assert_eq!(casework.client.to_string(), "TEST/GOV/musterstadt/KONTOR");
         assert_eq!((casework.keys.len(), casework.standing_rules.len()), (1, 1));
+        assert_eq!(
+            (
+                casework.issuers[0].roles.len(),
+                casework.issuers[0].algorithms.len()
+            ),
+            (2, 2)
+        );
         assert!(config.clients.iter().any(|client| client.id == casework.client));
         // Another code, a key that is none, a system as a second pair of eyes.
         for (from, to) in [
             ("musterstadt/KONTOR", "musterstadt/kontor"),
             ("sha256 = \"00", "sha256 = \""),
             ("roles = [\"worker\"]", "roles = [\"releaser\"]"),
+            // An issuer on the way to whom somebody may change keys, or that is no name; a role for systems; what signs nothing here.
+            ("issuer = \"https", "issuer = \"http"),
+            ("realms/verwaltung", "realms?verwaltung"),
+            ("audience = \"kontor\"", "audience = \"\""),
+            ("bearbeitung = [\"worker\"]", "bearbeitung = [\"intake\"]"),
+            ("\"ES256\"", "\"HS256\""),
+            ("role_claim = \"/realm_access/roles\"", "role_claim = \"/\""),
+            ("leeway_seconds = 60", "leeway_seconds = 3600"),
+            ("unit_claim", "ca = \"missing.pem\"\nunit_claim"),
+            (
+                "name = \"fachverfahren-gewerbe\"",
+                "name = \"https://login.musterstadt.example/realms/verwaltung\"",
+            ),
         ] {
             let error =
                 NodeConfig::parse(&text.replace(from, to), Path::new("/etc/kontor/node.toml")).unwrap_err();

@@ -202,6 +202,7 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
                 clock: clock.clone(),
                 server: config.server.clone(),
                 test: config.mode == Mode::Test,
+                egress: config.egress.clone(),
                 shutdown: shutdown.clone(),
             };
             Some(Casework::open(&config.data_dir, setup)?)

@@ -1,7 +1,7 @@
 //! Certificates, OCSP, time-stamps and keys of a Kontor node.
 //!
 //! This crate owns what is true of bytes alone: it reads and writes X.509 certificates, OCSP messages, RFC 3161
-//! tokens and sealed keys, and judges them at an instant that the caller names. It has no sockets, files, clocks or
+//! tokens and sealed keys, reads tokens that persons are known by, and judges them at an instant that the caller names. It has no sockets, files, clocks or
 //! tasks, and knows neither X-Road messages nor global configuration.
 //!
 //! Clauses cited as "wire N" are sections of the project's digest of the X-Road 7 wire format.
@@ -14,6 +14,7 @@ pub mod time;
 pub mod der;
 pub mod crypto;
 pub mod signing;
+pub mod token;
 pub mod certificate;
 pub mod chain;
 pub mod profile;

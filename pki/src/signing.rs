@@ -357,6 +357,18 @@ fn pkcs8_curve(pkcs8: &[u8]) -> Result<Option<Curve>, DerError> {
     }
 }
 
+/// SubjectPublicKeyInfo of an RSA key from its numbers, as a JSON Web Key carries them (RFC 7518, 6.3.1).
+pub(crate) fn rsa_key_of(modulus: &[u8], exponent: &[u8]) -> Vec<u8> {
+    rsa_spki(&der::sequence(|w| {
+        w.unsigned(modulus).unsigned(exponent);
+    }))
+}
+
+/// SubjectPublicKeyInfo of a point of P-256 (RFC 7518, 6.2.1). Whether it lies on the curve is judged when it verifies.
+pub(crate) fn p256_key_of(x: &[u8; 32], y: &[u8; 32]) -> Vec<u8> {
+    ec_spki(Curve::P256, &[&[4], x.as_slice(), y].concat())
+}
+
 fn ec_spki(curve: Curve, point: &[u8]) -> Vec<u8> {
     let curve_oid = match curve {
         Curve::P256 => OID_P256,

@@ -146,24 +146,29 @@ impl FromRequestParts<Arc<Casework>> for Principal {
         casework.is_open()?;
         let unknown = |code, detail: &str| {
             Refused::new(StatusCode::UNAUTHORIZED, code, detail)
-                .hint("send `Authorization: Bearer KEY`; the operator of the node makes keys with `kontor case key`")
+                .hint("send `Authorization: Bearer` with a key or a token; the operator of the node makes keys with `kontor case key`")
         };
         let shown = parts
             .headers
             .get(AUTHORIZATION)
             .and_then(|value| value.to_str().ok());
-        let shown = shown.ok_or_else(|| unknown("key_missing", "this needs a key"))?;
-        let key = shown
+        let shown = shown.ok_or_else(|| unknown("key_missing", "this needs a key or a token"))?;
+        let credential = shown
             .split_once(' ')
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
             .map_or("", |(_, key)| key.trim());
-        let digest = sha256(key.as_bytes());
+        let digest = sha256(credential.as_bytes());
         let admitted = casework.admitted.load_full();
         let key = admitted
             .keys
             .iter()
             .find(|key| kontor_pki::crypto::equal(&key.sha256, &digest));
-        let key = key.ok_or_else(|| unknown("key_unknown", "the key is not known here"))?;
+        let Some(key) = key else {
+            return match admitted.judges(credential) {
+                true => casework.holder_of(&admitted, credential).await,
+                false => Err(unknown("key_unknown", "the key is not known here")),
+            };
+        };
         if kontor_participation::deadline::day_of(casework.now()) > key.expires {
             return Err(unknown("key_expired", "the key has expired"));
         }
@@ -185,6 +190,7 @@ impl FromRequestParts<Arc<Casework>> for Principal {
             roles: key.roles.clone(),
             units: key.units.clone(),
             on_behalf_of,
+            until: None,
             admitted: Some(Arc::clone(&admitted)),
             only: None,
         })

@@ -1,5 +1,5 @@
-//! Persons: who stands behind a pseudonym. One table for everybody who acts here, by key or on whose behalf a system says that it does;
-//! everything else that is kept names pseudonyms only.
+//! Persons: who stands behind a pseudonym. One table for everybody who acts here, by key, by token, or on whose behalf a system says
+//! that it does; everything else that is kept names pseudonyms only.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -34,7 +34,7 @@ struct PersonRow {
 /// Whom a pseudonym stands for.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Named {
-    /// Who says so: `key`, or the system that acts on behalf.
+    /// Who says so: `key`, the system that acts on behalf, or an issuer of tokens.
     pub(crate) issuer: String,
     /// The account there.
     pub(crate) subject: String,

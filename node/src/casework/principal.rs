@@ -1,27 +1,43 @@
-//! Who acts in casework, what they may, and what lets them in: keys and standing rules of the file, which change while the node runs.
+//! Who acts in casework, what they may, and what lets them in: keys, issuers of tokens and standing rules of the file, which change
+//! while the node runs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kontor_participation::round::release::Actor;
 use kontor_participation::transfer::offer::Id;
 
+use super::tokens::Issuer;
 use super::{Casework, Refused};
-use crate::config::CaseworkSettings;
 use crate::config::casework::{ApiKey, Holder, Role, StandingRule};
+use crate::config::{CaseworkSettings, EgressSettings};
 
 /// See [`Casework::admit`].
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Admitted {
     pub(super) keys: Vec<ApiKey>,
+    /// With the keys that they publish; one that did not change goes on with those that it has.
+    pub(super) issuers: Vec<Arc<Issuer>>,
     pub(super) standing_rules: Vec<StandingRule>,
+    egress: EgressSettings,
 }
 
 impl Admitted {
-    pub(super) fn of(settings: &CaseworkSettings) -> Arc<Self> {
+    pub(super) fn first(settings: &CaseworkSettings, egress: &EgressSettings) -> Arc<Self> {
+        Self::of(settings, egress, &[])
+    }
+
+    fn of(settings: &CaseworkSettings, egress: &EgressSettings, known: &[Arc<Issuer>]) -> Arc<Self> {
+        let issuers = settings.issuers.iter().map(|settings| {
+            let known = known.iter().find(|known| known.settings() == settings);
+            known.map_or_else(|| Issuer::new(settings.clone(), egress), Arc::clone)
+        });
         Arc::new(Self {
             keys: settings.keys.clone(),
+            issuers: issuers.collect(),
             standing_rules: settings.standing_rules.clone(),
+            egress: egress.clone(),
         })
     }
 }
@@ -39,6 +55,8 @@ pub(crate) struct Principal {
     pub(crate) units: BTreeSet<String>,
     /// On whose behalf a system says that it acts.
     pub(crate) on_behalf_of: Option<String>,
+    /// When what let it in ends by itself.
+    pub(super) until: Option<Timestamp>,
     /// What let it in; none for the node itself and for guests.
     pub(super) admitted: Option<Arc<Admitted>>,
     /// The one request that a guest may see.
@@ -54,6 +72,7 @@ impl Principal {
             roles: [Role::Worker, Role::Supervisor].into(),
             units: [].into(),
             on_behalf_of: None,
+            until: None,
             admitted: None,
             only: None,
         }
@@ -111,11 +130,12 @@ impl Principal {
 }
 
 impl Casework {
-    /// Puts other keys and standing rules to use: a key that is not among them opens nothing any more, and feeds that are followed
-    /// end.
+    /// Puts other keys, issuers and standing rules to use: a key that is not among them opens nothing any more, and feeds that are
+    /// followed end.
     pub fn admit(&self, settings: &CaseworkSettings) {
-        let admitted = Admitted::of(settings);
-        if *admitted == **self.admitted.load() {
+        let before = self.admitted.load_full();
+        let admitted = Admitted::of(settings, &before.egress, &before.issuers);
+        if admitted == before {
             return;
         }
         self.admitted.store(admitted);
@@ -125,9 +145,9 @@ impl Casework {
 
     /// Whether what let somebody in is still in force.
     pub(super) fn admits(&self, who: &Principal) -> bool {
-        who.admitted
-            .as_ref()
-            .is_some_and(|admitted| Arc::ptr_eq(admitted, &self.admitted.load()))
+        let holds = who.until.is_none_or(|until| self.now() < until);
+        let current = self.admitted.load();
+        holds && who.admitted.as_ref().is_some_and(|it| Arc::ptr_eq(it, &current))
     }
 
     /// What stands for (issuer, subject) wherever something is kept.

@@ -119,7 +119,7 @@ impl Refused {
             .collect();
         let detail = format!("this needs the role {}", names.join(" or "));
         Self::new(StatusCode::FORBIDDEN, "role_missing", detail)
-            .hint("ask the operator of the node for a key with that role under [[casework.key]]")
+            .hint("ask the operator of the node for a key with that role under [[casework.key]], or the issuer of the token for a role that [[casework.oidc]] names")
     }
 
     pub(crate) fn clock_behind(seconds: i64) -> Self {

@@ -15,8 +15,8 @@ use super::offers::Wish;
 use super::row::{OutState, Process, TransferRow};
 use super::{Casework, Principal, Refused, Setup, Table};
 use crate::clock::ManualClock;
-use crate::config::Mode;
 use crate::config::casework::{CaseworkSettings, Periods, Scanner};
+use crate::config::{EgressSettings, Mode};
 use crate::disk::SystemDisk;
 use crate::globalconf::GlobalConf;
 use crate::messagelog::{LogSettings, MessageLog, OpenLog};
@@ -158,6 +158,7 @@ async fn open(dir: &Path, clock: &Arc<ManualClock>) -> (Arc<Casework>, MessageLo
         instance: None,
         scanner: Scanner::None,
         keys: Vec::new(),
+        issuers: Vec::new(),
         standing_rules: Vec::new(),
         participation: crate::config::casework::ParticipationSettings::default(),
         training_clock: None,
@@ -178,6 +179,7 @@ async fn open(dir: &Path, clock: &Arc<ManualClock>) -> (Arc<Casework>, MessageLo
         clock: clock.clone(),
         server: "TEST/GOV/1001/ss1".parse().unwrap(),
         test: true,
+        egress: EgressSettings::default(),
         shutdown: Shutdown::default(),
     };
     // The committer of the one before lets go of the file a moment after whoever used it.

@@ -1,7 +1,10 @@
 //! Casework: `[casework]`. Without the table the node only exchanges messages.
 //!
 //! Owns who may use the interface for line-of-business systems and people: keys stand here as SHA-256, each with its roles, its
-//! organisational units and its end. A key is made with `kontor case key`; a changed file is taken up while the node runs.
+//! organisational units and its end. A key is made with `kontor case key`; a changed file is taken up while the node runs. Issuers of
+//! tokens stand beside them, see `oidc.rs`.
+
+pub mod oidc;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -18,6 +21,7 @@ use kontor_protocol::access::{Method, PathPattern, Right};
 use kontor_protocol::id::{ClientId, MemberId};
 use serde::{Deserialize, Serialize};
 
+use self::oidc::{IssuerTable, TokenIssuer};
 use super::Member;
 use super::retention::{Logging, RetentionRule};
 
@@ -79,6 +83,8 @@ pub struct CaseworkSettings {
     pub scanner: Scanner,
     /// Who may use the interface.
     pub keys: Vec<ApiKey>,
+    /// Whose tokens let persons in.
+    pub issuers: Vec<TokenIssuer>,
     /// Offers that are accepted without a person.
     pub standing_rules: Vec<StandingRule>,
     /// How long what may take.
@@ -239,6 +245,8 @@ pub(super) struct CaseworkTable {
     training_clock: Option<PathBuf>,
     #[serde(default)]
     key: Vec<KeyTable>,
+    #[serde(default)]
+    oidc: Vec<IssuerTable>,
     #[serde(default)]
     standing_rule: Vec<RuleTable>,
 }
@@ -515,6 +523,7 @@ impl CaseworkTable {
                 expires: table.expires,
             });
         }
+        let issuers = oidc::read(self.oidc, &keys, base, &mut mistakes);
         let standing_rules = self
             .standing_rule
             .into_iter()
@@ -547,6 +556,7 @@ impl CaseworkTable {
             instance,
             scanner,
             keys,
+            issuers,
             standing_rules,
             clocks: Periods {
                 answer_days: clocks.answer_working_days.clamp(1, 60),

@@ -88,7 +88,7 @@ pub(super) async fn follow(
         let mut following = following?;
         let shutdown = following.casework.shutdown.clone();
         loop {
-            // Other keys end it; who still may comes back.
+            // Other keys end it, and so does the end of a token; who still may comes back.
             if !following.casework.admits(&following.who) {
                 return None;
             }
@@ -103,7 +103,7 @@ pub(super) async fn follow(
             }
             tokio::select! {
                 _ = following.told.recv() => {}
-                () = tokio::time::sleep(ALIVE) => {
+                () = tokio::time::sleep(following.casework.holds_for(&following.who).min(ALIVE)) => {
                     return Some((Ok(Bytes::from_static(b": alive\n\n")), Some(following)));
                 }
                 () = shutdown.soft() => return None,

@@ -79,7 +79,7 @@ macro_rules! operation {
 fn operations() -> Vec<Operation> {
     vec![
         operation!(post "/antrag" "handIn" "Hand in an application as a form service does (multipart/form-data: formData, representation, attachment)" => intake::hand_in, parts = Some(intake::schema), answer = "HandedIn"),
-        operation!(get "/api/v1/me" "showMe" "Who the key belongs to, under which pseudonym, and what it may do" => cases::me, answer = "Me"),
+        operation!(get "/api/v1/me" "showMe" "Who the key or token belongs to, under which pseudonym, and what it may do" => cases::me, answer = "Me"),
         operation!(get "/api/v1/status" "showStatus" "How much there is, what waits for which peer, and what is parked" => transfers::status, answer = "Status"),
         operation!(get "/api/v1/cases" "listCases" "The lists: mine, all, unassigned; with counts per state and follow-ups that are due" => cases::list, query = &[("list", "mine|all|unassigned"), ("status", "string"), ("q", "string"), ("everything", "boolean"), ("follow_up_by", "date"), ("after", "uuid"), ("limit", "integer")], answer = "CaseList"),
         operation!(get "/api/v1/cases/{case}" "showCase" "A case with its record" => cases::show, answer = "Case"),
@@ -321,10 +321,19 @@ pub(crate) fn openapi() -> Value {
             "version": "1.0.0",
             "description": "For line-of-business systems and pages of one tenant. Every command names the version it was decided on; every refusal is a problem (RFC 9457) with a stable code and what to do.",
         },
-        "security": [{ "key": [] }],
+        "security": [{ "key": [] }, { "token": [] }],
         "paths": paths,
         "components": {
-            "securitySchemes": { "key": { "type": "http", "scheme": "bearer" } },
+            "securitySchemes": {
+                "key": {
+                    "type": "http", "scheme": "bearer",
+                    "description": "A key of a system or a person, made with `kontor case key`.",
+                },
+                "token": {
+                    "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+                    "description": "An access token of an issuer that the node believes ([[casework.oidc]]); it stands for a person. Refusals have codes that begin with token_, or issuer_unreachable (503) where nobody can judge it just now.",
+                },
+            },
             "schemas": schemas::all(),
         },
     })

@@ -148,6 +148,7 @@ impl Casework {
             roles: [Role::Coordinator, Role::Specialist].into(),
             units: [].into(),
             on_behalf_of: None,
+            until: None,
             admitted: None,
             only: Some(id.clone()),
         };

@@ -32,6 +32,7 @@ fn person(name: &str, roles: &[Role]) -> Principal {
         roles: roles.iter().copied().collect(),
         units: [].into(),
         on_behalf_of: None,
+        until: None,
         admitted: None,
         only: None,
     }
