@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
-use kontor_pki::UnixTime;
 use kontor_pki::token::{Claims, ClaimsRefused, Expected, Token, TokenError, looks_like_token};
 
 use self::issuer::Unverified;
