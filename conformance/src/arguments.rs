@@ -236,6 +236,9 @@ pub(crate) struct RequestsArguments {
     /// What the ways of the requests and the instants of the kills are drawn from
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Requests whose evidence is exported from each node that has it, verified, and held against a second opinion; default: all
+    #[arg(long)]
+    pub(crate) packages: Option<usize>,
 }
 
 #[derive(Args)]

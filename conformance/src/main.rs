@@ -189,6 +189,7 @@ async fn requests(arguments: RequestsArguments) -> Result<ExitCode> {
         at_once: arguments.at_once.max(1),
         kills: arguments.kills,
         seed: arguments.seed,
+        packages: arguments.packages,
         aloud: true,
     };
     let report = requests::run(&subject, plan).await?;
@@ -204,6 +205,16 @@ async fn requests(arguments: RequestsArguments) -> Result<ExitCode> {
         report.seconds,
         report.ends,
         report.wrong.len()
+    ));
+    let opinions = &report.opinions;
+    say(format_args!(
+        "{} evidence packages, in which {} messages are without their receipt; the oracle agrees {} times and disagrees {} times; {:.1} s; by it they stand {:?}",
+        opinions.packages,
+        opinions.without_receipt,
+        opinions.agreements,
+        opinions.disagreements,
+        opinions.seconds,
+        opinions.states
     ));
     for wrong in &report.wrong {
         say(wrong);

@@ -5,6 +5,7 @@
 //! desks that go on after a node comes back, and the list of what was acknowledged; which way a request goes is drawn from a seed.
 
 pub mod many;
+pub mod opinions;
 pub mod speed;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use self::opinions::OpinionsReport;
 use crate::address::Net;
 use crate::desk::{Desk, application, files, number, settings, text};
 use crate::federation::Federation;
@@ -37,6 +39,8 @@ pub struct RequestsPlan {
     pub at_once: usize,
     pub kills: usize,
     pub seed: u64,
+    /// Of how many requests the evidence is judged; of all if nothing is said.
+    pub packages: Option<usize>,
     pub aloud: bool,
 }
 
@@ -54,6 +58,8 @@ pub struct RequestsReport {
     pub seconds: f64,
     /// How often a line was cut with an answer on its way.
     pub cuts: usize,
+    /// What the evidence says.
+    pub opinions: OpinionsReport,
     pub wrong: Vec<String>,
 }
 
@@ -498,12 +504,14 @@ pub async fn run(subject: &Subject, plan: RequestsPlan) -> Result<RequestsReport
     let all = driving.await??;
     // Everybody's time is over now, the extended one too.
     pass(&clock, 90)?;
+    let mut asked = Vec::new();
     for one in all {
         match one {
             Err(error) => report.wrong.push(format!("{error:#}")),
             Ok((both, acknowledged)) => {
                 report.acknowledged += acknowledged;
-                for request in both {
+                for (place, request) in both.into_iter().enumerate() {
+                    asked.push((request.id.clone(), place));
                     if let Err(error) = judge(&desks[0], &request, &mut report).await {
                         report.wrong.push(format!("{error:#}"));
                     }
@@ -511,6 +519,9 @@ pub async fn run(subject: &Subject, plan: RequestsPlan) -> Result<RequestsReport
             }
         }
     }
+    let mut judged: Vec<(String, usize)> = asked;
+    judged.truncate(plan.packages.unwrap_or(usize::MAX));
+    report.opinions = opinions::compare(subject, &federation, &judged, &mut report.wrong).await?;
     report.cuts = wires.iter().map(Wire::cuts).sum();
     report.seconds = begun.elapsed().as_secs_f64();
     for (desk, name) in desks.iter().zip(NAMES) {

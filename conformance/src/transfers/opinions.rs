@@ -46,15 +46,15 @@ pub struct OpinionsReport {
 
 /// Where an evidence package comes from.
 #[derive(Clone, Debug)]
-struct Source {
-    name: String,
+pub(crate) struct Source {
+    pub(crate) name: String,
     config: PathBuf,
     trust: PathBuf,
-    desk: Desk,
+    pub(crate) desk: Desk,
 }
 
 impl Source {
-    fn of(node: &Node) -> Self {
+    pub(crate) fn of(node: &Node) -> Self {
         Self {
             name: node.name().to_owned(),
             config: node.config().to_owned(),
@@ -138,7 +138,13 @@ pub(crate) async fn compare(
 /// What the oracle says differently from what `kontor verify` said of a transfer in a package.
 pub fn differently(course: &Value, package: &Path) -> Result<Option<String>> {
     let transfer = course["transfer"].as_str().unwrap_or_default();
-    Ok(judge("the package", transfer, &[course], &exchanges(package)?)?.differently)
+    Ok(judge(
+        "the package",
+        transfer,
+        &[course],
+        &exchanges(package, "transfer")?,
+    )?
+    .differently)
 }
 
 /// The opinions on the evidence of each node, and on all of it.
@@ -165,11 +171,26 @@ async fn evidence(
     dir: &Path,
 ) -> Result<(Value, Vec<Exchange>)> {
     let page = source.desk.get(&format!("/api/v1/transfers/{transfer}")).await?;
+    let (lines, package) = verified(subject, source, &query_ids(&page), dir).await?;
+    let course = lines
+        .iter()
+        .find(|line| line["kind"] == "transfer" && line["transfer"] == transfer);
+    let course = course.with_context(|| format!("kontor verify says nothing of it: {lines:?}"))?;
+    Ok((course.clone(), exchanges(&package, "transfer")?))
+}
+
+/// Exports a package with the exchanges of these query ids from a node, and verifies it: what is said of it, line by line.
+pub(crate) async fn verified(
+    subject: &Subject,
+    source: &Source,
+    query_ids: &str,
+    dir: &Path,
+) -> Result<(Vec<Value>, PathBuf)> {
     let (ids, package) = (
         dir.join(format!("{}.ids", source.name)),
         dir.join(format!("{}.zip", source.name)),
     );
-    std::fs::write(&ids, query_ids(&page))?;
+    std::fs::write(&ids, query_ids)?;
     let said = subject
         .run([
             "log".as_ref(),
@@ -197,21 +218,16 @@ async fn evidence(
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    let course = lines
-        .iter()
-        .find(|line| line["kind"] == "transfer" && line["transfer"] == transfer);
-    let course = course.with_context(|| format!("kontor verify says nothing of it: {said:?}"))?;
     ensure!(
         said.code == Some(0),
-        "the evidence of {} does not hold: {course}: {:?}",
-        source.name,
-        lines.last()
+        "the evidence of {} does not hold: {lines:?}",
+        source.name
     );
-    Ok((course.clone(), exchanges(&package)?))
+    Ok((lines, package))
 }
 
-/// The query ids of a transfer's messages, as `kontor transfer messages` prints them.
-fn query_ids(page: &Value) -> String {
+/// The query ids of the messages of a transfer or a request, as `kontor transfer messages` prints them, and of what was pulled.
+pub(crate) fn query_ids(page: &Value) -> String {
     let all = |name: &str| page[name].as_array().cloned().unwrap_or_default();
     let sent = all("sent").into_iter().flat_map(|message| {
         let state = &message["state"];
@@ -221,13 +237,17 @@ fn query_ids(page: &Value) -> String {
         // The exchange that came first, and the last one in which it came again.
         [message["receipt"]["x_road_id"].clone(), message["again"].clone()]
     });
+    let pulled = all("bundles")
+        .into_iter()
+        .map(|bundle| bundle["exchange"].clone());
     sent.chain(received)
+        .chain(pulled)
         .filter_map(|id| Some(id.as_str()?.to_owned() + "\n"))
         .collect()
 }
 
-/// The exchanges with the service of transfers in a package.
-fn exchanges(package: &Path) -> Result<Vec<Exchange>> {
+/// The exchanges with a service of casework in a package.
+pub(crate) fn exchanges(package: &Path, code: &str) -> Result<Vec<Exchange>> {
     let mut package = Package::open(BufReader::new(File::open(package)?))?;
     let names: Vec<String> = package.containers().map(str::to_owned).collect();
     let (mut requests, mut answers) = (Vec::new(), HashMap::new());
@@ -239,7 +259,7 @@ fn exchanges(package: &Path) -> Result<Vec<Exchange>> {
         Container::copy_body(Cursor::new(&container), &mut body)?;
         if let Ok(request) = RestRequest::parse(message.clone()) {
             let service = request.service();
-            if service.code() == "transfer" && service.provider().subsystem() == Some("KONTOR") {
+            if service.code() == code && service.provider().subsystem() == Some("KONTOR") {
                 let exchange = Exchange {
                     from: request.client().member().to_string(),
                     to: service.provider().member().to_string(),

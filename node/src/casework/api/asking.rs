@@ -103,6 +103,7 @@ fn bundle(announced: &Announced) -> Value {
     json!({
         "side": announced.side, "seq": announced.seq, "kind": announced.kind, "octets": announced.bundle.octets,
         "manifest": announced.bundle.manifest, "complete": announced.complete, "problem": announced.problem,
+        "exchange": announced.exchange,
     })
 }
 

@@ -96,6 +96,7 @@ impl Casework {
         announced.complete = announced.served.len() as u64 == announced.bundle.parts();
         if announced.complete {
             announced.served.clear();
+            announced.exchange = Some(brought.query_id.clone());
         }
         let shown = |one: &&Announced| {
             one.side == Side::Requester && matches!(one.kind.as_str(), "request" | "supplement")
@@ -143,6 +144,7 @@ impl Casework {
         let Some(announced) = next.cloned() else {
             return Ok(false);
         };
+        let mut announced = announced;
         let (pack, octets) = match announced.bundle.octets <= SMALL {
             true => {
                 let place = place(&row, &announced, 0);
@@ -162,6 +164,7 @@ impl Casework {
                     );
                     return Err(Refused::unavailable("part_not_pulled", detail));
                 }
+                announced.exchange = came.query_id;
                 (Pack::default(), came.body)
             }
             false => match self.fetch_parts(caller, &row, &announced).await? {
@@ -257,6 +260,7 @@ impl Casework {
         let (theirs, seq) = (announced.side, announced.seq);
         if let Some(one) = announced_in(&mut row, announced) {
             one.complete = problem.is_none();
+            one.exchange.clone_from(&announced.exchange);
             one.problem = problem.map(str::to_owned);
         }
         match problem {

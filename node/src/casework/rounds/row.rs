@@ -148,6 +148,9 @@ pub(crate) struct Announced {
     pub(crate) pulled: u64,
     /// Whether it is all there: at the one who pulls it.
     pub(crate) complete: bool,
+    /// `x-road-id` of the exchange in which the last part went over, where that is known: what proves that it was pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exchange: Option<String>,
     /// Why it cannot be used, by code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
@@ -163,6 +166,7 @@ impl Announced {
             served: BTreeSet::new(),
             pulled: 0,
             complete: false,
+            exchange: None,
             problem: None,
         }
     }
