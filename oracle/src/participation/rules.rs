@@ -11,7 +11,7 @@ use super::facts::{Facts, Said, Says, Side, instant};
 use super::story::Story;
 use super::time::can_end;
 
-/// What each side may say; a message that is given up either.
+/// What each side may say.
 const REQUESTER: [&str; 15] = [
     "request",
     "supplement",
@@ -39,6 +39,8 @@ const PARTICIPANT: [&str; 8] = [
     "withdraw-statement",
     "purged",
 ];
+/// What the requester may give up: it changes nothing.
+const GIVEN_UP: [&str; 2] = ["inquire", "reminder"];
 /// How far a clock may step back and nothing is concluded from it: a node whose clock is farther behind its own log takes no commands.
 const STEP_BACK: SignedDuration = SignedDuration::from_secs(60);
 /// The time that a node has to answer what it had, before silence is recorded without its answer.
@@ -52,11 +54,13 @@ pub(crate) fn form(facts: &Facts, opinion: &mut Opinion) {
             Side::Requester => &REQUESTER,
             Side::Participant => &PARTICIPANT,
         };
-        let kind = match said.is("void") {
-            true => said.text("gives_up"),
-            false => &said.kind,
+        let can_say = match said.is("void") {
+            // What the requester has said holds at its side, but for these.
+            true if said.by == Side::Requester => GIVEN_UP.contains(&said.text("gives_up")),
+            true => own.contains(&said.text("gives_up")),
+            false => own.contains(&said.kind.as_str()),
         };
-        if !own.contains(&kind) {
+        if !can_say {
             wrong.push(format!(
                 "{} is not for the {} to say",
                 said.name(),

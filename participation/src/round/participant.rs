@@ -374,6 +374,18 @@ impl Participant {
         }
     }
 
+    /// The oldest message that has no answer is given up: a `void` that says to have taken as many messages as it did uses its number,
+    /// and nothing follows.
+    pub fn gave_up(&self) -> Option<Decision> {
+        let mut next = self.clone();
+        let pending = next.pending.iter_mut().find(|pending| pending.answer.is_none())?;
+        pending.message = Message::Void;
+        Some(Decision {
+            next: Box::new(next),
+            tell: Vec::new(),
+        })
+    }
+
     /// Takes into account what is next in the requester's order, as far as it is here.
     fn put_in_order(&mut self) {
         loop {

@@ -69,6 +69,18 @@ fn is_hosted(name: &str) -> bool {
     }
 }
 
+/// Whose message of that kind can be given up. What the participant says counts with the requester's answer only, and so nothing is left
+/// of it. What the requester says has counted there since it was decided: of that only what changes nothing can be given up, or the
+/// two would differ for ever; the rest is tried again until it is taken. A request that cannot be delivered has failed.
+fn given_up_by(kind: &str) -> Option<Side> {
+    match kind {
+        "inquire" | "reminder" => Some(Side::Requester),
+        "acknowledge" | "decline" | "preparing" | "question" | "extension-request" | "statement"
+        | "withdraw-statement" | "purged" => Some(Side::Participant),
+        _ => None,
+    }
+}
+
 /// The body of a message.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -306,8 +318,8 @@ impl Body {
         }
     }
 
-    /// Who may send it; a `void` either.
-    pub const fn side(&self) -> Option<Side> {
+    /// Who may send it: a `void` whoever may give up what it names; nothing if nobody may.
+    pub fn side(&self) -> Option<Side> {
         match self {
             Self::Request { .. }
             | Self::Supplement { .. }
@@ -332,7 +344,7 @@ impl Body {
             | Self::Statement { .. }
             | Self::WithdrawStatement { .. }
             | Self::Purged { .. } => Some(Side::Participant),
-            Self::Void { .. } => None,
+            Self::Void { gives_up } => given_up_by(gives_up),
         }
     }
 
@@ -482,6 +494,13 @@ impl Body {
         };
         if !named.into_iter().all(is_id) {
             return wrong("ids of files and kinds of messages have 1 to 64 letters, digits and hyphens");
+        }
+        if let Self::Void { gives_up } = self
+            && given_up_by(gives_up).is_none()
+        {
+            return wrong(
+                "of the requester's messages an inquire or a reminder can be given up, and every one of the participant's; retry the others",
+            );
         }
         if let Self::Request { request } = self
             && request.hosted.is_some() != (request.proof_level != ProofLevel::Node)

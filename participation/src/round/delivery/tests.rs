@@ -225,3 +225,35 @@ fn a_request_names_who_is_hosted_and_nobody_with_a_node() {
     message["request"].as_object_mut().unwrap().remove("hosted");
     assert_eq!(read(&message).unwrap_err().code(), "message_invalid", "nobody");
 }
+
+#[test]
+fn only_what_has_not_counted_can_be_given_up() {
+    let void = |gives_up: &str| Body::Void {
+        gives_up: gives_up.to_owned(),
+    };
+    for (kind, side) in [
+        ("inquire", Side::Requester),
+        ("reminder", Side::Requester),
+        ("statement", Side::Participant),
+        ("purged", Side::Participant),
+    ] {
+        assert_eq!(
+            (void(kind).check(), void(kind).side()),
+            (Ok(()), Some(side)),
+            "{kind}"
+        );
+    }
+    // What the requester has decided holds at its side; a request that does not arrive has failed.
+    for kind in [
+        "request",
+        "deadline",
+        "expired",
+        "cancelled",
+        "revoke",
+        "void",
+        "nothing",
+    ] {
+        let error = void(kind).check().unwrap_err();
+        assert_eq!(error.code(), "message_invalid", "{kind}");
+    }
+}

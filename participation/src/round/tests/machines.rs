@@ -458,3 +458,32 @@ fn messages_and_answers_keep_their_names_on_the_way() {
     assert_eq!(serde_json::from_str::<Answer>(text).unwrap(), answer);
     assert_eq!(requester::Act::ALL.len(), 23);
 }
+
+#[test]
+fn what_the_participant_gives_up_counts_at_neither_side() {
+    let mut pair = Pair::delivered(terms(SilenceEffect::None), vec![], start());
+    let decision = pair
+        .participant
+        .decide(&participant::Command::Acknowledge, start())
+        .unwrap();
+    pair.participant.apply(&decision);
+    let given_up = pair.participant.gave_up().unwrap();
+    pair.participant.apply(&given_up);
+    assert_eq!(pair.participant.expected().state(), State::Delivered);
+    let void = Told {
+        heard: decision.tell[0].heard,
+        message: Message::Void,
+    };
+    let (received, answer) = pair.requester.receive(&void, start());
+    pair.requester.apply(&received);
+    pair.participant.apply(&pair.participant.answered(answer));
+    assert_eq!(pair.participant.agreed(), pair.requester.request());
+    assert_eq!(pair.state(), State::Delivered);
+    assert!(
+        pair.participant.gave_up().is_none(),
+        "nothing is left to be given up"
+    );
+    // What comes next is counted.
+    pair.participant(&participant::Command::Acknowledge, start());
+    assert_eq!(pair.state(), State::Acknowledged);
+}

@@ -75,3 +75,49 @@ fn who_is_hosted_speaks_through_its_host_and_nobody_else_does() {
         "{course:?}"
     );
 }
+
+#[test]
+fn a_message_that_was_given_up_makes_room_for_saying_so_and_one_that_counts_is_not_given_up() {
+    let void =
+        |gives_up: &str| json!({ "contract": CONTRACT, "kind": "void", "test": true, "gives_up": gives_up });
+    let in_place_of = |seq, gives_up, says| {
+        let at = "2026-03-03T09:00:00Z";
+        exchange(Side::Requester, seq, 1, at, void(gives_up), 1, says)
+    };
+    // The reminder was refused as unreadable, and given up.
+    let mut exchanges = silence();
+    exchanges.truncate(4);
+    exchanges[3].answer = Some(b"{\"code\":\"message_invalid\"}".to_vec());
+    exchanges.push(in_place_of(3, "reminder", Some(Says::Taken)));
+    for exchanges in [exchanges.clone(), exchanges.into_iter().rev().collect()] {
+        let course = &replay(&exchanges, table())[0];
+        assert_eq!(course.contradictions, Vec::<String>::new());
+        assert_eq!(course.missing, Vec::<String>::new());
+        assert_eq!(course.steps.last().unwrap().kind, "void");
+        assert_eq!(course.state, Some(State::Acknowledged));
+    }
+    // It had been taken, and the other side takes no second message of that number.
+    let mut exchanges = silence();
+    exchanges.push(in_place_of(3, "reminder", None));
+    let course = &replay(&exchanges, table())[0];
+    assert_eq!(
+        (&course.contradictions, course.state),
+        (&vec![], Some(State::Expired))
+    );
+    let mut exchanges = silence();
+    exchanges.push(in_place_of(3, "reminder", Some(Says::Taken)));
+    let course = &replay(&exchanges, table())[0];
+    assert!(
+        course.contradictions[0].contains("stands there twice"),
+        "{course:?}"
+    );
+    // An end that was told holds.
+    let mut exchanges = silence();
+    exchanges[1].answer = None;
+    exchanges.push(in_place_of(2, "deadline", Some(Says::Taken)));
+    let course = &replay(&exchanges, table())[0];
+    assert!(
+        course.contradictions[0].contains("retry the others"),
+        "{course:?}"
+    );
+}
