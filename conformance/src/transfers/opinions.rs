@@ -218,15 +218,23 @@ pub(crate) async fn verified(
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
+    let sound = |line: &&Value| line["verdict"] == "valid";
     ensure!(
         said.code == Some(0),
-        "the evidence of {} does not hold: {lines:?}",
-        source.name
+        "the evidence of {} does not hold: {}",
+        source.name,
+        lines
+            .iter()
+            .filter(|line| !sound(line))
+            .map(Value::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
     );
     Ok((lines, package))
 }
 
-/// The query ids of the messages of a transfer or a request, as `kontor transfer messages` prints them, and of what was pulled.
+/// The query ids of the messages of a transfer or a request, as `kontor transfer messages` prints them. Content that was pulled
+/// is not logged a second time, and what cannot be judged whole is no part of a package.
 pub(crate) fn query_ids(page: &Value) -> String {
     let all = |name: &str| page[name].as_array().cloned().unwrap_or_default();
     let sent = all("sent").into_iter().flat_map(|message| {
