@@ -59,8 +59,10 @@ An evidence package (a ZIP file with manifest.json) holds containers, their comp
 file is compared with the manifest, every container is judged. Without --trust the configuration in the package is used: \
 that proves only that the package fits together, and the verdict is undecided at best. Where messages of a transfer of an \
 application are in it, they are replayed: the report says step by step what was said, which member was responsible when, and how \
-it ended. What could not have been said then is a contradiction, and the package invalid; where a message is missing, it is \
-incomplete.
+it ended. Where messages of a participation are in it, the report says of each request who was asked what, until when and why, what \
+was shown to whom, who answered when and whether in time, what silence meant, and how it stands; and of each round what came of \
+its requests. What could not have been said then is a contradiction, and the package invalid; where a message or a receipt is \
+missing, it is incomplete.
 
 Verdicts: valid; invalid (cryptography fails, parts contradict each other, the archive is damaged); incomplete (what is \
 there holds, but a time-stamp or a part is missing); undecided (DIR does not know an authority or instance).
@@ -85,7 +87,7 @@ pub(super) struct Verify {
     /// Digest that the earliest archive must continue
     #[arg(long, value_name = "DIGEST")]
     previous: Option<String>,
-    /// Language of what is said about transfers: de or en
+    /// Language of what is said about transfers and participation: de or en
     #[arg(long, default_value = "en", value_parser = language)]
     language: Language,
     /// Write one JSON object a line for each container, statement and archive

@@ -1,11 +1,14 @@
-//! Transfers in a package: the messages of containers that hold are put together, and replayed, so that the report says who was
-//! responsible when.
+//! Transfers and participation in a package: the messages of containers that hold are put together, and replayed, so that the report
+//! says who was responsible when, and who was asked what, until when, with what result.
 
 use std::collections::HashMap;
 use std::io::{Cursor, Read, Seek};
 
 use bytes::Bytes;
-use kontor_participation::transfer::replay::{Course, Exchange, replay};
+use kontor_participation::calendar::HolidayTable;
+use kontor_participation::round::delivery::Place;
+use kontor_participation::round::replay as round;
+use kontor_participation::transfer::replay::{self as transfer, Exchange};
 use kontor_protocol::container::Container;
 use kontor_protocol::package::cover::Language;
 use kontor_protocol::rest::{RestRequest, RestResponse};
@@ -13,32 +16,54 @@ use serde::Serialize;
 
 use crate::config::casework::{SERVICE, SUBSYSTEM};
 
-/// Containers above this size are no messages of a transfer.
-pub(super) const LIMIT: u64 = 4 * 1024 * 1024;
+/// Containers above this size are neither messages nor parts of a bundle, which have at most 4 MiB.
+pub(super) const LIMIT: u64 = 5 * 1024 * 1024;
+/// The service of participation.
+const PARTICIPATION: &str = "participation";
 
-/// Collects the messages of transfers.
+/// Collects the messages of both services.
 #[derive(Default)]
 pub(super) struct Collector {
     /// By request id.
-    requests: HashMap<String, Exchange>,
-    answers: HashMap<String, Vec<u8>>,
+    transfers: HashMap<String, Exchange>,
+    rounds: HashMap<String, Exchange>,
+    answers: HashMap<String, Answer>,
 }
 
-/// What is wrong with the transfers of a package.
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+/// What is wrong with the procedures of a package.
 #[derive(Default)]
 pub(super) struct Flaws {
+    pub(super) transfers: Flaw,
+    pub(super) rounds: Flaw,
+}
+
+/// What is wrong with those of one service.
+#[derive(Default)]
+pub(super) struct Flaw {
     /// Messages contradict each other.
     pub(super) contradiction: bool,
     /// Messages are not there.
     pub(super) gap: bool,
 }
 
+impl Flaw {
+    const fn note(&mut self, contradictions: &[String], missing: &[String]) {
+        self.contradiction |= !contradictions.is_empty();
+        self.gap |= !missing.is_empty();
+    }
+}
+
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line<'a, C> {
     file: &'a str,
     kind: &'static str,
     #[serde(flatten)]
-    course: &'a Course,
+    course: &'a C,
 }
 
 impl Collector {
@@ -50,52 +75,83 @@ impl Collector {
         let message = Bytes::from(read.message);
         if let Ok(request) = RestRequest::parse(message.clone()) {
             let service = request.service();
-            if service.code() == SERVICE && service.provider().subsystem() == Some(SUBSYSTEM) {
-                let exchange = Exchange {
-                    from: request.client().member().to_string(),
-                    to: service.provider().member().to_string(),
-                    path: request.service_path().to_owned(),
-                    body: body_of(Cursor::new(container)),
-                    answer: None,
-                };
-                self.requests.insert(request.request_id().to_owned(), exchange);
-            }
+            let requests = match service.code() {
+                _ if service.provider().subsystem() != Some(SUBSYSTEM) => return,
+                SERVICE => &mut self.transfers,
+                PARTICIPATION => &mut self.rounds,
+                _ => return,
+            };
+            let exchange = Exchange {
+                from: request.client().member().to_string(),
+                to: service.provider().member().to_string(),
+                path: request.service_path().to_owned(),
+                body: body_of(Cursor::new(container)),
+                answer: None,
+            };
+            requests.insert(request.request_id().to_owned(), exchange);
         } else if let Ok(response) = RestResponse::parse(message)
             && let Some(id) = response.request_id()
         {
-            self.answers
-                .insert(id.to_owned(), body_of(Cursor::new(container)));
+            let mut body = body_of(Cursor::new(container));
+            // Receipts and manifests, with which a bundle begins, are JSON. Of other parts it is enough that they are there.
+            if !body.starts_with(b"{") {
+                body = Vec::new();
+            }
+            let status = response.status();
+            self.answers.insert(id.to_owned(), Answer { status, body });
         }
     }
 
-    /// Says the course of every transfer, and what is wrong with them together.
+    /// Says the course of every transfer and of every request, what came of each round, and what is wrong with them.
     pub(super) fn say(mut self, file: &str, language: Language, json: bool) -> anyhow::Result<Flaws> {
-        let exchanges: Vec<Exchange> = self
-            .requests
-            .into_iter()
-            .map(|(id, exchange)| Exchange {
-                answer: self.answers.remove(&id),
-                ..exchange
-            })
-            .collect();
         let mut flaws = Flaws::default();
-        for course in replay(&exchanges) {
-            flaws.contradiction |= !course.contradictions.is_empty();
-            flaws.gap |= !course.missing.is_empty();
-            match json {
-                true => {
-                    let line = Line {
-                        file,
-                        kind: "transfer",
-                        course: &course,
-                    };
-                    crate::cli::print(&(serde_json::to_string(&line)? + "\n"))?;
-                }
-                false => _ = crate::cli::print(&course.in_words(language))?,
-            }
+        let transfers = answered(self.transfers, &mut self.answers);
+        for course in transfer::replay(&transfers) {
+            flaws.transfers.note(&course.contradictions, &course.missing);
+            say(file, "transfer", &course, json, || course.in_words(language))?;
+        }
+        let table = HolidayTable::built_in();
+        let courses = round::replay(&answered(self.rounds, &mut self.answers), table);
+        for course in &courses {
+            flaws.rounds.note(&course.contradictions, &course.missing);
+            say(file, "participation", course, json, || {
+                course.in_words(language, table)
+            })?;
+        }
+        for summary in round::rounds(&courses) {
+            say(file, "round", &summary, json, || summary.in_words(language))?;
         }
         Ok(flaws)
     }
+}
+
+fn answered(requests: HashMap<String, Exchange>, answers: &mut HashMap<String, Answer>) -> Vec<Exchange> {
+    let answered = requests.into_iter().map(|(id, exchange)| {
+        let is_part = matches!(Place::read(&exchange.path), Some(Place::Part { .. }));
+        // A part that was refused was not shown.
+        let answer = answers
+            .remove(&id)
+            .filter(|answer| !is_part || answer.status == 200);
+        Exchange {
+            answer: answer.map(|answer| answer.body),
+            ..exchange
+        }
+    });
+    answered.collect()
+}
+
+fn say<C: Serialize>(
+    file: &str,
+    kind: &'static str,
+    course: &C,
+    json: bool,
+    words: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    crate::cli::print(&match json {
+        true => serde_json::to_string(&Line { file, kind, course })? + "\n",
+        false => words(),
+    })?;
+    Ok(())
 }
 
 fn body_of(container: impl Read + Seek) -> Vec<u8> {
@@ -103,5 +159,76 @@ fn body_of(container: impl Read + Seek) -> Vec<u8> {
     match Container::copy_body(container, &mut body) {
         Ok(_) => body,
         Err(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kontor_participation::round::contract::contract;
+    use serde_json::Value;
+
+    use super::*;
+
+    const ID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
+
+    /// The example of the contract for a message.
+    fn exchange(side: &str, kind: &str, heard: u32) -> Exchange {
+        let document: Value = serde_json::from_str(contract()).unwrap();
+        let put = &document["paths"][format!("/v1/requests/{{request}}/{side}/{{seq}}/{kind}")]["put"];
+        let mut body = put["requestBody"]["content"]["application/json"]["example"].clone();
+        assert_eq!(body["kind"], kind);
+        body["heard"] = heard.into();
+        let (from, to) = match side {
+            "requester" => ("TEST/GOV/1", "TEST/GOV/2"),
+            _ => ("TEST/GOV/2", "TEST/GOV/1"),
+        };
+        Exchange {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            path: format!("/v1/requests/{ID}/{side}/1/{kind}"),
+            body: body.to_string().into_bytes(),
+            answer: None,
+        }
+    }
+
+    fn flaws(exchanges: Vec<Exchange>) -> Flaw {
+        let mut collector = Collector::default();
+        for (place, exchange) in exchanges.into_iter().enumerate() {
+            collector.rounds.insert(place.to_string(), exchange);
+        }
+        let flaws = collector.say("package.zip", Language::English, true).unwrap();
+        assert!(!flaws.transfers.gap && !flaws.transfers.contradiction);
+        flaws.rounds
+    }
+
+    #[test]
+    fn a_message_of_a_participation_that_is_missing_is_a_gap_and_no_contradiction() {
+        let request = || exchange("requester", "request", 0);
+        let whole = flaws(vec![request(), exchange("participant", "acknowledge", 1)]);
+        assert!(!whole.gap && !whole.contradiction);
+        // It had taken one more.
+        let gap = flaws(vec![request(), exchange("participant", "acknowledge", 2)]);
+        assert!(gap.gap && !gap.contradiction);
+        let mut alone = request();
+        alone.to.clone_from(&alone.from);
+        let contradiction = flaws(vec![alone]);
+        assert!(contradiction.contradiction && !contradiction.gap);
+    }
+
+    #[test]
+    fn a_part_that_was_refused_was_not_shown() {
+        let parts = |status| {
+            let part = Exchange {
+                path: format!("/v1/bundles/{ID}/requester/1/0"),
+                body: Vec::new(),
+                ..exchange("participant", "acknowledge", 1)
+            };
+            let requests = HashMap::from([("q".to_owned(), part)]);
+            let body = b"{}".to_vec();
+            let mut answers = HashMap::from([("q".to_owned(), Answer { status, body })]);
+            answered(requests, &mut answers).remove(0).answer
+        };
+        assert!(parts(200).is_some());
+        assert_eq!(parts(404), None);
     }
 }

@@ -134,7 +134,7 @@ impl Verify {
             );
         }
         let (mut verdicts, mut progress) = (Verdicts::new(), Progress::new(names.len()));
-        let mut transfers = Collector::default();
+        let mut courses = Collector::default();
         for name in names {
             let beside = package
                 .companion(&name)
@@ -160,7 +160,7 @@ impl Verify {
                         if let Err(error) = package.file(&name, &mut whole) {
                             report.damaged(&error);
                         }
-                        transfers.take(&whole);
+                        courses.take(&whole);
                     }
                 }
                 Err(error) => report.damaged(&error),
@@ -168,15 +168,23 @@ impl Verify {
             progress.done(1);
         }
         progress.end();
-        let flaws = transfers.say(&report.file, self.language, self.json)?;
-        if flaws.contradiction {
+        let flaws = courses.say(&report.file, self.language, self.json)?;
+        if flaws.transfers.contradiction {
             let text = "the messages of a transfer in it contradict each other";
             report.refuse(Verdict::Invalid, "transfer_contradiction", text);
         }
-        if flaws.gap {
+        if flaws.rounds.contradiction {
+            let text = "the messages of a participation in it contradict each other";
+            report.refuse(Verdict::Invalid, "participation_contradiction", text);
+        }
+        if flaws.transfers.gap {
             let text =
                 "messages of a transfer are missing in it, so that it does not say who was responsible";
             report.refuse(Verdict::Incomplete, "transfer_gap", text);
+        }
+        if flaws.rounds.gap {
+            let text = "messages or receipts of a participation are missing in it, so that it does not say how a request stands";
+            report.refuse(Verdict::Incomplete, "participation_gap", text);
         }
         Ok(())
     }
