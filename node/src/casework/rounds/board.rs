@@ -27,6 +27,7 @@ struct Entry {
     question: bool,
     extension: bool,
     notices: bool,
+    guest: bool,
 }
 
 #[derive(Default)]
@@ -95,6 +96,7 @@ impl Board {
             question: request.question_open(),
             extension: request.extension_wanted().is_some(),
             notices: !row.notices.is_empty(),
+            guest: row.is_of_guest(),
         };
         let process = row.process();
         let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -208,6 +210,7 @@ fn may_see(who: &Principal, side: Side, entry: &Entry) -> bool {
             let own = entry.assignee.as_deref() == Some(who.pseudonym.as_str());
             let unit = entry.unit.as_deref().is_some_and(|unit| who.units.contains(unit));
             who.only.is_none()
+                && !entry.guest
                 && (has(Role::Coordinator)
                     || has(Role::Supervisor)
                     || (has(Role::Specialist) && (own || unit)))

@@ -109,11 +109,6 @@ impl Casework {
 
 /// Whether what is told to the participant can reach it: a guest is there once it has opened its invitation.
 fn is_reached(row: &RequestRow) -> bool {
-    let is_guest = row
-        .body
-        .hosted
-        .as_deref()
-        .is_some_and(|hosted| hosted.starts_with("guest/"));
     let opened = row
         .invitation
         .as_ref()
@@ -121,5 +116,5 @@ fn is_reached(row: &RequestRow) -> bool {
     let proven = row
         .requester()
         .is_some_and(|machine| machine.delivery().is_some());
-    !is_guest || opened || proven
+    !row.is_of_guest() || opened || proven
 }

@@ -219,6 +219,14 @@ impl RequestRow {
         decision.tell.clone()
     }
 
+    /// Whether a guest is asked.
+    pub(crate) fn is_of_guest(&self) -> bool {
+        self.body
+            .hosted
+            .as_deref()
+            .is_some_and(|hosted| hosted.starts_with("guest/"))
+    }
+
     /// Who is asked, as others are named.
     pub(crate) fn participant_name(&self, own: &str) -> String {
         match (&self.body.hosted, self.side()) {
