@@ -69,6 +69,17 @@ pub fn settings(region: &str, more: &str) -> String {
     text
 }
 
+/// Lines of one more key, for cases with persons of their own; a desk bears it by [`Desk::bearing`].
+pub fn one_more_key(key: &str, roles: &[&str], units: &[&str]) -> String {
+    let digest: String = sha256(key.as_bytes())
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    format!(
+        "[[casework.key]]\nname = {key:?}\nholder = \"person\"\nsha256 = \"{digest}\"\nroles = {roles:?}\nunits = {units:?}\nexpires = \"2099-12-31\"\n"
+    )
+}
+
 /// The keys of all principals, by their names.
 pub fn keys() -> Value {
     KEYS.iter()
@@ -175,9 +186,15 @@ impl Desk {
     /// The same desk for a guest with this code.
     #[must_use]
     pub fn guest(&self, code: &str) -> Self {
+        self.bearing(code)
+    }
+
+    /// The same desk with a key that a case has of its own.
+    #[must_use]
+    pub fn bearing(&self, key: &str) -> Self {
         Self {
             at: self.at,
-            key: code.to_owned().leak(),
+            key: key.to_owned().leak(),
         }
     }
 

@@ -563,7 +563,7 @@ async fn nodes(subject: &Subject, net: &Net, clock: &Path) -> Result<Federation>
 async fn judge(here: &Desk, one: &Both, report: &mut RequestsReport) -> Result<()> {
     let ends = one.ends();
     let ours = until(here, &one.ours(), &format!("{ends:?}"), |page| {
-        ends.contains(&page["state"].as_str().unwrap_or_default()) && all_answered(page)
+        ends.contains(&page["state"].as_str().unwrap_or_default()) && all_answered(page) && all_here(page)
     })
     .await?;
     *report.ends.entry(text(&ours, "state")?.to_owned()).or_default() += 1;
@@ -674,6 +674,13 @@ async fn letters(
         }
     }
     Ok(())
+}
+
+/// Whether everything that the other side announced was fetched.
+fn all_here(page: &Value) -> bool {
+    let came = page["bundles"].as_array().into_iter().flatten();
+    came.filter(|bundle| bundle["side"] == "participant")
+        .all(|bundle| bundle["complete"] == true)
 }
 
 fn all_answered(page: &Value) -> bool {

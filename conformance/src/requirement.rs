@@ -233,6 +233,12 @@ requirements! {
     TRANSFER_SAMPLES = "transfer.samples", "casework 3, domain 2.1", "the sample applications go through intake, transfer and the intake of another instance with nothing lost, and none of their content lies unsealed at either node";
     TRANSFER_CRASH = "transfer.crash", "casework 5", "with either node killed at random every transfer ends in the same legal state on both sides, and nothing acknowledged is lost";
     PARTICIPATION_WHOLE = "participation.whole", "domain 4, casework 4", "a chamber with a node, a guest and an own unit are asked in one round; each sees what is disclosed to it, answers or is silent, and is told the outcome";
+    PARTICIPATION_STATES = "participation.states", "domain 4.3", "each state of a round and of a request is reached on both sides and left where it has an exit, and every command that is not possible in it is refused with those that are, or with what has to come first";
+    PARTICIPATION_REFUSALS = "participation.refusals", "domain 4.2 to 4.5, casework 4", "what cannot be asked, shown, said, weighed or opened is refused with a code, a sentence and where it stands; silence means nothing without a proven delivery, and what is late is taken as late";
+    PARTICIPATION_MESSAGES = "participation.messages", "casework 1, domain 4.6", "each kind of message is taken once, whoever says it again gets its answer again; other bytes, a gap, a stranger, the wrong side and what cannot be read settle nothing; bundles are pulled by their peer alone, and one that is not what was announced is noticed";
+    PARTICIPATION_SECRECY = "participation.secrecy", "domain 4.4, casework 4", "whoever is asked comes across nothing that was not disclosed, nor anything of others who are asked; what is taken back is gone there, and a copy that was made before is stated";
+    PARTICIPATION_RENEWED = "participation.renewed", "domain 4.3, casework 4", "a suspended round moves its deadline by the days on which it stood, a round renews another with fewer topics, and a cancelled one takes back what it showed";
+    PARTICIPATION_ASSIGNMENT = "participation.assignment", "domain 4.4", "a specialist sees and works on what is with it or its unit, and nothing else; coordinators see all, assign, and speak for the house";
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";
 }

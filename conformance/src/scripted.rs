@@ -1,4 +1,4 @@
-//! What a scripted peer says in a transfer: messages of the contract between nodes (casework 1), signed by it.
+//! What a scripted peer says to a node: messages of the contracts between nodes (casework 1), signed by it.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub(crate) fn message(kind: &str, more: Value) -> String {
     body.to_string()
 }
 
-/// What a peer's message to a node is answered: status and document.
+/// What a peer's message to a node's service `transfer` is answered: status and document.
 pub(crate) async fn told(
     federation: &Federation,
     node: &str,
@@ -28,8 +28,25 @@ pub(crate) async fn told(
     path: &str,
     body: &str,
 ) -> Result<(u16, Value)> {
+    let (status, octets) = asked(federation, node, peer, verb, &format!("transfer{path}"), body).await?;
+    let page = match octets.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&octets)?,
+    };
+    Ok((status, page))
+}
+
+/// What a peer's message to a service of a node is answered: status and octets.
+pub(crate) async fn asked(
+    federation: &Federation,
+    node: &str,
+    peer: &Peer,
+    verb: &str,
+    place: &str,
+    body: &str,
+) -> Result<(u16, Vec<u8>)> {
     let node = federation.node(node);
-    let target = format!("/r1/{}/transfer{path}", node.client_id("KONTOR"));
+    let target = format!("/r1/{}/{place}", node.client_id("KONTOR"));
     let ask = Ask::new(peer, verb, &target, &format!("message-{}", uuid::Uuid::new_v4()));
     let ask = if body.is_empty() { ask } else { ask.body(body) };
     let answered = ask
@@ -37,11 +54,7 @@ pub(crate) async fn told(
         .send(node.federation())
         .await?;
     let (head, body, _) = answered.message()?;
-    let page = body
-        .filter(|body| !body.is_empty())
-        .map(serde_json::from_slice)
-        .transpose()?;
-    Ok((head.first.parse()?, page.unwrap_or(Value::Null)))
+    Ok((head.first.parse()?, body.unwrap_or_default().to_vec()))
 }
 
 /// An offer of a scripted peer; `until` is the last instant for an answer and a take-over.

@@ -73,6 +73,8 @@ pub enum Obstacle {
     NotAsked,
     /// It was not cleared for what it fixes now.
     NotCleared,
+    /// Nobody is asked in the round.
+    NobodyAsked,
     /// The profile gives no more time.
     NotExtendable,
     /// Requests of the round are not settled.
@@ -95,6 +97,7 @@ impl Obstacle {
             Self::NotAnswered => "inquiry_unanswered",
             Self::NotAsked => "participant_not_asked",
             Self::NotCleared => "not_cleared",
+            Self::NobodyAsked => "nobody_asked",
             Self::NotExtendable => "not_extendable",
             Self::RequestsOpen => "requests_open",
             Self::TimeOver => "time_over",
@@ -117,6 +120,7 @@ impl Obstacle {
             }
             Self::NotAsked => "the participant's node was not asked what it had entered in time; ask first",
             Self::NotCleared => "it was released for something else; have it released as it is",
+            Self::NobodyAsked => "nobody is asked in the round; prepare a request first",
             Self::NotExtendable => "the profile gives no more time",
             Self::RequestsOpen => "requests of the round are not settled; settle or revoke them first",
             Self::TimeOver => "the time is over",

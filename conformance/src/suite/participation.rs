@@ -1,4 +1,15 @@
 //! Participation between nodes: rounds in which a chamber with a node, a guest and an own unit are asked (domain 4, casework 4).
+//!
+//! `whole` is the course of a round; the files below have every state, what is refused, the contract as a scripted peer meets it, and
+//! what nobody gets to see.
+
+pub mod assignment;
+pub mod messages;
+mod peer;
+pub mod refusals;
+pub mod renewed;
+pub mod secrecy;
+pub mod states;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -132,6 +143,11 @@ pub(crate) async fn until(desk: &Desk, path: &str, wanted: impl Fn(&Value) -> bo
     }
 }
 
+/// Whether a deadline runs, and everything that is disclosed can be read by who is asked.
+pub(crate) fn is_here(page: &Value) -> bool {
+    page["deadline"].is_object() && page["bundles"][0]["complete"] == true
+}
+
 /// Lets time pass at all nodes whose clock this is.
 pub(crate) fn pass(clock: &Path, days: u64) -> Result<()> {
     let before: u64 = std::fs::read_to_string(clock)
@@ -216,7 +232,7 @@ async fn whole(world: &World) -> Result<()> {
         delivered["state"] == "DELIVERED" && delivered["delivery"]["proof"] == "signed_answer",
         "{delivered}"
     );
-    let seen = until(&chamber, &theirs, |page| page["deadline"].is_object()).await?;
+    let seen = until(&chamber, &theirs, is_here).await?;
     ensure!(seen["deadline"] == delivered["deadline"], "the deadlines differ");
     let sheet = &seen["received"][0]["letter"]["document"];
     ensure!(
@@ -424,6 +440,13 @@ async fn advised(unit: &Desk, inside: &str, shown: &str) -> Result<()> {
     admit(json!([])).await?;
     let answer = read().await?;
     ensure!(answer.status == StatusCode::NOT_FOUND, "{answer:?}");
+    Ok(())
+}
+
+/// The same, until every node has seen it: they look five times a second.
+pub(crate) async fn passed(clock: &Path, days: u64) -> Result<()> {
+    pass(clock, days)?;
+    tokio::time::sleep(Duration::from_millis(400)).await;
     Ok(())
 }
 

@@ -245,11 +245,7 @@ pub(crate) fn query_ids(page: &Value) -> String {
         // The exchange that came first, and the last one in which it came again.
         [message["receipt"]["x_road_id"].clone(), message["again"].clone()]
     });
-    let pulled = all("bundles")
-        .into_iter()
-        .map(|bundle| bundle["exchange"].clone());
     sent.chain(received)
-        .chain(pulled)
         .filter_map(|id| Some(id.as_str()?.to_owned() + "\n"))
         .collect()
 }

@@ -310,14 +310,19 @@ impl Round {
                     RequestState::Created | RequestState::Sent | RequestState::Failed
                 )
         };
+        if command == Command::Open && requests.is_empty() {
+            return Err(Refusal::Blocked {
+                command: command.name(),
+                obstacle: Obstacle::NobodyAsked,
+            });
+        }
         let open = match command {
-            Command::Open => requests.is_empty(),
             // One that was taken back late is not waited for.
             Command::Close => requests
                 .iter()
                 .any(|request| *request != RequestState::Withdrawn && answer_awaited(request)),
             Command::Conclude => !requests.iter().all(|request| request.is_settled()),
-            Command::Evaluate | Command::Suspend | Command::Resume | Command::Cancel => false,
+            Command::Open | Command::Evaluate | Command::Suspend | Command::Resume | Command::Cancel => false,
         };
         if open {
             return Err(Refusal::Blocked {

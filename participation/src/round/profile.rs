@@ -310,8 +310,8 @@ impl Profile {
             .collect()
     }
 
-    /// What a request by this profile fixes for both sides. `now` is for the longest period alone: the real one is computed when
-    /// the request is delivered.
+    /// What a request by this profile fixes for both sides. `now` is for the longest period and for dates that are over: the real
+    /// deadline is computed when the request is delivered.
     ///
     /// # Errors
     /// What does not fit, or was left open; a period that cannot be computed (`calendar_unknown`).
@@ -359,14 +359,19 @@ impl Profile {
         if effect != SilenceEffect::None && rule.is_none() {
             return Err(ProfileError::EffectWithoutEnd);
         }
-        Ok(Terms {
+        let terms = Terms {
             rule,
             at_most,
             runs_from: choice.runs_from,
             place: place.clone(),
             effect,
             extension,
-        })
+        };
+        // A date that is over will not do later either; what the calendar does not know yet may be known then, or is stated.
+        match terms.deadline(now, table) {
+            Ok(_) | Err(DeadlineError::Calendar(_)) => Ok(terms),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn chosen<T: Copy + PartialEq>(

@@ -20,20 +20,22 @@ cases! {
 }
 
 /// Where the project keeps them. A suite that runs elsewhere has none.
-fn project() -> PathBuf {
+pub(in crate::suite) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 /// A sample: its form, its files by part, name and octets, and the strings that nobody may find.
-struct Sample {
+pub(in crate::suite) struct Sample {
     name: String,
-    form: Value,
-    dossier: Value,
-    files: Vec<(String, String, Vec<u8>)>,
+    pub(in crate::suite) form: Value,
+    pub(in crate::suite) dossier: Value,
+    pub(in crate::suite) files: Vec<(String, String, Vec<u8>)>,
     probes: Vec<String>,
+    /// What a participant may not find, by who that is.
+    pub(in crate::suite) never_to: Value,
 }
 
-fn read(name: &str) -> Result<Sample> {
+pub(in crate::suite) fn read(name: &str) -> Result<Sample> {
     let dir = project().join("node/samples").join(name);
     let json = |path: &Path| -> Result<Value> {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
@@ -81,6 +83,7 @@ fn read(name: &str) -> Result<Sample> {
         name: name.to_owned(),
         dossier,
         form: json(&dir.join("formData.json"))?,
+        never_to: case["probes"]["never_to_participant"].clone(),
         files,
         probes: probes
             .iter()
@@ -109,7 +112,7 @@ fn synthesised(dir: &Path, recipe: &Value) -> Result<Vec<u8>> {
 }
 
 /// Looks for strings in every file of a node: store, log, index, keys, spools, and what it wrote to its own log.
-pub(super) fn found(node: &Node, probes: &[String]) -> Result<Vec<String>> {
+pub(in crate::suite) fn found(node: &Node, probes: &[String]) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut waiting = vec![node.dir().to_owned()];
     while let Some(dir) = waiting.pop() {

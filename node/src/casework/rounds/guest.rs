@@ -87,7 +87,9 @@ impl Casework {
                 "a guest is invited once its request is sent and as long as that is open; it is {}",
                 row.state().name()
             );
-            return Err(Refused::conflict("illegal_for_state", detail).hint("open the round first"));
+            return Err(Refused::conflict("illegal_for_state", detail)
+                .legal(super::requester::legal(&row))
+                .hint("open the round first"));
         }
         let now = self.decisive_now()?;
         let most = now.checked_add((DAYS * 24).hours()).unwrap_or(Timestamp::MAX);

@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use kontor_participation::round::Refusal;
 use kontor_participation::round::delivery::{Body, ExtensionReason, Side, WithdrawReason};
 use kontor_participation::round::disclosure::Right;
 use kontor_participation::round::disclosure::access::AccessError;
@@ -97,6 +98,21 @@ impl Command {
         })
     }
 
+    /// What it is to the machine; nothing where it is for this house alone. Releasing is worth something where submitting is.
+    const fn act(self) -> Option<participant::Act> {
+        use participant::Act;
+        Some(match self {
+            Self::Acknowledge => Act::Acknowledge,
+            Self::Decline => Act::Decline,
+            Self::Prepare => Act::Prepare,
+            Self::Ask => Act::Ask,
+            Self::AskForTime => Act::AskForTime,
+            Self::Release | Self::Submit => Act::Submit,
+            Self::Withdraw => Act::Withdraw,
+            Self::Assign => return None,
+        })
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Acknowledge => "acknowledge",
@@ -138,7 +154,9 @@ pub(in crate::casework) fn legal(row: &RequestRow) -> Vec<&'static str> {
         .into_iter()
         .filter(|name| COMMANDS.contains(name))
         .collect();
-    legal.push("assign");
+    if !row.is_guest() {
+        legal.push("assign");
+    }
     if machine.allows(participant::Act::Submit) && row.work.is_some() {
         legal.push("release");
     }
@@ -202,6 +220,14 @@ impl Casework {
     ) -> Result<(), Refused> {
         use participant::Command as Wanted;
         let machine = machine_of(&row)?;
+        if command.act().is_some_and(|act| !machine.allows(act)) {
+            return Err(Refusal::Illegal {
+                command: command.name(),
+                state: row.state().name(),
+                legal: legal(&row),
+            }
+            .into());
+        }
         let mut packed = None;
         let mut step = Step::default();
         let wanted = match command {

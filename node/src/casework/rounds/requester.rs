@@ -137,6 +137,35 @@ impl Command {
         })
     }
 
+    /// What it is to the machine; nothing where it is for people alone.
+    const fn act(self) -> Option<requester::Act> {
+        use requester::Act;
+        Some(match self {
+            Self::Approve | Self::RecordDelivery => return None,
+            Self::Send => Act::Send,
+            Self::Drop => Act::Drop,
+            Self::Supplement => Act::Supplement,
+            Self::Answer => Act::Answer,
+            Self::DecideExtension => Act::DecideExtension,
+            Self::Extend => Act::Extend,
+            Self::StopClock => Act::StopClock,
+            Self::ContinueClock => Act::ContinueClock,
+            Self::StateDeadline => Act::StateDeadline,
+            Self::Remind => Act::Remind,
+            Self::Inquire => Act::Inquire,
+            Self::Expire => Act::Expire,
+            Self::ExpireUnanswered => Act::ExpireUnanswered,
+            Self::Suspend => Act::Suspend,
+            Self::Resume => Act::Resume,
+            Self::Cancel => Act::Cancel,
+            Self::Revoke => Act::Revoke,
+            Self::RevokeFiles => Act::RevokeFiles,
+            Self::Assess => Act::Assess,
+            Self::Notify => Act::Notify,
+            Self::Escalate(_) => Act::Escalate,
+        })
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Approve => "approve",
@@ -214,10 +243,35 @@ pub(in crate::casework) fn legal(row: &RequestRow) -> Vec<&'static str> {
     if row.state() == kontor_participation::round::state::State::Created {
         legal.insert(0, "approve");
     }
-    if machine.delivery().is_none() && row.state().is_sent() {
+    if may_be_recorded(machine) && machine.level() != ProofLevel::Node {
         legal.push("record-delivery");
     }
     legal
+}
+
+/// Whether another proof of delivery would say something new.
+fn may_be_recorded(machine: &Requester) -> bool {
+    machine.delivery().is_none() && machine.state().is_sent()
+}
+
+/// That something does not fit how the request stands, with what people can do instead.
+fn illegal(row: &RequestRow, command: &'static str) -> Refused {
+    let refusal = Refusal::Illegal {
+        command,
+        state: row.state().name(),
+        legal: legal(row),
+    };
+    refusal.into()
+}
+
+/// Refuses what does not fit how the request stands before anything else is looked at.
+fn fits(row: &RequestRow, command: Command) -> Result<(), Refused> {
+    let machine = machine_of(row)?;
+    match command.act().map(|act| machine.fits(act)) {
+        None | Some(Ok(())) => Ok(()),
+        Some(Err(Refusal::Illegal { command, .. })) => Err(illegal(row, command)),
+        Some(Err(refusal)) => Err(refusal.into()),
+    }
 }
 
 impl Casework {
@@ -281,6 +335,7 @@ impl Casework {
             row = self.approved(row, who.actor())?;
         }
         let round = self.round(&row.body.round_id)?;
+        fits(&row, command)?;
         if command == Command::Send && round.round.state() != kontor_participation::round::life::State::Open {
             let detail = "the round is not open; opening it sends its requests, and those that are prepared later are sent then";
             return Err(Refused::conflict("round_not_open", detail).hint("open the round"));
@@ -309,12 +364,7 @@ impl Casework {
     fn approved(&self, mut row: RequestRow, by: Actor) -> Result<RequestRow, Refused> {
         let machine = machine_of(&row)?;
         if !machine.allows(requester::Act::Send) {
-            return Err(Refusal::Illegal {
-                command: "approve",
-                state: row.state().name(),
-                legal: legal(&row),
-            }
-            .into());
+            return Err(illegal(&row, "approve"));
         }
         let drafted = row.drafted_by.iter();
         if !by.is_second_pair_to(drafted) {
@@ -372,6 +422,7 @@ impl Casework {
         now: Timestamp,
     ) -> Result<RequestRow, Refused> {
         use requester::Command as Wanted;
+        fits(&row, command)?;
         let table = HolidayTable::built_in();
         let (mut packed, mut assessment) = (None, None);
         let wanted = match command {
@@ -576,16 +627,24 @@ impl Casework {
         &self,
         row: &RequestRow,
     ) -> Result<Option<Statement>, Refused> {
-        let statements = row
+        let request = row.expected();
+        let counts = |statement: &Statement| {
+            let place = usize::try_from(statement.version.saturating_sub(1)).ok();
+            let version = place.and_then(|place| request.versions().get(place));
+            version.is_some_and(|version| !version.judgement.kept_beside)
+        };
+        let here = row
             .bundles
             .iter()
-            .filter(|one| one.kind == "statement" && one.complete)
-            .map(|one| one.seq);
-        let Some(seq) = statements.max() else {
-            return Ok(None);
-        };
-        let letter = self.letter(row, Side::Participant, seq)?;
-        Ok(Statement::read(letter.document.as_bytes()).ok())
+            .filter(|one| one.side == Side::Participant && one.kind == "statement" && one.complete);
+        for announced in here.rev() {
+            let letter = self.letter(row, Side::Participant, announced.seq)?;
+            let statement = Statement::read(letter.document.as_bytes()).ok();
+            if let Some(statement) = statement.filter(counts) {
+                return Ok(Some(statement));
+            }
+        }
+        Ok(None)
     }
 
     /// An assessment, held against the statement; kept until it is told.
@@ -663,12 +722,8 @@ impl Casework {
         now: Timestamp,
     ) -> Result<RequestRow, Refused> {
         let command = Command::RecordDelivery;
-        let delivered_at = details
-            .delivered_at
-            .ok_or_else(|| missing(command, "delivered_at"))?;
-        if delivered_at > now || delivered_at < row.since {
-            let detail = "the delivery lies between the sending of the request and now";
-            return Err(Refused::invalid("delivery_instant", detail).at("/delivered_at"));
+        if !may_be_recorded(machine_of(&row)?) {
+            return Err(illegal(&row, command.name()));
         }
         if row.body.proof_level == ProofLevel::Node {
             let detail = "a node signs its own delivery; what it has not signed is not delivered";
@@ -676,18 +731,20 @@ impl Casework {
                 Refused::conflict("delivery_by_node", detail).hint("wait for its answer, or ask another way")
             );
         }
+        let delivered_at = details
+            .delivered_at
+            .ok_or_else(|| missing(command, "delivered_at"))?;
+        if delivered_at > now || delivered_at < row.since {
+            let detail = "the delivery lies between the sending of the request and now";
+            return Err(Refused::invalid("delivery_instant", detail).at("/delivered_at"));
+        }
         let delivery = Delivery {
             delivered_at,
             proof: Proof::Recorded,
         };
         let decision = machine_of(&row)?.arrived(delivery, HolidayTable::built_in());
         let Some(decision) = decision else {
-            return Err(Refusal::Illegal {
-                command: "record-delivery",
-                state: row.state().name(),
-                legal: legal(&row),
-            }
-            .into());
+            return Err(illegal(&row, command.name()));
         };
         let tell = row.decided(&decision);
         self.tell(step, &mut row, tell, details, None, now)?;

@@ -69,7 +69,7 @@ fn a_round_goes_its_way_and_every_state_says_what_is_possible() {
 fn a_round_is_not_closed_over_who_is_waited_for_nor_concluded_over_what_is_not_told() {
     assert_eq!(
         round(&[]).decide(Command::Open, &[], now()).unwrap_err().code(),
-        "requests_open"
+        "nobody_asked"
     );
     let open = after(&[(Command::Open, OUT)]);
     for waiting in [

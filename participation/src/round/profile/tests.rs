@@ -315,6 +315,34 @@ fn a_period_that_was_set_ends_where_the_law_has_its_longest_end() {
 }
 
 #[test]
+fn a_date_that_is_over_is_refused_at_once_and_one_that_no_calendar_knows_is_not() {
+    let until = |date, stands| Choice {
+        rule: Some(Rule::Until { date, stands }),
+        ..choice(Class::Chamber)
+    };
+    for over in [
+        until(date(2026, 1, 29), true),
+        until(date(2026, 1, 28), false),
+        until(date(2010, 1, 1), true),
+    ] {
+        let refused = terms("AMTSHILFE", &over).unwrap_err();
+        assert_eq!(refused.code(), "deadline_before_trigger");
+    }
+    let empty = Choice {
+        rule: Some(days(0)),
+        ..choice(Class::Chamber)
+    };
+    assert_eq!(terms("AMTSHILFE", &empty).unwrap_err().code(), "period_empty");
+    assert!(terms("AMTSHILFE", &until(date(2026, 1, 31), true)).is_ok());
+    // Its end is stated by a person when it is delivered.
+    let far = Choice {
+        rule: Some(Rule::Months { n: 90 }),
+        ..choice(Class::Chamber)
+    };
+    assert!(terms("AMTSHILFE", &far).is_ok());
+}
+
+#[test]
 fn a_tenant_adds_profiles_and_changes_ours_under_a_version_of_its_own() {
     let own = r#"
 [[profile]]

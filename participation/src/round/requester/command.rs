@@ -6,6 +6,7 @@ use super::{Escalation, Requester};
 use crate::deadline::Rule;
 use crate::round::release::Cleared;
 use crate::round::state::State;
+use crate::round::{Obstacle, Refusal};
 
 /// A command without what it carries.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -222,6 +223,27 @@ impl Requester {
             }
             Act::Notify => matches!(state, State::Assessed | State::Expired),
             Act::Escalate => state.is_sent(),
+        }
+    }
+
+    /// Refuses a command that does not fit how the request stands. Whoever waits for the end of something that never arrived is told
+    /// that, since it is what has to come first.
+    ///
+    /// # Errors
+    /// It is not possible now, or the delivery is not proven.
+    pub fn fits(&self, act: Act) -> Result<(), Refusal> {
+        let ends = matches!(act, Act::Inquire | Act::Expire | Act::ExpireUnanswered);
+        match self.allows(act) {
+            true => Ok(()),
+            false if ends && matches!(self.state(), State::Sent | State::Failed) => Err(Refusal::Blocked {
+                command: act.name(),
+                obstacle: Obstacle::DeliveryNotProven,
+            }),
+            false => Err(Refusal::Illegal {
+                command: act.name(),
+                state: self.state().name(),
+                legal: self.legal(),
+            }),
         }
     }
 

@@ -60,13 +60,7 @@ impl Requester {
         now: Timestamp,
         table: &HolidayTable,
     ) -> Result<Decision, Refusal> {
-        if !self.allows(command.act()) {
-            return Err(Refusal::Illegal {
-                command: command.act().name(),
-                state: self.state().name(),
-                legal: self.legal(),
-            });
-        }
+        self.fits(command.act())?;
         let mut decision = Decision::of(self);
         match command {
             Command::Send(cleared) => {
@@ -214,6 +208,7 @@ impl Requester {
     /// The end that passed. Nothing ends while the clock stands still, or where no deadline was told.
     fn end_passed(&self, command: &Command, now: Timestamp) -> Result<Timestamp, Refusal> {
         let obstacle = match self.request.deadline() {
+            None if self.terms.has_effect() && self.complete_at().is_none() => Obstacle::DeliveryNotProven,
             None => Obstacle::NoDeadline,
             Some(_) => Obstacle::ClockStands,
         };

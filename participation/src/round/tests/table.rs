@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use super::super::{Refusal, participant, requester};
+use super::super::{Obstacle, Refusal, participant, requester};
 use super::simulation::ops;
 use super::world::World;
 use super::*;
@@ -24,12 +24,18 @@ fn what_is_refused_says_what_is_possible_and_only_that_is() {
                     .requester
                     .decide(command, world.now[0], HolidayTable::built_in());
                 let illegal = matches!(decided, Err(Refusal::Illegal { .. }));
-                assert_eq!(
-                    illegal,
-                    !legal.contains(&act.name()),
-                    "{act:?} {:?}",
-                    world.requester
+                // What never arrived is not waited for to its end, and that is what is said then.
+                let undelivered = matches!(
+                    decided,
+                    Err(Refusal::Blocked {
+                        obstacle: Obstacle::DeliveryNotProven,
+                        ..
+                    })
                 );
+                match legal.contains(&act.name()) {
+                    true => assert!(!illegal, "{act:?} {:?}", world.requester),
+                    false => assert!(illegal || undelivered, "{act:?} {:?}", world.requester),
+                }
             }
             if let Some(participant) = &world.participant {
                 let legal = participant.legal();
@@ -42,6 +48,25 @@ fn what_is_refused_says_what_is_possible_and_only_that_is() {
             }
         }
     }
+}
+
+#[test]
+fn what_never_arrived_does_not_expire_and_the_refusal_says_why() {
+    use requester::Command;
+    let wanted = terms(SilenceEffect::ConsentDeemedGiven);
+    let mut requester = requester::Requester::created(wanted.clone(), ProofLevel::Guest, vec![]);
+    let table = HolidayTable::built_in();
+    let sent = requester
+        .decide(Command::Send(cleared(&wanted)), start(), table)
+        .unwrap();
+    requester.apply(&sent);
+    let later = start() + 2400.hours();
+    for command in [Command::Inquire, Command::Expire, Command::ExpireUnanswered] {
+        let refused = requester.decide(command, later, table).unwrap_err();
+        assert_eq!(refused.code(), "delivery_not_proven");
+        assert!(refused.to_string().contains("silence has no effect before"));
+    }
+    assert_ne!(requester.due(later), Some(Command::Expire));
 }
 
 #[test]
