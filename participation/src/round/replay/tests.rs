@@ -185,7 +185,10 @@ fn the_messages_alone_say_who_was_asked_until_when_and_what_silence_meant() {
     let words = course.in_words(Language::German, table());
     for sentence in [
         "TEST/GOV/1057 fragt TEST/GOV/1057091",
+        "Frist: 2 Monate, nicht verlängerbar. Bei Schweigen: Die Zustimmung gilt als erteilt.",
         "Zugegangen am 2025-12-31T09:04:00Z, am eigenen Knoten.",
+        "Feiertage in SH nach Tabelle 2026-1; nachgerechnet.",
+        "Stand: Frist abgelaufen (EXPIRED); Fristende 2026-03-02T23:00:00Z.",
         "Sonnabend, 28. Februar 2026 ist ein Sonnabend",
         "1 von 1 Teilen abgerufen",
         "Die Zustimmung gilt als erteilt. Der Knoten der beteiligten Stelle wurde am 2026-03-02T23:00:00Z gefragt und hatte nichts.",

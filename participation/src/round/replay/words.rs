@@ -129,7 +129,14 @@ impl Words {
             ),
             Extendable::None => self.pick(", nicht verlängerbar", ", not extendable"),
         };
-        said.push(format!("{time}. {}", effect_in_words(terms.effect, self.0)));
+        let silence = match terms.has_effect() {
+            true => self.pick("Bei Schweigen: ", "If it is silent: "),
+            false => String::new(),
+        };
+        said.push(format!(
+            "{time}. {silence}{}",
+            effect_in_words(terms.effect, self.0)
+        ));
         said.extend(disclosure_ends.map(|day| {
             self.pick(
                 &format!("Einsehbar bis {day}."),
