@@ -12,6 +12,7 @@ pub mod provider;
 mod children;
 pub(crate) mod cases;
 mod guide;
+pub(crate) mod training;
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
