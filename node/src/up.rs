@@ -163,6 +163,10 @@ pub async fn run<E: std::fmt::Display>(
         (None, Err(error)) => Err(error),
         (None, Ok(samples)) => {
             if options.cases {
+                say(
+                    out,
+                    "  samples: made cases, and the chamber asked about one of them …\n",
+                );
                 cases::fill(&layout, &samples)
                     .await
                     .map_err(|error| UpError::Cases(format!("{error:#}")))?;
