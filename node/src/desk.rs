@@ -48,6 +48,14 @@ impl Desk {
         Self { url, key_file, ca }
     }
 
+    /// The same place with another key, such as the code of a guest.
+    pub(crate) fn with_key(&self, key_file: PathBuf) -> Self {
+        Self {
+            key_file,
+            ..self.clone()
+        }
+    }
+
     /// Where it is, as an address without a path.
     pub(crate) fn address(&self) -> String {
         self.url.to_string().trim_end_matches('/').to_owned()
