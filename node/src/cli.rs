@@ -7,6 +7,8 @@ mod casework;
 mod health;
 mod log;
 mod node;
+mod participation;
+mod tongue;
 mod tour;
 mod up;
 mod verify;
@@ -43,7 +45,7 @@ the other side.";
 
 const AFTER_HELP: &str = "\
 Begin with `kontor up`: a federation of four members on this machine, with test trust, samples and the commands \
-to try it. `kontor tour` plays the hand-over of an application and explains it. `kontor help COMMAND` says more about each command.
+to try it. `kontor tour` plays a hand-over and a participation and explains them. `kontor help COMMAND` says more about each command.
 
 Exit codes: 0 done, 1 failed, 64 wrong usage; `kontor verify` has its own.";
 
@@ -75,7 +77,10 @@ enum Command {
     /// Run a node
     #[command(subcommand)]
     Node(node::Command),
-    /// Play the hand-over of an application and explain each step: who is responsible now, and what proves it
+    /// Ask chambers, authorities, guests and own units about a case, and answer what the own house is asked
+    #[command(subcommand, long_about = participation::LONG_ABOUT)]
+    Participation(participation::Participation),
+    /// Play a hand-over and a participation and explain each step: whose turn it is, and what proves it
     #[command(long_about = tour::LONG_ABOUT)]
     Tour(tour::Tour),
     /// Work on transfers of a running node: list, show, accept, take over
@@ -105,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Case(command) => command.run(),
         Command::Log(command) => command.run(),
         Command::Node(command) => command.run(),
+        Command::Participation(command) => command.run(),
         Command::Tour(tour) => tour.run(),
         Command::Transfer(command) => command.run(),
         Command::Up(up) => up.run(),

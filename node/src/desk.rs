@@ -1,5 +1,5 @@
-//! The client side of casework's interface, for `kontor case`, `kontor transfer`, `kontor up` and `kontor tour`: one request, one
-//! answer, and what a refusal says in words.
+//! The client side of casework's interface, for `kontor case`, `kontor transfer`, `kontor participation`, `kontor up` and `kontor tour`:
+//! one request, one answer, and what a refusal says in words.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ use crate::shutdown::Shutdown;
 const LIMIT: usize = 64 * 1024 * 1024;
 /// Time for one request.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a command is decided again where something changed between the look and the command, and the pause before that.
+const AGAIN: (usize, Duration) = (20, Duration::from_millis(50));
 
 /// Where a node's casework is, and who asks.
 #[derive(Args, Clone, Debug)]
@@ -44,6 +46,19 @@ impl Desk {
     /// A desk with these, for commands that know them.
     pub(crate) fn new(url: Uri, key_file: PathBuf, ca: Option<PathBuf>) -> Self {
         Self { url, key_file, ca }
+    }
+
+    /// The same place with another key, such as the code of a guest.
+    pub(crate) fn with_key(&self, key_file: PathBuf) -> Self {
+        Self {
+            key_file,
+            ..self.clone()
+        }
+    }
+
+    /// Where it is, as an address without a path.
+    pub(crate) fn address(&self) -> String {
+        self.url.to_string().trim_end_matches('/').to_owned()
     }
 
     /// One request.
@@ -126,16 +141,7 @@ impl Desk {
             body => body.to_string().into_bytes(),
         };
         let (status, said) = self.send(method, path, version, "application/json", body).await?;
-        let page: Value = serde_json::from_slice(&said).with_context(|| {
-            format!(
-                "status {status}: {}",
-                String::from_utf8_lossy(&said[..said.len().min(300)])
-            )
-        })?;
-        match status {
-            200..=299 => Ok(page),
-            _ => bail!("{}", refusal(&page)),
-        }
+        judged(status, &said)
     }
 
     /// Reads a page.
@@ -143,10 +149,82 @@ impl Desk {
         self.ask(Method::GET, path, None, &Value::Null).await
     }
 
+    /// The first of these pages that there is for this key; what was said of the first, if there is none.
+    pub(crate) async fn first_of(&self, paths: &[String]) -> anyhow::Result<(usize, Value)> {
+        let mut refused = None;
+        for (place, path) in paths.iter().enumerate() {
+            let (status, said) = self
+                .send(Method::GET, path, None, "application/json", Vec::new())
+                .await?;
+            let page: Value = serde_json::from_slice(&said).with_context(|| format!("status {status}"))?;
+            match status {
+                200..=299 => return Ok((place, page)),
+                // Not there, or not for this key: it may be the next one.
+                403 | 404 => _ = refused.get_or_insert(page),
+                _ => bail!("{}", refusal(&page)),
+            }
+        }
+        bail!("{}", refusal(&refused.unwrap_or_default()))
+    }
+
+    /// The octets of a file.
+    pub(crate) async fn octets(&self, path: &str) -> anyhow::Result<Bytes> {
+        let (status, said) = self
+            .send(Method::GET, path, None, "application/json", Vec::new())
+            .await?;
+        match status {
+            200..=299 => Ok(said),
+            _ => bail!("{}", refusal(&serde_json::from_slice(&said).unwrap_or_default())),
+        }
+    }
+
     /// Carries out a command on what lies at `subject`, as it is now.
     pub(crate) async fn command(&self, subject: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
-        let now = self.get(subject).await?;
-        self.ask(Method::POST, path, now["version"].as_u64(), body).await
+        let body = match body {
+            Value::Null => Vec::new(),
+            body => body.to_string().into_bytes(),
+        };
+        self.change(Method::POST, subject, path, "application/json", body)
+            .await
+    }
+
+    /// Changes what lies at `subject`, as it is now. What the nodes change by themselves meanwhile is looked at again.
+    pub(crate) async fn change(
+        &self,
+        method: Method,
+        subject: &str,
+        path: &str,
+        kind: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<Value> {
+        let (mut left, pause) = AGAIN;
+        loop {
+            let now = self.get(subject).await?;
+            let (status, said) = self
+                .send(method.clone(), path, now["version"].as_u64(), kind, body.clone())
+                .await?;
+            match judged(status, &said) {
+                Err(_) if status == 412 && left > 0 => {
+                    left -= 1;
+                    tokio::time::sleep(pause).await;
+                }
+                judged => return judged,
+            }
+        }
+    }
+}
+
+/// An answer as JSON; a refusal is an error in words.
+fn judged(status: u16, said: &[u8]) -> anyhow::Result<Value> {
+    let page: Value = serde_json::from_slice(said).with_context(|| {
+        format!(
+            "status {status}: {}",
+            String::from_utf8_lossy(&said[..said.len().min(300)])
+        )
+    })?;
+    match status {
+        200..=299 => Ok(page),
+        _ => bail!("{}", refusal(&page)),
     }
 }
 
@@ -184,5 +262,31 @@ fn refusal(page: &Value) -> String {
     if !text("hint").is_empty() {
         said += &format!("; {}", text("hint"));
     }
+    let legal = page["legal"].as_array().into_iter().flatten();
+    let legal: Vec<&str> = legal.filter_map(Value::as_str).collect();
+    // The sentence may name them already.
+    if !legal.is_empty() && !said.contains(&legal.join(", ")) {
+        said += &format!("; possible: {}", legal.join(", "));
+    }
     said
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::refusal;
+
+    #[test]
+    fn a_refusal_says_what_why_where_and_what_is_possible() {
+        let page = json!({
+            "detail": "no", "code": "illegal_for_state", "pointer": "/reason", "hint": "wait", "legal": ["send", "drop"],
+        });
+        assert_eq!(
+            refusal(&page),
+            "no (illegal_for_state) at /reason; wait; possible: send, drop"
+        );
+        let named = json!({ "detail": "only send, drop are", "code": "c", "legal": ["send", "drop"] });
+        assert_eq!(refusal(&named), "only send, drop are (c)");
+    }
 }

@@ -12,6 +12,7 @@ pub mod provider;
 mod children;
 pub(crate) mod cases;
 mod guide;
+pub(crate) mod training;
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
@@ -162,6 +163,10 @@ pub async fn run<E: std::fmt::Display>(
         (None, Err(error)) => Err(error),
         (None, Ok(samples)) => {
             if options.cases {
+                say(
+                    out,
+                    "  samples: made cases, and the chamber asked about one of them …\n",
+                );
                 cases::fill(&layout, &samples)
                     .await
                     .map_err(|error| UpError::Cases(format!("{error:#}")))?;

@@ -16,8 +16,8 @@ use kontor_participation::transfer::contract::contract;
 use kontor_pki::crypto::{random, sha256};
 use serde_json::{Value, json};
 
-pub(super) use self::words::query_ids;
-use self::words::{case_in_words, said, transfer_in_words};
+use self::words::{case_in_words, transfer_in_words};
+pub(super) use self::words::{query_ids, said};
 use crate::desk::Desk;
 
 /// Commands on cases.
@@ -78,7 +78,7 @@ pub(super) struct Key {
     /// Whether it is a person's or a system's
     #[arg(long, value_enum)]
     holder: Holder,
-    /// What may be done: intake, worker, releaser, supervisor, data_protection
+    /// What may be done: intake, worker, releaser, supervisor, data_protection; coordinator, specialist
     #[arg(long, value_delimiter = ',', required = true)]
     roles: Vec<String>,
     /// Organisational units; without one all of them
@@ -245,7 +245,7 @@ pub(super) struct DoTransfer {
 }
 
 /// A document, with a line for each member.
-fn document(text: &str) -> anyhow::Result<ExitCode> {
+pub(super) fn document(text: &str) -> anyhow::Result<ExitCode> {
     let page: Value = serde_json::from_str(text)?;
     super::print(&format!("{page:#}\n"))
 }
@@ -474,7 +474,12 @@ fn digest(key: &str) -> String {
         .collect()
 }
 
-fn show(page: &Value, as_json: bool, words: impl Fn(&Value) -> String) -> anyhow::Result<ExitCode> {
+/// Prints an answer as it came, or in words.
+pub(super) fn show(
+    page: &Value,
+    as_json: bool,
+    words: impl Fn(&Value) -> String,
+) -> anyhow::Result<ExitCode> {
     match as_json {
         true => super::print(&format!("{page}\n")),
         false => super::print(&words(page)),

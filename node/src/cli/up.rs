@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::up::layout::{Layout, Places};
-use crate::up::{self, Options, prepare, provider};
+use crate::up::{self, Options, prepare, provider, training};
 use crate::{shutdown, telemetry};
 
 /// How long running answers of the sample provider may take at the end.
@@ -25,6 +25,9 @@ service that takes applications.
 Everything is written to one directory: keys, certificates, configuration files, logs, samples and what arrives. A \
 second start goes on with it and renews what expired. The processes listen on 127.77.N.x (N is the first free \
 network), find each other only through the authority's signed configuration, and end when this command ends.
+
+The samples are cases at the first municipality; one of them is offered to the Amt, and about another one the chamber is \
+asked. `kontor up pass --days N` lets days pass, so that deadlines need not be waited for.
 
 Members are fictional, and all trust is test trust: instance TEST, certificates marked OU=TEST. Nodes in production \
 mode refuse it. Do not send real applications.
@@ -63,6 +66,25 @@ nodes and authority, NETWORK.1.0/24 and on for each member with its information 
         /// First two octets of the networks, such as 10.177
         #[arg(long, value_name = "A.B", value_parser = octets)]
         network: [u8; 2],
+    },
+    /// Let days pass for all members: deadlines end, and what silence means is recorded
+    #[command(long_about = "\
+Let days pass for all members of a federation that `kontor up` made: deadlines end, reminders go out, and what silence means is \
+recorded, so that nobody waits a month to see it.
+
+One file, DIR/training-clock, says to all members by how many seconds their clock of cases and deadlines is ahead \
+(`casework.training_clock`, in test mode only). It never goes back; `kontor up --fresh` starts over. Certificates, signatures and \
+time-stamps go by the real clock. A running federation follows within a second, one that is started later with its start.")]
+    Pass {
+        /// Directory of the federation [default: that of `kontor up`]
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+        /// How many days
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=366))]
+        days: u32,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Run the sample service alone, as in a container
     Provider {
@@ -117,12 +139,24 @@ impl Up {
                     layout.dir.display()
                 ));
             }
+            Some(Child::Pass { dir, days, json }) => {
+                let ahead = training::pass(&directory(dir)?, days)?;
+                let shows = SystemClock.now() + Duration::from_secs(ahead.into());
+                let shows = jiff::Timestamp::from_millisecond(shows.millis())?;
+                let whole = ahead / 86_400;
+                return super::print(&match json {
+                    true => format!(
+                        "{}\n",
+                        serde_json::json!({ "ahead_days": whole, "ahead_seconds": ahead, "shows": shows })
+                    ),
+                    false => format!(
+                        "The clock of cases and deadlines is {whole} days ahead of the real one now and shows {shows:.0}.\nWhat fell \
+                         due happens within a second: kontor participation requests --attention\n"
+                    ),
+                });
+            }
             None => {
-                let dir = match self.dir {
-                    Some(dir) => dir,
-                    None => default_dir()?,
-                };
-                let dir = std::path::absolute(dir)?;
+                let dir = directory(self.dir)?;
                 let program = std::env::current_exe().context("the path of this program is unknown")?;
                 let options = Options {
                     dir,
@@ -138,6 +172,15 @@ impl Up {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The directory that was named, or the usual one; absolute.
+fn directory(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
+    let dir = match named {
+        Some(dir) => dir,
+        None => default_dir()?,
+    };
+    Ok(std::path::absolute(dir)?)
 }
 
 /// `$XDG_DATA_HOME/kontor/up`, else `~/.local/share/kontor/up`.

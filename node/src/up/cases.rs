@@ -1,12 +1,19 @@
-//! The samples as cases in various states at the first municipality, made once through the interface that everybody uses. Everything
-//! in them is fictional.
+//! The samples as cases in various states at the first municipality, made once through the interface that everybody uses: one is offered
+//! to another authority, about another one the chamber is asked. Everything in them is fictional.
 
+use std::time::Duration;
+
+use anyhow::Context as _;
 use http::Method;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
-use super::layout::{Layout, Member};
+use super::layout::{CHAMBER, Layout, Member};
 use super::samples::Sample;
 use crate::desk::{Desk, Part, multipart};
+
+/// How long the chamber's node may take to have what it is asked.
+const DELIVERED: Duration = Duration::from_secs(15);
 
 /// A desk of a member's principal.
 pub(crate) fn desk(layout: &Layout, index: usize, member: &Member, principal: &str) -> anyhow::Result<Desk> {
@@ -72,6 +79,7 @@ pub(super) async fn fill(layout: &Layout, samples: &[Sample]) -> anyhow::Result<
                         .command(&subject, &format!("{subject}/commands/{command}"), &nothing)
                         .await?;
                 }
+                ask_chamber(layout, &worker, &case).await?;
             }
             "hundesteuer" => {
                 // The applicant has moved to where the last member is competent.
@@ -86,6 +94,42 @@ pub(super) async fn fill(layout: &Layout, samples: &[Sample]) -> anyhow::Result<
                     .await?;
             }
             _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Asks the chamber about a registration and shows it what the list of its class says; open, and there when this returns.
+async fn ask_chamber(layout: &Layout, worker: &Desk, case: &str) -> anyhow::Result<()> {
+    let chamber = &layout.members()[CHAMBER];
+    let subject = format!("/api/v1/cases/{case}");
+    let wish = json!({
+        "profile": "AMTSHILFE", "contact": "Gewerbeamt (fiktiv)",
+        "question": "Ist der Betriebsleiter in die Handwerksrolle eingetragen, und bestehen Bedenken gegen die Eintragung des Betriebs? (fiktiv)",
+    });
+    let prepared = worker
+        .command(&subject, &format!("{subject}/rounds"), &wish)
+        .await?;
+    let round = prepared["id"].as_str().context("no round was prepared")?;
+    let path = format!("/api/v1/rounds/{round}");
+    let wish = json!({
+        "to": chamber.id(), "class": "CHAMBER", "rule": { "kind": "weeks", "n": 2 },
+        "disclosure": {
+            "recipient_class": "HWK", "purpose": "Eintragung in die Handwerksrolle (fiktiv)", "legal_basis": "§ 14 Abs. 8 GewO",
+        },
+    });
+    let asked = worker.command(&path, &format!("{path}/requests"), &wish).await?;
+    worker
+        .command(&path, &format!("{path}/commands/open"), &json!({}))
+        .await?;
+    let request = asked["id"].as_str().context("nobody was asked")?;
+    let inbox = desk(layout, CHAMBER, chamber, "coordinator")?;
+    let begun = Instant::now();
+    // Whoever looks into the inbox now finds it there, with its deadline. A busy machine may need longer; it comes then.
+    while begun.elapsed() < DELIVERED {
+        match inbox.get(&format!("/api/v1/contributions/{request}")).await {
+            Ok(page) if page["deadline"].is_object() => break,
+            Ok(_) | Err(_) => tokio::time::sleep(super::ASK).await,
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::layout::{Layout, MEMBERS, Member};
+use super::layout::{CHAMBER, Layout, MEMBERS, Member};
 use super::samples::{Sample, SamplePart};
 
 /// Bodies above this make curl wait for a `100 Continue`, which `-i` would print as a head of its own.
@@ -18,7 +18,6 @@ const EXPECT: u64 = 1_000_000;
 /// The sender and the receiver of the samples.
 const SENDER: usize = 0;
 const RECEIVER: usize = 1;
-const CHAMBER: usize = 2;
 
 /// Arguments that hand in a sample through the first node and print the head of the answer.
 fn send(layout: &Layout, sample: &Sample, query_id: Option<&str>) -> Vec<String> {
@@ -112,6 +111,8 @@ fn node(layout: &Layout, index: usize, member: &Member) -> Value {
         "member": member.id(),
         "server": member.server_id(),
         "config": layout.node_config(member),
+        "desk": layout.node_dir(member).join("desk"),
+        "ca": layout.node_dir(member).join("data/administration/ca.pem"),
         "listen": {
             "is_http": address("http", 8080),
             "is_https": address("https", 8443),
@@ -138,6 +139,7 @@ fn federation(layout: &Layout, samples: &[Sample]) -> Value {
     json!({
         "authority": format!("http://{}", layout.authority()),
         "trust": layout.trust_dir(),
+        "training_clock": layout.training_clock(),
         "nodes": nodes,
         "samples": samples,
     })
@@ -253,8 +255,43 @@ pub(super) fn text(layout: &Layout, samples: &[Sample], kontor: &Path, query_id:
             line(&at(command));
         }
         line("");
+    }
+    if let Some(chamber) = layout.members().get(CHAMBER) {
         line(&format!(
-            "See the whole course of a transfer explained step by step: {kontor} tour"
+            "{} is asked about one of the cases. Answer for it:",
+            chamber.name
+        ));
+        line("");
+        line(&format!(
+            "  export KONTOR_URL=https://{} KONTOR_KEY_FILE={} KONTOR_CA={}",
+            layout.node(CHAMBER, 4000),
+            path(&layout.desk_key(chamber, "coordinator")),
+            path(&layout.node_dir(chamber).join("data/administration/ca.pem"))
+        ));
+        for command in [
+            "inbox",
+            "contribution show ID --language de",
+            "contribution do ID acknowledge",
+            "contribution draft ID --kind NO_OBJECTION --author Handwerksrolle",
+            "contribution do ID submit",
+        ] {
+            line(&format!("  {kontor} participation {command}"));
+        }
+        line("");
+        if let Some(clock) = layout.training_clock() {
+            line(&format!(
+                "Or let it be silent: days pass by one clock of cases and deadlines for all members ({}), test nodes only:",
+                path(&clock)
+            ));
+            line("");
+            line(&format!(
+                "  {kontor} up pass --dir {} --days 20",
+                path(&layout.dir)
+            ));
+            line("");
+        }
+        line(&format!(
+            "See a whole transfer and a whole participation explained step by step: {kontor} tour"
         ));
         line("");
     }

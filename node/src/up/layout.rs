@@ -17,6 +17,9 @@ pub const LEDGER: &str = "ledger";
 /// The service that takes applications.
 pub const SERVICE: &str = "intake";
 
+/// Name of the file that says by how many seconds the clock of cases and deadlines is ahead, beside the folders of the members.
+pub const TRAINING_CLOCK: &str = "training-clock";
+
 /// A member of the federation with its one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
@@ -58,6 +61,9 @@ pub const MEMBERS: [Member; 4] = [
         server: "ss4",
     },
 ];
+
+/// The chamber among them.
+pub const CHAMBER: usize = 2;
 
 /// For which beginnings of regional keys the members are competent, in their order: those of the samples. The keys are real
 /// places' so that routing can be tried; that these members are competent there is made up.
@@ -133,12 +139,21 @@ impl Layout {
         }
     }
 
-    /// The key of a principal at a member's desk: `intake`, `worker`, `releaser` or `officer`.
+    /// The key of a principal at a member's desk, by its name in the folder `desk`: `intake`, `worker`, `coordinator` …
     pub fn desk_key(&self, member: &Member, principal: &str) -> PathBuf {
         self.node_dir(member)
             .join("desk")
             .join(principal)
             .with_extension("key")
+    }
+
+    /// The file that says how far the clock of cases and deadlines is ahead, where all members can read one.
+    pub fn training_clock(&self) -> Option<PathBuf> {
+        match self.places {
+            Places::Loopback(_) => Some(self.dir.join(TRAINING_CLOCK)),
+            // Each container has the folder of its own member only.
+            Places::Containers(_) => None,
+        }
     }
 
     /// Where the authority listens.

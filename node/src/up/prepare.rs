@@ -89,6 +89,11 @@ pub fn prepare(layout: &Layout, moved: bool, now: UnixTime) -> Result<(), Prepar
         let pem = std::fs::read(&own).map_err(file_error(&own))?;
         write(&servers.join(format!("{}.pem", member.code)), &pem)?;
     }
+    if let Some(clock) = layout.training_clock()
+        && !clock.exists()
+    {
+        write(&clock, b"0\n")?;
+    }
     write(
         &layout.authority_dir().join("authority.toml"),
         settings::authority(layout).as_bytes(),

@@ -4,7 +4,9 @@
 
 use std::fmt::Write as _;
 
-use super::layout::{INSTANCE, LEDGER, Layout, MEMBERS, Member, Places, REGIONS, SERVICE, SUBSYSTEM};
+use super::layout::{
+    INSTANCE, LEDGER, Layout, MEMBERS, Member, Places, REGIONS, SERVICE, SUBSYSTEM, TRAINING_CLOCK,
+};
 use super::prepare::PROFILE;
 use crate::config::casework;
 
@@ -13,11 +15,13 @@ const WRITTEN: &str = "\
 ";
 
 /// Who may use the interface of a member's casework: name of the key's file, holder and roles.
-pub(super) const PRINCIPALS: [(&str, &str, &str); 4] = [
+pub(super) const PRINCIPALS: [(&str, &str, &str); 6] = [
     ("intake", "system", "\"intake\""),
     ("worker", "person", "\"worker\", \"supervisor\""),
     ("releaser", "person", "\"worker\", \"releaser\""),
     ("officer", "person", "\"data_protection\""),
+    ("coordinator", "person", "\"coordinator\""),
+    ("specialist", "person", "\"specialist\""),
 ];
 
 /// `directory.toml`: who is competent, as the samples need it.
@@ -132,12 +136,20 @@ timeout_seconds = 60
     );
     let _ = write!(
         text,
-        "\n[casework]\n# Cases and transfers: https://{}/api/v1, with the keys in the folder desk.\nclient = \"{}\"\nregion = \"{}\"\n\
+        "\n[casework]\n# Cases, transfers and participation: https://{}/api/v1, with the keys in the folder desk.\nclient = \"{}\"\nregion = \"{}\"\n\
          directory = \"directory.toml\"\n",
         listen(4000),
         member.casework(),
         REGIONS[index]
     );
+    if layout.training_clock().is_some() {
+        let _ = write!(
+            text,
+            "# So that weeks need not be waited for: this file says by how many seconds the clock of cases and deadlines is ahead. All\n\
+             # members read the same one; `kontor up pass --days N` moves it. Only a node in test mode takes it.\n\
+             training_clock = \"../{TRAINING_CLOCK}\"\n"
+        );
+    }
     for ((name, holder, roles), key) in PRINCIPALS.iter().zip(keys) {
         let digest: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
         let _ = write!(
@@ -287,10 +299,13 @@ mod tests {
         let layout = layout(dir.path());
         for (index, member) in MEMBERS.iter().enumerate() {
             let path = layout.node_config(member);
-            let keys = [[7; 32], [8; 32], [9; 32], [10; 32]];
+            let keys = [7, 8, 9, 10, 11, 12].map(|of| [of; 32]);
             let config = NodeConfig::parse(&node(&layout, index, member, &keys), &path).unwrap();
             assert_eq!(config.server.to_string(), member.server_id());
-            assert_eq!(config.casework.unwrap().keys.len(), PRINCIPALS.len());
+            let casework = config.casework.unwrap();
+            assert_eq!(casework.keys.len(), PRINCIPALS.len());
+            let clock = std::path::absolute(casework.training_clock.unwrap()).unwrap();
+            assert!(clock.ends_with("../training-clock"), "{}", clock.display());
         }
         let path = layout.authority_dir().join("authority.toml");
         let registry = Registry::parse(&authority(&layout), &path).unwrap();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-pub(super) fn said<'a>(page: &'a Value, name: &str) -> &'a str {
+pub(in crate::cli) fn said<'a>(page: &'a Value, name: &str) -> &'a str {
     page[name].as_str().unwrap_or("-")
 }
 
