@@ -1,278 +1,32 @@
 //! Commands on requests of this house: decided by the machine, told in its order, each with what belongs to it.
 
+mod command;
+mod weigh;
+
+pub(in crate::casework) use self::command::{COMMANDS, Command, Details, legal};
+use self::command::{fits, illegal, may_be_recorded, missing};
+
 use jiff::Timestamp;
-use jiff::civil::Date;
 use kontor_participation::calendar::HolidayTable;
-use kontor_participation::deadline::Rule;
-use kontor_participation::round::Obstacle;
-use kontor_participation::round::Refusal;
 use kontor_participation::round::delivery::{Body, CancelReason, RevokeReason, Sent, Side};
 use kontor_participation::round::disclosure::sheet::Cover;
 use kontor_participation::round::message::{Message, Told};
 use kontor_participation::round::profile::Text;
 use kontor_participation::round::release::{Actor, Cleared, Draft, ReleaseError};
 use kontor_participation::round::requester::{self, Delivery, Proof, ProofLevel, Requester};
-use kontor_participation::round::statement::Statement;
-use kontor_participation::round::statement::assessment::Assessment;
-use kontor_participation::transfer::delivery::{Bundle, Words};
+use kontor_participation::transfer::delivery::Bundle;
 use kontor_participation::transfer::offer::Id;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::super::cases::{WORKERS, may_act};
 use super::super::row::{OutRow, OutState, Process};
 use super::super::{Casework, Principal, Refused, Step, Table};
 use super::letters::{Letter, Packed};
-use super::plan::ShowWish;
 use super::row::{Announced, Asking, RequestRow};
 use crate::config::casework::Role;
 
 /// Characters of an answer.
 const MAX_TEXT: usize = 200_000;
-
-/// Names of the commands that people have, as they stand in the interface.
-pub(in crate::casework) const COMMANDS: [&str; 17] = [
-    "approve",
-    "send",
-    "drop",
-    "supplement",
-    "answer",
-    "decide-extension",
-    "extend",
-    "stop-clock",
-    "continue-clock",
-    "state-deadline",
-    "record-delivery",
-    "expire",
-    "expire-unanswered",
-    "revoke",
-    "revoke-files",
-    "assess",
-    "notify",
-];
-
-/// What is wanted of a request: what people and the clock say, and what its round does to it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(in crate::casework) enum Command {
-    Approve,
-    Send,
-    Drop,
-    Supplement,
-    Answer,
-    DecideExtension,
-    Extend,
-    StopClock,
-    ContinueClock,
-    StateDeadline,
-    RecordDelivery,
-    Remind,
-    Inquire,
-    Expire,
-    ExpireUnanswered,
-    Suspend,
-    Resume,
-    Cancel,
-    Revoke,
-    RevokeFiles,
-    Assess,
-    Notify,
-    Escalate(requester::Escalation),
-}
-
-/// What a command says besides its name.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Details {
-    /// In words: an answer.
-    pub(crate) text: Option<String>,
-    /// How much more time.
-    pub(crate) rule: Option<Rule>,
-    /// Whether more time is granted.
-    pub(crate) granted: Option<bool>,
-    /// The last day, where none can be computed.
-    pub(crate) end: Option<Date>,
-    /// When it was delivered, by another proof.
-    pub(crate) delivered_at: Option<Timestamp>,
-    /// Words outside of a bundle.
-    pub(crate) words: Option<Words>,
-    /// What is shown besides.
-    pub(crate) disclosure: Option<ShowWish>,
-    /// Whether the period begins anew with it.
-    #[serde(default)]
-    pub(crate) restarts: bool,
-    /// Files that are taken back.
-    #[serde(default)]
-    pub(crate) files: Vec<String>,
-    /// Why something is taken back.
-    pub(crate) reason: Option<RevokeReason>,
-    /// Why the round is cancelled; its command says it.
-    #[serde(skip)]
-    pub(crate) cancel_reason: Option<CancelReason>,
-    /// How the statement is treated.
-    pub(crate) assessment: Option<Assessment>,
-}
-
-impl Command {
-    /// The command of this name that people have.
-    pub(in crate::casework) fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "approve" => Self::Approve,
-            "send" => Self::Send,
-            "drop" => Self::Drop,
-            "supplement" => Self::Supplement,
-            "answer" => Self::Answer,
-            "decide-extension" => Self::DecideExtension,
-            "extend" => Self::Extend,
-            "stop-clock" => Self::StopClock,
-            "continue-clock" => Self::ContinueClock,
-            "state-deadline" => Self::StateDeadline,
-            "record-delivery" => Self::RecordDelivery,
-            "expire" => Self::Expire,
-            "expire-unanswered" => Self::ExpireUnanswered,
-            "revoke" => Self::Revoke,
-            "revoke-files" => Self::RevokeFiles,
-            "assess" => Self::Assess,
-            "notify" => Self::Notify,
-            _ => return None,
-        })
-    }
-
-    /// What it is to the machine; nothing where it is for people alone.
-    const fn act(self) -> Option<requester::Act> {
-        use requester::Act;
-        Some(match self {
-            Self::Approve | Self::RecordDelivery => return None,
-            Self::Send => Act::Send,
-            Self::Drop => Act::Drop,
-            Self::Supplement => Act::Supplement,
-            Self::Answer => Act::Answer,
-            Self::DecideExtension => Act::DecideExtension,
-            Self::Extend => Act::Extend,
-            Self::StopClock => Act::StopClock,
-            Self::ContinueClock => Act::ContinueClock,
-            Self::StateDeadline => Act::StateDeadline,
-            Self::Remind => Act::Remind,
-            Self::Inquire => Act::Inquire,
-            Self::Expire => Act::Expire,
-            Self::ExpireUnanswered => Act::ExpireUnanswered,
-            Self::Suspend => Act::Suspend,
-            Self::Resume => Act::Resume,
-            Self::Cancel => Act::Cancel,
-            Self::Revoke => Act::Revoke,
-            Self::RevokeFiles => Act::RevokeFiles,
-            Self::Assess => Act::Assess,
-            Self::Notify => Act::Notify,
-            Self::Escalate(_) => Act::Escalate,
-        })
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Approve => "approve",
-            Self::Send => "send",
-            Self::Drop => "drop",
-            Self::Supplement => "supplement",
-            Self::Answer => "answer",
-            Self::DecideExtension => "decide-extension",
-            Self::Extend => "extend",
-            Self::StopClock => "stop-clock",
-            Self::ContinueClock => "continue-clock",
-            Self::StateDeadline => "state-deadline",
-            Self::RecordDelivery => "record-delivery",
-            Self::Remind => "remind",
-            Self::Inquire => "inquire",
-            Self::Expire => "expire",
-            Self::ExpireUnanswered => "expire-unanswered",
-            Self::Suspend => "suspend",
-            Self::Resume => "resume",
-            Self::Cancel => "cancel",
-            Self::Revoke => "revoke",
-            Self::RevokeFiles => "revoke-files",
-            Self::Assess => "assess",
-            Self::Notify => "notify",
-            Self::Escalate(_) => "escalate",
-        }
-    }
-}
-
-impl From<Refusal> for Refused {
-    fn from(refusal: Refusal) -> Self {
-        let refused = Self::conflict(refusal.code(), refusal.to_string());
-        match refusal {
-            Refusal::Illegal { legal, .. } => refused.legal(legal),
-            Refusal::Blocked {
-                obstacle: Obstacle::NotAnswered,
-                ..
-            } => refused
-                .hint("expire-unanswered records it without an answer, a day after the node was asked first"),
-            Refusal::Blocked { .. } | Refusal::TooEarly { .. } => refused,
-            Refusal::Deadline(_) => refused.hint("state-deadline states an end where none can be computed"),
-        }
-    }
-}
-
-impl From<ReleaseError> for Refused {
-    fn from(error: ReleaseError) -> Self {
-        let refused = Self::conflict(error.code(), error.to_string());
-        match error {
-            ReleaseError::SecondPair(_) => {
-                refused.hint("another person releases it first: approve, with the role releaser")
-            }
-            ReleaseError::NoBasis
-            | ReleaseError::NotForGuests
-            | ReleaseError::NotReleased
-            | ReleaseError::Changed => refused,
-        }
-    }
-}
-
-fn missing(command: Command, member: &str) -> Refused {
-    Refused::invalid("member_missing", format!("{} needs {member}", command.name())).at(format!("/{member}"))
-}
-
-/// Names of what people can do with a request of this house as it stands.
-pub(in crate::casework) fn legal(row: &RequestRow) -> Vec<&'static str> {
-    let Some(machine) = row.requester() else {
-        return Vec::new();
-    };
-    let mut legal: Vec<&'static str> = machine
-        .legal()
-        .into_iter()
-        .filter(|name| COMMANDS.contains(name))
-        .collect();
-    if row.state() == kontor_participation::round::state::State::Created {
-        legal.insert(0, "approve");
-    }
-    if may_be_recorded(machine) && machine.level() != ProofLevel::Node {
-        legal.push("record-delivery");
-    }
-    legal
-}
-
-/// Whether another proof of delivery would say something new.
-fn may_be_recorded(machine: &Requester) -> bool {
-    machine.delivery().is_none() && machine.state().is_sent()
-}
-
-/// That something does not fit how the request stands, with what people can do instead.
-fn illegal(row: &RequestRow, command: &'static str) -> Refused {
-    let refusal = Refusal::Illegal {
-        command,
-        state: row.state().name(),
-        legal: legal(row),
-    };
-    refusal.into()
-}
-
-/// Refuses what does not fit how the request stands before anything else is looked at.
-fn fits(row: &RequestRow, command: Command) -> Result<(), Refused> {
-    let machine = machine_of(row)?;
-    match command.act().map(|act| machine.fits(act)) {
-        None | Some(Ok(())) => Ok(()),
-        Some(Err(Refusal::Illegal { command, .. })) => Err(illegal(row, command)),
-        Some(Err(refusal)) => Err(refusal.into()),
-    }
-}
 
 impl Casework {
     pub(in crate::casework) fn request(&self, side: Side, id: &Id) -> Result<RequestRow, Refused> {
@@ -620,97 +374,6 @@ impl Casework {
             )
             .at("/files")),
         }
-    }
-
-    /// The newest statement that counts, as it came.
-    pub(in crate::casework) fn newest_statement(
-        &self,
-        row: &RequestRow,
-    ) -> Result<Option<Statement>, Refused> {
-        let request = row.expected();
-        let counts = |statement: &Statement| {
-            let place = usize::try_from(statement.version.saturating_sub(1)).ok();
-            let version = place.and_then(|place| request.versions().get(place));
-            version.is_some_and(|version| !version.judgement.kept_beside)
-        };
-        let here = row
-            .bundles
-            .iter()
-            .filter(|one| one.side == Side::Participant && one.kind == "statement" && one.complete);
-        for announced in here.rev() {
-            let letter = self.letter(row, Side::Participant, announced.seq)?;
-            let statement = Statement::read(letter.document.as_bytes()).ok();
-            if let Some(statement) = statement.filter(counts) {
-                return Ok(Some(statement));
-            }
-        }
-        Ok(None)
-    }
-
-    /// An assessment, held against the statement; kept until it is told.
-    fn assessed(&self, row: &RequestRow, details: &Details) -> Result<String, Refused> {
-        let assessment = details
-            .assessment
-            .as_ref()
-            .ok_or_else(|| missing(Command::Assess, "assessment"))?;
-        if let Some(waits) = row
-            .bundles
-            .iter()
-            .find(|one| one.side == Side::Participant && one.kind == "statement" && !one.complete)
-        {
-            let detail = match &waits.problem {
-                None => "the statement is being fetched".to_owned(),
-                Some(problem) => format!("the statement cannot be read: {problem}"),
-            };
-            return Err(Refused::conflict("statement_not_here", detail));
-        }
-        let statement = self.newest_statement(row)?.ok_or_else(|| {
-            Refused::conflict(
-                "nothing_to_assess",
-                "there is no statement that could be assessed",
-            )
-        })?;
-        assessment
-            .check(&statement)
-            .map_err(|error| Refused::invalid(error.code(), error.to_string()).at("/assessment"))?;
-        serde_json::to_string(assessment).map_err(|error| Refused::internal(&error))
-    }
-
-    /// What the participant is told: the assessment that was recorded, or that there was nothing to assess.
-    async fn outcome(&self, row: &RequestRow, details: &Details) -> Result<Packed, Refused> {
-        let recorded = self.assessment_of(row)?;
-        let mut assessment = match (recorded, &details.assessment) {
-            (Some(recorded), _) => recorded,
-            (None, Some(given)) if given.version.is_none() => given.clone(),
-            (None, Some(_)) => {
-                let detail = "there is no statement of which an assessment could be told";
-                return Err(Refused::invalid("nothing_to_assess", detail).at("/assessment/version"));
-            }
-            (None, None) => Assessment {
-                version: None,
-                treated: Vec::new(),
-                decision: None,
-            },
-        };
-        if let Some(decision) = details
-            .assessment
-            .as_ref()
-            .and_then(|given| given.decision.clone())
-        {
-            assessment.decision = Some(decision);
-        }
-        let document = serde_json::to_vec(&assessment).map_err(|error| Refused::internal(&error))?;
-        self.packed(document, "assessment.json", Vec::new()).await
-    }
-
-    /// The assessment that is recorded.
-    pub(in crate::casework) fn assessment_of(&self, row: &RequestRow) -> Result<Option<Assessment>, Refused> {
-        let rows = self.sent_messages(&row.process())?;
-        let Some(seq) = rows.iter().rfind(|out| out.kind == "assessed").map(|out| out.seq) else {
-            return Ok(None);
-        };
-        let letter = self.letter(row, Side::Requester, seq)?;
-        Ok(serde_json::from_str(&letter.document).ok())
     }
 
     /// Another proof of delivery than a signed answer, which a person has seen.

@@ -231,11 +231,17 @@ impl Words {
             pulled,
             files: _,
         } = shown;
-        self.pick(
-            &format!(
-                "Mit {kind} legte {by} gegenüber {to} offen: Verzeichnis {manifest}, {pulled} von {parts} Teilen abgerufen."
+        // Content is not logged a second time, so that the exchanges that pulled it are seldom in a package.
+        let (abgerufen, was_pulled) = match pulled {
+            0 => (String::new(), String::new()),
+            _ => (
+                format!(", {pulled} von {parts} Teilen abgerufen"),
+                format!(", {pulled} of {parts} parts pulled"),
             ),
-            &format!("With {kind} {by} disclosed to {to}: manifest {manifest}, {pulled} of {parts} parts pulled."),
+        };
+        self.pick(
+            &format!("Mit {kind} legte {by} gegenüber {to} offen: Verzeichnis {manifest}{abgerufen}."),
+            &format!("With {kind} {by} disclosed to {to}: manifest {manifest}{was_pulled}."),
         )
     }
 
