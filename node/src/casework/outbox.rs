@@ -376,9 +376,7 @@ impl Casework {
             )
         })?;
         let mut step = self.touched(process)?;
-        if row.seq == 1 {
-            step.tried_again(again, now)?;
-        }
+        step.tried_again(again, &row, now)?;
         let name = if again { "retry" } else { "void" };
         let mut details = json!({ "seq": row.seq, "kind": row.kind });
         details[process.name()] = json!(process.id());

@@ -2,6 +2,7 @@
 //! was disclosed. Everything follows from what is stored and the clock, so that nothing happens twice.
 
 use jiff::Timestamp;
+use kontor_participation::calendar::HolidayTable;
 use kontor_participation::round::delivery::Side;
 use kontor_participation::round::participant;
 use kontor_participation::round::requester;
@@ -9,7 +10,7 @@ use kontor_participation::transfer::offer::Id;
 use serde_json::json;
 
 use super::super::files::Held;
-use super::super::row::Process;
+use super::super::row::{OutRow, Process};
 use super::super::{Casework, Principal, Refused, Step};
 use super::participant::Details;
 use super::requester::Command;
@@ -212,7 +213,7 @@ impl Casework {
 impl Step {
     /// A request that could not be delivered, or whose delivery is tried again.
     pub(in crate::casework) fn undeliverable(&mut self, now: Timestamp) {
-        let table = kontor_participation::calendar::HolidayTable::built_in();
+        let table = HolidayTable::built_in();
         for row in &mut self.requests {
             let decision = row
                 .requester()
@@ -223,17 +224,37 @@ impl Step {
         }
     }
 
-    /// A parked request is sent again, or given up.
-    pub(in crate::casework) fn tried_again(&mut self, again: bool, now: Timestamp) -> Result<(), Refused> {
-        let table = kontor_participation::calendar::HolidayTable::built_in();
+    /// A parked message is sent again, or given up: whatever who asks has decided counts, so that it gives up only what asks or reminds;
+    /// what who is asked has entered may be given up, and nothing follows from it.
+    pub(in crate::casework) fn tried_again(
+        &mut self,
+        again: bool,
+        parked: &OutRow,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        let table = HolidayTable::built_in();
         for row in &mut self.requests {
-            let Some(machine) = row.requester() else { continue };
-            if !again {
-                let detail = "a request that did not arrive is taken back, or replaced by another one; there is nothing to give up";
-                return Err(Refused::conflict("not_voidable", detail).hint("revoke it, or send it again"));
-            }
-            if let Ok(decision) = machine.decide(requester::Command::Retry, now, table) {
-                row.decided(&decision);
+            match &mut row.asking {
+                Asking::Participant(machine) => {
+                    if let Some(decision) = machine.gave_up().filter(|_| !again) {
+                        machine.apply(&decision);
+                    }
+                }
+                Asking::Requester(_) if !again && !matches!(parked.kind.as_str(), "inquire" | "reminder") => {
+                    let detail = format!(
+                        "{} is decided and counts; it can be sent again, and not be given up",
+                        parked.kind
+                    );
+                    return Err(Refused::conflict("not_voidable", detail)
+                        .hint("send it again, or take the request back and ask anew"));
+                }
+                Asking::Requester(machine) => {
+                    let retry = (again && parked.seq == 1)
+                        .then(|| machine.decide(requester::Command::Retry, now, table).ok());
+                    if let Some(decision) = retry.flatten() {
+                        machine.apply(&decision);
+                    }
+                }
             }
         }
         Ok(())
