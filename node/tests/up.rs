@@ -293,6 +293,37 @@ fn erased_messages_are_still_accounted_for(federation: &Value, query_id: &str, d
     assert_eq!(judged.status.code(), Some(0), "{judged:?}");
 }
 
+/// A command of `kontor` at a member's desk, with the key of this principal.
+fn at_desk(node: &Value, principal: &str, arguments: &[&str]) -> Output {
+    let key = Path::new(node["desk"].as_str().unwrap()).join(format!("{principal}.key"));
+    Command::new(env!("CARGO_BIN_EXE_kontor"))
+        .args(arguments)
+        .env("KONTOR_URL", node["listen"]["administration"].as_str().unwrap())
+        .env("KONTOR_KEY_FILE", key)
+        .env("KONTOR_CA", node["ca"].as_str().unwrap())
+        .output()
+        .unwrap()
+}
+
+/// The same, with an answer in JSON.
+fn json_at_desk(node: &Value, principal: &str, arguments: &[&str]) -> Value {
+    let output = at_desk(node, principal, &[arguments, &["--json"]].concat());
+    serde_json::from_str(&stdout(&output)).unwrap()
+}
+
+/// Waits until a request looks as it is wanted.
+fn request_until(node: &Value, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let started = Instant::now();
+    loop {
+        let page = json_at_desk(node, "worker", &["participation", "request", "show", id]);
+        if wanted(&page) {
+            return page;
+        }
+        assert!(started.elapsed() < PATIENCE, "not in time: {page}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 /// The health command of authority and nodes, as a container engine runs it.
 fn say_that_they_are(federation: &Value, dir: &Path, ready: bool) {
     let authority = dir.join("authority/authority.toml");
@@ -370,6 +401,106 @@ fn applications_travel_and_everything_ends_with_up_however_it_ends() {
 }
 
 #[test]
+fn the_chamber_is_asked_at_once_and_answers_from_the_command_line() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let dir = tempfile::tempdir().unwrap();
+    let refused = kontor(&["up", "pass", "--dir", dir.path().to_str().unwrap(), "--days", "1"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("holds no federation"),
+        "{said}"
+    );
+
+    let mut up = Up::start(dir.path());
+    let federation = up.ready();
+    let (town, chamber) = (&federation["nodes"][0], &federation["nodes"][2]);
+    let inbox = json_at_desk(chamber, "coordinator", &["participation", "inbox"]);
+    let asked = &inbox["requests"][0];
+    assert_eq!(inbox["counts"], serde_json::json!({ "DELIVERED": 1 }), "{inbox}");
+    assert!(asked["deadline"].is_object(), "{asked}");
+    let id = asked["id"].as_str().unwrap();
+    let show = ["participation", "contribution", "show", id, "--language", "de"];
+    let said = stdout(&at_desk(chamber, "coordinator", &show));
+    for wanted in [
+        "Handwerksrolle",
+        "§ 14 Abs. 8 GewO",
+        "HWK 1",
+        "§ 187 Abs. 1 BGB",
+        "Schweigen hat keine Rechtsfolge.",
+        "acknowledge (coordinator)",
+    ] {
+        assert!(said.contains(wanted), "{wanted} is missing in:\n{said}");
+    }
+    // What the list of the class does not name is not there.
+    assert!(
+        !said.contains("geburtsdatum") && !said.contains("1987-02-28"),
+        "{said}"
+    );
+
+    // A specialist sees what is assigned; whoever wants what is not possible is told what is.
+    let unassigned = at_desk(chamber, "specialist", &show);
+    let said = String::from_utf8_lossy(&unassigned.stderr);
+    assert!(
+        !unassigned.status.success() && said.contains("(not_found)"),
+        "{said}"
+    );
+    let early = at_desk(town, "worker", &["participation", "request", "do", id, "notify"]);
+    let said = String::from_utf8_lossy(&early.stderr);
+    assert!(
+        said.contains("(illegal_for_state)") && said.contains("extend"),
+        "{said}"
+    );
+
+    let contribution = |command: &str, more: &[&str]| {
+        let arguments = [&["participation", "contribution", command, id], more].concat();
+        stdout(&at_desk(chamber, "coordinator", &arguments))
+    };
+    contribution("do", &["acknowledge", "--reference", "HWK-17"]);
+    let drafted = contribution(
+        "draft",
+        &[
+            "--kind",
+            "STATEMENT",
+            "--author",
+            "Handwerksrolle",
+            "--point",
+            "Eintragung=Der Betriebsleiter ist eingetragen.",
+            "--condition",
+            "1=Handwerkskarte nachreichen",
+        ],
+    );
+    assert!(drafted.contains("submit (coordinator)"), "{drafted}");
+    contribution("do", &["submit"]);
+    let page = request_until(town, id, |page| page["state"] == "SUBMITTED");
+    assert_eq!(page["statements"][0]["in_time"], true);
+    assert_eq!(page["reference"], "HWK-17");
+    let round = page["round"].as_str().unwrap();
+    let lines = |id: &str| stdout(&at_desk(town, "worker", &["participation", "messages", id]));
+    assert_eq!(
+        lines(id),
+        lines(round),
+        "a round with one request has its messages"
+    );
+    assert!(lines(id).lines().count() >= 4, "{}", lines(id));
+
+    let dir_text = dir.path().to_str().unwrap();
+    let passed = stdout(&kontor(&[
+        "up", "pass", "--dir", dir_text, "--days", "20", "--json",
+    ]));
+    let passed: Value = serde_json::from_str(&passed).unwrap();
+    assert_eq!(passed["ahead_days"], 20);
+    let listed = stdout(&at_desk(town, "worker", &["participation", "requests"]));
+    assert!(listed.contains("SUBMITTED 1"), "{listed}");
+
+    up.signal(Signal::TERM);
+    up.process.wait().unwrap();
+    let (out, _) = up.output();
+    for wanted in ["participation inbox", "up pass --dir"] {
+        assert!(out.contains(wanted), "{wanted} is missing in:\n{out}");
+    }
+}
+
+#[test]
 fn a_child_that_dies_is_named_with_the_end_of_its_log() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
@@ -405,18 +536,28 @@ fn process_with(argument: &str) -> Option<Pid> {
 }
 
 #[test]
-fn the_tour_plays_a_transfer_and_its_evidence_says_who_was_responsible_when() {
+fn the_tour_plays_a_transfer_and_a_participation_and_the_evidence_of_both_holds() {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for (language, moved, told) in [
+    for (language, told) in [
         (
             "de",
-            "Zuständig ist TEST/GOV/amt-musterau-fiktiv seit",
-            "6. Eine Unterlage",
+            [
+                "Zuständig ist TEST/GOV/amt-musterau-fiktiv seit",
+                "6. Eine Unterlage",
+                "dieser Tag zählt nicht mit (§ 187 Abs. 1 BGB)",
+                "darf davon ausgegangen werden, dass keine Bedenken bestehen",
+                "Das Tiefbauamt schweigt.",
+            ],
         ),
         (
             "en",
-            "TEST/GOV/amt-musterau-fiktiv is responsible since",
-            "6. A document",
+            [
+                "TEST/GOV/amt-musterau-fiktiv is responsible since",
+                "6. A document",
+                "that day is not counted (§ 187(1) BGB)",
+                "it may be assumed that there are no objections",
+                "The civil-engineering unit is silent.",
+            ],
         ),
     ] {
         let temporary = tempfile::tempdir().unwrap();
@@ -428,7 +569,8 @@ fn the_tour_plays_a_transfer_and_its_evidence_says_who_was_responsible_when() {
             .output()
             .unwrap();
         let said = stdout(&output);
-        for wanted in [moved, told, "evidence.zip: VALID"] {
+        let valid = ["evidence.zip: VALID", "participation.zip: VALID"];
+        for wanted in told.into_iter().chain(valid) {
             assert!(said.contains(wanted), "{wanted} is missing in:\n{said}");
         }
         let package = dir.join("evidence.zip");
