@@ -12,9 +12,11 @@ use serde_json::{Value, json};
 
 use super::cases::limit;
 use super::page_of;
-use crate::casework::row::{Machine, TransferRow};
+use crate::casework::rounds::row::RequestRow;
+use crate::casework::row::{CaseRecord, CaseRow, Machine, TransferRow};
 use crate::casework::{Casework, Principal, Refused, Table};
 use crate::config::casework::Role;
+use kontor_participation::round::delivery::Side;
 use kontor_participation::transfer::sender::State as SenderState;
 
 #[derive(Deserialize)]
@@ -76,19 +78,7 @@ pub(super) async fn list(
         }
         let case = row.case.as_ref().and_then(|case| casework.case(case).ok());
         let record = case.as_ref().and_then(|case| casework.record(case).ok());
-        let named = words.as_ref().is_none_or(|words| {
-            record.as_ref().is_some_and(|record| {
-                [
-                    Some(&record.number),
-                    record.applicant.as_ref(),
-                    Some(&record.title),
-                ]
-                .into_iter()
-                .flatten()
-                .any(|text| text.to_lowercase().contains(words))
-            })
-        });
-        if !named {
+        if !is_named(words.as_deref(), record.as_ref()) {
             continue;
         }
         shown.push(json!({
@@ -115,5 +105,73 @@ pub(super) async fn list(
             break;
         }
     }
-    Ok(page_of(StatusCode::OK, &json!({ "disclosures": shown })))
+    let asked = requests(&casework, words.as_deref(), most)?;
+    let page = json!({ "disclosures": shown, "requests": asked });
+    Ok(page_of(StatusCode::OK, &page))
+}
+
+/// Whether something about a case is looked for by these words.
+fn is_named(words: Option<&str>, record: Option<&CaseRecord>) -> bool {
+    words.is_none_or(|words| {
+        record.is_some_and(|record| {
+            [
+                Some(&record.number),
+                record.applicant.as_ref(),
+                Some(&record.title),
+            ]
+            .into_iter()
+            .flatten()
+            .any(|text| text.to_lowercase().contains(words))
+        })
+    })
+}
+
+/// What was shown in participation: to whom, how much with which right and until when, and what became of it. The ground is among
+/// what goes with the content.
+fn requests(casework: &Casework, words: Option<&str>, most: usize) -> Result<Vec<Value>, Refused> {
+    let every = (Bound::Unbounded, Bound::Unbounded);
+    let rows = casework
+        .store
+        .range::<RequestRow>(Table::Requests, every, true, usize::MAX)?;
+    let own = casework.own().member().to_string();
+    let mut shown = Vec::new();
+    for (_, row) in rows {
+        if row.side() != Side::Requester || !row.state().is_sent() {
+            continue;
+        }
+        let case: Option<CaseRow> = row.case.as_ref().and_then(|case| casework.case(case).ok());
+        let record = case.as_ref().and_then(|case| casework.record(case).ok());
+        if !is_named(words, record.as_ref()) {
+            continue;
+        }
+        let choice = casework.choice(&row).ok().map(|choice| choice.disclosure);
+        let machine = row.requester();
+        shown.push(json!({
+            "request": row.id(),
+            "round": row.body.round_id,
+            "case": row.case,
+            "number": record.as_ref().map(|record| &record.number),
+            "applicant": record.as_ref().and_then(|record| record.applicant.as_ref()),
+            "to": row.participant_name(&own),
+            "proof_level": row.body.proof_level,
+            "profile": row.body.profile,
+            "service": row.body.service.to_string(),
+            "since": row.since,
+            "delivered_at": machine.and_then(|machine| machine.delivery()).map(|delivery| delivery.delivered_at),
+            "state": row.state().name(),
+            "purpose": choice.as_ref().map(|choice| &choice.purpose),
+            "legal_basis": choice.as_ref().map(|choice| &choice.legal_basis),
+            "parts": choice.as_ref().map(|choice| &choice.parts),
+            "files": choice.as_ref().map(|choice| &choice.files),
+            "ends": row.body.disclosure_ends,
+            "flags": row.body.flags,
+            "purge": row.purge,
+            "downloaded": row.downloaded,
+            "cites": row.cites,
+        }));
+        if shown.len() == most {
+            break;
+        }
+    }
+    Ok(shown)
 }

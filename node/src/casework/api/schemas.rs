@@ -36,7 +36,10 @@ pub(super) fn all() -> Value {
         "TransferList": transfer_list(),
         "Notice": strict(&[("text", text()), ("taken_over_at", instant()), ("from", text()), ("to", text())]),
         "LateItem": strict(&[("transfer", uuid()), ("late_items", number())]),
-        "Disclosures": of_array("disclosures", disclosure()),
+        "Disclosures": strict(&[
+            ("disclosures", array(&disclosure())),
+            ("requests", array(&shown_in_participation())),
+        ]),
         "Person": strict(&[
             ("pseudonym", text()), ("issuer", text()), ("subject", text()), ("since", instant()),
         ]),
@@ -447,6 +450,33 @@ fn disclosure() -> Value {
         ("manifest", hex(32)),
         ("their_purge", maybe(&json!({ "type": "object" }))),
         ("deleted_here_at", maybe(&instant())),
+        ("cites", cites()),
+    ])
+}
+
+fn shown_in_participation() -> Value {
+    let object = || json!({ "type": "object" });
+    strict(&[
+        ("request", uuid()),
+        ("round", uuid()),
+        ("case", maybe(&uuid())),
+        ("number", maybe(&text())),
+        ("applicant", maybe(&text())),
+        ("to", text()),
+        ("proof_level", words(&["guest", "internal", "node"])),
+        ("profile", object()),
+        ("service", text()),
+        ("since", instant()),
+        ("delivered_at", maybe(&instant())),
+        ("state", text()),
+        ("purpose", maybe(&text())),
+        ("legal_basis", maybe(&text())),
+        ("parts", maybe(&array(&object()))),
+        ("files", maybe(&array(&object()))),
+        ("ends", maybe(&day())),
+        ("flags", flags()),
+        ("purge", maybe(&object())),
+        ("downloaded", array(&object())),
         ("cites", cites()),
     ])
 }
