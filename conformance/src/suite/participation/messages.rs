@@ -437,6 +437,8 @@ async fn is_asked(
         );
     }
 
+    bundles::closed(here, gamma, large).await?;
+
     let path = format!("/api/v1/requests/{small}");
     statement.hand_out(gamma, small, "participant");
     side.says(small, "statement", &says(1)).await?;

@@ -161,6 +161,8 @@ fn asked_of_others(casework: &Casework, words: Option<&str>, most: usize) -> Res
             "service": row.body.service.to_string(),
             "purpose": disclosure.map(|disclosure| &disclosure.purpose),
             "legal_basis": disclosure.map(|disclosure| &disclosure.legal_basis),
+            "parts": disclosure.map(|disclosure| &disclosure.parts),
+            "files": disclosure.map(|disclosure| &disclosure.files),
             "selection": disclosure.map(|disclosure| &disclosure.selection),
             "onward": disclosure.is_some_and(|disclosure| disclosure.onward),
             "ends": row.body.disclosure_ends,

@@ -131,7 +131,7 @@ fn operations() -> Vec<Operation> {
         operation!(post "/guest/v1/{link}/attachments" "guestAttaches" "A guest: add files that may go with the statement" => guests::attach, versioned = true, parts = Some(contributions::attach_schema), success = (201, JSON), answer = "FileList"),
         operation!(get "/guest/v1/{link}/files/{file}" "guestReads" "A guest: the octets of a file that was disclosed" => guests::file, query = &[("copy", "boolean")], success = (200, "application/octet-stream")),
         operation!(get "/api/v1/events" "followEvents" "What happens, as server-sent events; goes on after Last-Event-ID, and ends with the last event if until_quiet is asked for" => events::follow, query = &[("after", "string"), ("until_quiet", "boolean")], success = (200, "text/event-stream")),
-        operation!(get "/api/v1/disclosures" "listDisclosures" "What left the house: to whom, when, on which ground (data-protection officer)" => disclosures::list, query = &[("q", "string"), ("limit", "integer")], answer = "Disclosures"),
+        operation!(get "/api/v1/disclosures" "listDisclosures" "What left the house, in transfers and in participation: to whom, when, on which ground (data-protection officer)" => disclosures::list, query = &[("q", "string"), ("limit", "integer")], answer = "Disclosures"),
         operation!(get "/api/v1/persons/{pseudonym}" "showPerson" "Whom a pseudonym stands for (data-protection officer)" => persons::show, answer = "Person"),
         operation!(get "/api/v1/openapi.json" "openapi" "This document" => document, answer = "Document"),
     ]

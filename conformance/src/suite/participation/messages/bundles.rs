@@ -8,10 +8,10 @@ use kontor_pki::crypto::sha256;
 use serde_json::{Value, json};
 
 use super::{Pages, SECOND, Side, now, own};
-use crate::desk::Desk;
+use crate::desk::{Desk, text};
 use crate::scripted::asked;
 use crate::suite::participation::peer::Scripted;
-use crate::suite::participation::{PATIENCE, refused, until};
+use crate::suite::participation::{PATIENCE, act, refused, until};
 
 /// Octets of a part.
 pub(super) const PART: usize = 4 * 1024 * 1024;
@@ -188,5 +188,30 @@ pub(super) async fn unreadable(
     let page = there.get(&path).await?;
     ensure!(page["state"] == "PURGED" && page["expiry"].is_null(), "{page}");
     refused(there, &path, "prepare", &json!({}), "illegal_for_state").await?;
+    Ok(())
+}
+
+/// What was taken back is pulled no more, file or whole.
+pub(super) async fn closed(here: &Desk, gamma: &Scripted<'_>, request: &str) -> Result<()> {
+    let path = format!("/api/v1/requests/{request}");
+    let page = here.get(&path).await?;
+    let file = text(&page["disclosure"]["files"][0], "file_id")?;
+    for (command, details, code) in [
+        (
+            "revoke-files",
+            json!({ "files": [file], "reason": "REPLACED" }),
+            "file_revoked",
+        ),
+        ("revoke", json!({ "reason": "REPLACED" }), "disclosure_closed"),
+    ] {
+        act(here, &path, command, &details).await?;
+        let place = format!("/v1/bundles/{request}/requester/1/0");
+        let (status, octets) = gamma.ask("alpha", "GET", &place, "").await?;
+        let page: Value = serde_json::from_slice(&octets)?;
+        ensure!(
+            status == 410 && page["code"] == code,
+            "after {command}: {status}: {page}"
+        );
+    }
     Ok(())
 }

@@ -209,6 +209,8 @@ pub(super) fn disclosed() -> Value {
         ("service", text()),
         ("purpose", maybe(&text())),
         ("legal_basis", maybe(&text())),
+        ("parts", maybe(&array(&object()))),
+        ("files", maybe(&array(&object()))),
         ("selection", maybe(&object())),
         ("onward", flag()),
         ("ends", maybe(&day())),
