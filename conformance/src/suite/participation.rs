@@ -207,6 +207,17 @@ async fn whole(world: &World) -> Result<()> {
     let [to_chamber, to_guest, to_unit] = &ids[..] else {
         bail!("three are asked")
     };
+    // What cannot be read is refused with its place.
+    let odd = json!({ "class": "CHAMBER", "to": BETA, "disclosure": {
+        "parts": [{ "at": [0], "right": "VIEW" }, { "at": [0], "right": "EAT" }], "purpose": "x", "legal_basis": "x",
+    } });
+    let (status, page) = here
+        .post(&format!("/api/v1/rounds/{round}/requests"), 1, &odd)
+        .await?;
+    ensure!(
+        status == StatusCode::BAD_REQUEST && page["pointer"] == "/disclosure/parts/1/right",
+        "{status}: {page}"
+    );
     // Silence has an effect: a second person releases each of them.
     refused(
         &here,
@@ -223,6 +234,12 @@ async fn whole(world: &World) -> Result<()> {
     }
     let open = rounds.round(&round, "open", &json!({})).await?;
     ensure!(open["state"] == "OPEN", "{open}");
+    // Who asks stays who asks: the case is not handed over while others answer.
+    let now = here.get(&format!("/api/v1/cases/{case}")).await?;
+    let offer = json!({ "to": BETA, "situation": "MISDIRECTED" });
+    let path = format!("/api/v1/cases/{case}/transfers");
+    here.refused(&path, number(&now, "version")?, &offer, "open_round")
+        .await?;
 
     // The chamber: its node has it, and everything that is disclosed; the clock runs.
     let ours = format!("/api/v1/requests/{to_chamber}");

@@ -42,6 +42,7 @@ use kontor_pki::crypto::sha256;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use serde_path_to_error::Segment;
 use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
@@ -296,13 +297,26 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
 /// The same for one that may be as long as a document.
 fn read_document<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).map_err(|error| {
-        Refused::malformed(format!("the body is not what is expected: {error}")).at(format!(
-            "line {}, column {}",
-            error.line(),
-            error.column()
-        ))
-    })
+    let mut reading = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut reading).map_err(|error| {
+        let at = pointer_to(error.path());
+        Refused::malformed(format!("the body is not what is expected: {}", error.inner())).at(at)
+    })?;
+    let ended = reading.end();
+    ended.map_err(|error| Refused::malformed(format!("something follows the body: {error}")))?;
+    Ok(read)
+}
+
+/// A place in a body as a JSON pointer (RFC 6901).
+fn pointer_to(path: &serde_path_to_error::Path) -> String {
+    path.iter()
+        .filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(format!("/{index}")),
+            Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+            // Variants have no place of their own in JSON; what is unknown has none at all.
+            Segment::Enum { .. } | Segment::Unknown => None,
+        })
+        .collect()
 }
 
 /// Reads an id of a path.
