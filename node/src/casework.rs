@@ -22,6 +22,7 @@
 //! | `pull` | packages on their way here, and the check of what came |
 //! | `instance` | writing what was taken over into the own instance |
 //! | `clocks` | what falls due |
+//! | `webhooks` | events on their way to line-of-business systems |
 //! | `api` | the interface for line-of-business systems and people |
 //!
 //! The order of every change: the entry of the message log first (an act of our own, or the request that brought a message), then one
@@ -52,6 +53,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod transfers;
+pub(crate) mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -147,6 +149,7 @@ pub struct Casework {
     scanning: scan::Scanner,
     index: index::Index,
     persons: persons::Persons,
+    webhooks: webhooks::Webhooks,
     /// There when casework runs.
     caller: OnceLock<Arc<caller::Caller>>,
 }
@@ -255,6 +258,7 @@ impl Casework {
         let (told, _) = broadcast::channel(1);
         Ok(Arc::new(Self {
             scanning: scan::Scanner::new(&setup.settings.scanner),
+            webhooks: webhooks::Webhooks::new(&setup.settings),
             admitted: ArcSwap::new(Admitted::of(&setup.settings)),
             settings: setup.settings,
             log: setup.log,

@@ -204,7 +204,9 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
                 test: config.mode == Mode::Test,
                 shutdown: shutdown.clone(),
             };
-            Some(Casework::open(&config.data_dir, setup)?)
+            let casework = Casework::open(&config.data_dir, setup)?;
+            registry.register_collector(Box::new(casework::webhooks::Figures(casework.clone())));
+            Some(casework)
         }
     };
     let own = Own {

@@ -118,6 +118,7 @@ impl Casework {
         }));
         self.shutdown
             .spawn(Arc::clone(&self).run_outbox(Arc::clone(&caller)));
+        self.shutdown.spawn(Arc::clone(&self).run_webhooks());
         let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
         let running = Arc::new(std::sync::Mutex::new(BTreeMap::<Id, bool>::new()));
         let mut round = tokio::time::interval(ROUND);
@@ -328,6 +329,7 @@ let woken = running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
             Ok::<_, Refused>(())
         })?;
         self.queue_waiting()?;
+        self.place_webhooks().await?;
         tracing::info!(cases, transfers, "casework is open");
         Ok(())
     }

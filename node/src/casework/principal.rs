@@ -91,9 +91,10 @@ impl Principal {
 }
 
 impl Casework {
-    /// Puts other keys and standing rules to use: a key that is not among them opens nothing any more, and feeds that are followed
+    /// Puts other keys, standing rules and webhooks to use: a key that is not among them opens nothing any more, and feeds that are followed
     /// end.
     pub fn admit(&self, settings: &CaseworkSettings) {
+        self.webhooks.take(settings);
         let admitted = Admitted::of(settings);
         if *admitted == **self.admitted.load() {
             return;

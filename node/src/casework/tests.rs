@@ -156,6 +156,7 @@ async fn open(dir: &Path, clock: &Arc<ManualClock>) -> (Arc<Casework>, MessageLo
         scanner: Scanner::None,
         keys: Vec::new(),
         standing_rules: Vec::new(),
+        webhooks: Vec::new(),
         clocks: Periods {
             answer_days: 3,
             take_over_days: 5,

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Member;
 use super::retention::{Logging, RetentionRule};
+use super::webhook::{self, Webhook, WebhookTable};
 
 /// The code of the subsystem in which a member's casework speaks, the same at every member.
 pub const SUBSYSTEM: &str = "KONTOR";
@@ -70,6 +71,8 @@ pub struct CaseworkSettings {
     pub keys: Vec<ApiKey>,
     /// Offers that are accepted without a person.
     pub standing_rules: Vec<StandingRule>,
+    /// Whom events are posted to.
+    pub webhooks: Vec<Webhook>,
     /// How long what may take.
     pub clocks: Periods,
 }
@@ -190,6 +193,8 @@ pub(super) struct CaseworkTable {
     key: Vec<KeyTable>,
     #[serde(default)]
     standing_rule: Vec<RuleTable>,
+    #[serde(default)]
+    webhook: Vec<WebhookTable>,
 }
 
 #[derive(Deserialize)]
@@ -256,10 +261,10 @@ struct RuleTable {
 }
 
 /// Collects mistakes with the place where they were made.
-struct Mistakes<'a>(&'a mut Vec<String>);
+pub(super) struct Mistakes<'a>(pub(super) &'a mut Vec<String>);
 
 impl Mistakes<'_> {
-    fn say(&mut self, text: impl std::fmt::Display) {
+    pub(super) fn say(&mut self, text: impl std::fmt::Display) {
         self.0.push(format!("casework.{text}"));
     }
 
@@ -409,6 +414,7 @@ impl CaseworkTable {
                 })
             })
             .collect();
+        let webhooks = webhook::read(self.webhook, base, &mut mistakes);
         let clocks = self.clocks;
         let (minutes, days) = (
             |n: u64| Duration::from_secs(60 * n),
@@ -424,6 +430,7 @@ impl CaseworkTable {
             scanner,
             keys,
             standing_rules,
+            webhooks,
             clocks: Periods {
                 answer_days: clocks.answer_working_days.clamp(1, 60),
                 take_over_days: clocks.take_over_working_days.clamp(1, 120),

@@ -203,6 +203,7 @@ pub(super) async fn status(_: Principal, State(casework): State<Arc<Casework>>) 
         "cases": casework.index.len(),
         "transfers_under_way": active,
         "waiting": waiting,
+        "webhooks": casework.webhooks_page()?,
         "free_octets": casework.vault.room()?,
         "server": casework.server.to_string(),
         "test": casework.test,
