@@ -229,6 +229,7 @@ requirements! {
     TRANSFER_MESSAGES = "transfer.messages", "casework 1", "a message that comes again gets its answer again; other bytes, a gap, a stranger, another kind and what cannot be read are refused and settle nothing";
     TRANSFER_CLOCKS = "transfer.clocks", "domain 3.2", "an offer that nobody answers and a package that nobody takes over end by themselves on both sides, content is deleted after the grace time and that is told";
     TRANSFER_SAMPLES = "transfer.samples", "casework 3, domain 2.1", "the sample applications go through intake, transfer and the intake of another instance with nothing lost, and none of their content lies unsealed at either node";
+    TRANSFER_WEBHOOKS = "transfer.webhooks", "casework 2", "events are posted to a receiver as they stand in the feed, signed, in their order, and from where it was after a kill with the receiver down";
     TRANSFER_CRASH = "transfer.crash", "casework 5", "with either node killed at random every transfer ends in the same legal state on both sides, and nothing acknowledged is lost";
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";

@@ -109,6 +109,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         transfer::returns::CASES,
         transfer::dossier::CASES,
         transfer::keys::CASES,
+        transfer::webhooks::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()
