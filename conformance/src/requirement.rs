@@ -231,6 +231,7 @@ requirements! {
     TRANSFER_MESSAGES = "transfer.messages", "casework 1", "a message that comes again gets its answer again; other bytes, a gap, a stranger, another kind and what cannot be read are refused and settle nothing";
     TRANSFER_CLOCKS = "transfer.clocks", "domain 3.2", "an offer that nobody answers and a package that nobody takes over end by themselves on both sides, content is deleted after the grace time and that is told";
     TRANSFER_SAMPLES = "transfer.samples", "casework 3, domain 2.1", "the sample applications go through intake, transfer and the intake of another instance with nothing lost, and none of their content lies unsealed at either node";
+    TRANSFER_WEBHOOKS = "transfer.webhooks", "casework 2", "events are posted to a receiver as they stand in the feed, signed, in their order, and from where it was after a kill with the receiver down";
     TRANSFER_CRASH = "transfer.crash", "casework 5", "with either node killed at random every transfer ends in the same legal state on both sides, and nothing acknowledged is lost";
     PARTICIPATION_WHOLE = "participation.whole", "domain 4, casework 4", "a chamber with a node, a guest and an own unit are asked in one round; each sees what is disclosed to it, answers or is silent, and is told the outcome";
     PARTICIPATION_STATES = "participation.states", "domain 4.3", "each state of a round and of a request is reached on both sides and left where it has an exit, and every command that is not possible in it is refused with those that are, or with what has to come first";

@@ -118,6 +118,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         transfer::dossier::CASES,
         transfer::keys::CASES,
         transfer::tokens::CASES,
+        transfer::webhooks::CASES,
         crash::CASES,
     ];
     rooms.into_iter().flatten()

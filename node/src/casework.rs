@@ -25,6 +25,7 @@
 //! | `instance` | writing what was taken over into the own instance |
 //! | `rounds` | participation: rounds, requests to others, and what others ask |
 //! | `clocks` | what falls due |
+//! | `webhooks` | events on their way to line-of-business systems |
 //! | `api` | the interface for line-of-business systems and people |
 //!
 //! The order of every change: the entry of the message log first (an act of our own, or the request that brought a message), then one
@@ -58,6 +59,7 @@ mod store;
 mod tests;
 mod tokens;
 mod transfers;
+pub(crate) mod webhooks;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -162,6 +164,7 @@ pub struct Casework {
     index: index::Index,
     board: rounds::board::Board,
     persons: persons::Persons,
+    webhooks: webhooks::Webhooks,
     /// There when casework runs.
     caller: OnceLock<Arc<caller::Caller>>,
 }
@@ -291,6 +294,7 @@ impl Casework {
         };
         Ok(Arc::new(Self {
             scanning: scan::Scanner::new(&setup.settings.scanner),
+            webhooks: webhooks::Webhooks::new(&setup.settings),
             admitted: ArcSwap::new(Admitted::first(&setup.settings, &setup.egress)),
             settings: setup.settings,
             log: setup.log,

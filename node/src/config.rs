@@ -14,6 +14,7 @@ mod file;
 pub mod retention;
 pub mod renewal;
 pub mod stamping;
+pub mod webhook;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -289,6 +290,9 @@ mod tests {
 
     #[test]
     fn the_casework_of_the_sample_is_valid_once_it_is_uncommented() {
+        // Made for its owner alone.
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
         let begin = SAMPLE.find("# [casework]\n").unwrap();
         let end = begin + SAMPLE[begin..].find("\n\n").unwrap();
         // Files that are not there, and what excludes another line.
@@ -302,7 +306,8 @@ mod tests {
             .collect();
         let table = table
             .join("\n")
-            .replace("\"…\"", &format!("\"{}\"", "0".repeat(64)));
+            .replace("\"…\"", &format!("\"{}\"", "0".repeat(64)))
+            .replace("keys/gewerbe.webhook", &secret.path().display().to_string());
         let text = format!("{}{table}\n{}", &SAMPLE[..begin], &SAMPLE[end..]);
         let config = NodeConfig::parse(&text, Path::new("/etc/kontor/node.toml")).unwrap();
         let casework = config.casework.unwrap();
@@ -315,6 +320,7 @@ mod tests {
             ),
             (2, 2)
         );
+        assert_eq!(casework.webhooks[0].kinds.len(), 2);
         assert!(config.clients.iter().any(|client| client.id == casework.client));
         // Another code, a key that is none, a system as a second pair of eyes.
         for (from, to) in [

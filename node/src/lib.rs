@@ -9,10 +9,10 @@
 
 pub mod clock;
 pub mod disk;
+pub mod secret;
 pub mod config;
 pub mod shutdown;
 pub mod telemetry;
-pub mod secret;
 pub mod suites;
 pub mod roots;
 pub mod fetch;

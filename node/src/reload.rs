@@ -1,5 +1,5 @@
 //! The node's own file, read again when it is asked to (SIGHUP): clients, services and rights take effect at once, also on
-//! connections that are kept, and so do keys, issuers of tokens and standing rules of casework; everything else waits for a restart
+//! connections that are kept, and so do keys, issuers of tokens, standing rules and webhooks of casework; everything else waits for a restart
 //! and is named. A file with mistakes changes nothing.
 
 use std::sync::Arc;
@@ -123,12 +123,13 @@ impl Reloader {
     }
 }
 
-/// What of casework waits for a restart: everything but keys, issuers of tokens and standing rules, and rights, which are those of a client.
+/// What of casework waits for a restart: everything but keys, issuers of tokens, standing rules and webhooks, and rights, which are those of a client.
 fn fixed(config: &NodeConfig) -> Option<String> {
     let mut settings = config.casework.clone()?;
     settings.keys.clear();
     settings.issuers.clear();
     settings.standing_rules.clear();
+    settings.webhooks.clear();
     settings.rights.clear();
     Some(format!("{settings:?}"))
 }

@@ -205,7 +205,9 @@ async fn serve(config: NodeConfig, stop_on_eof: bool) -> Result<(), StartError> 
                 egress: config.egress.clone(),
                 shutdown: shutdown.clone(),
             };
-            Some(Casework::open(&config.data_dir, setup)?)
+            let casework = Casework::open(&config.data_dir, setup)?;
+            registry.register_collector(Box::new(casework::webhooks::Figures(casework.clone())));
+            Some(casework)
         }
     };
     let own = Own {

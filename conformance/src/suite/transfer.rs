@@ -1,7 +1,7 @@
 //! Transfers of applications between two nodes, over the interface of each (casework 1 to 3).
 //!
 //! `whole` to `late` are the course of transfers; the files below have the clocks, the contract as a scripted peer meets it, what goes in
-//! and out of a node, the samples, every state, every refusal, keys, and tokens.
+//! and out of a node, the samples, every state, every refusal, keys, tokens, and webhooks.
 
 pub mod clocks;
 pub mod contract;
@@ -13,6 +13,7 @@ pub mod returns;
 pub mod samples;
 pub mod states;
 pub mod tokens;
+pub mod webhooks;
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};

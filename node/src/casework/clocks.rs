@@ -128,6 +128,7 @@ impl Casework {
         }));
         self.shutdown
             .spawn(Arc::clone(&self).run_outbox(Arc::clone(&caller)));
+        self.shutdown.spawn(Arc::clone(&self).run_webhooks());
         let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
         let running = Arc::new(std::sync::Mutex::new(BTreeMap::<Process, bool>::new()));
         // Whoever lets months pass in a training does not wait for a quarter of a minute then.
@@ -365,6 +366,7 @@ impl Casework {
             Ok::<_, Refused>(())
         })?;
         self.queue_waiting()?;
+        self.place_webhooks().await?;
         tracing::info!(cases, transfers, requests, "casework is open");
         Ok(())
     }

@@ -130,9 +130,10 @@ impl Principal {
 }
 
 impl Casework {
-    /// Puts other keys, issuers and standing rules to use: a key that is not among them opens nothing any more, and feeds that are
+    /// Puts other keys, issuers, standing rules and webhooks to use: a key that is not among them opens nothing any more, and feeds that are
     /// followed end.
     pub fn admit(&self, settings: &CaseworkSettings) {
+        self.webhooks.take(settings);
         let before = self.admitted.load_full();
         let admitted = Admitted::of(settings, &before.egress, &before.issuers);
         if admitted == before {

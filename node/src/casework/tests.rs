@@ -162,6 +162,7 @@ async fn open(dir: &Path, clock: &Arc<ManualClock>) -> (Arc<Casework>, MessageLo
         standing_rules: Vec::new(),
         participation: crate::config::casework::ParticipationSettings::default(),
         training_clock: None,
+        webhooks: Vec::new(),
         clocks: Periods {
             answer_days: 3,
             take_over_days: 5,

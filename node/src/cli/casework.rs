@@ -1,6 +1,7 @@
 //! `kontor case` and `kontor transfer`: cases and transfers of a running node from the command line, over the same interface that
 //! line-of-business systems use.
 
+mod webhook;
 mod words;
 
 use std::fmt::Write as _;
@@ -16,6 +17,7 @@ use kontor_participation::transfer::contract::contract;
 use kontor_pki::crypto::{random, sha256};
 use serde_json::{Value, json};
 
+use self::webhook::WebhookSecret;
 use self::words::{case_in_words, transfer_in_words};
 pub(super) use self::words::{query_ids, said};
 use crate::desk::Desk;
@@ -30,6 +32,13 @@ Make a key for a person or a system, and the lines of the configuration that let
 The key is written to a file of its own, which only its owner reads; the lines, with the SHA-256 of the key, go into the node's \
 configuration file. Whoever has the key may do what its roles may, in its units, until it expires.")]
     Key(Key),
+    /// Make a secret for a webhook, and the lines of the configuration that use it
+    #[command(long_about = "\
+Make a secret for a webhook, and the lines of the configuration that use it.
+
+The secret is written to a file of its own, which only its owner reads. The receiver gets the same line, by a way that you trust: \
+with it the receiver knows that a post is the node's. While one secret takes the place of another the file has a line for each.")]
+    WebhookSecret(WebhookSecret),
     /// List cases: those of the key's owner, of nobody, or all that may be seen
     List(List),
     /// Show a case
@@ -254,6 +263,7 @@ impl Case {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Key(key) => key.make(),
+            Self::WebhookSecret(secret) => secret.make(),
             Self::Openapi => document(&crate::casework::api::openapi().to_string()),
             Self::List(list) => list.run(),
             Self::Show(one) => one.print(|id| format!("/api/v1/cases/{id}"), case_in_words),

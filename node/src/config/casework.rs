@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use self::oidc::{IssuerTable, TokenIssuer};
 use super::Member;
 use super::retention::{Logging, RetentionRule};
+use super::webhook::{self, Webhook, WebhookTable};
 
 /// The code of the subsystem in which a member's casework speaks, the same at every member.
 pub const SUBSYSTEM: &str = "KONTOR";
@@ -87,6 +88,8 @@ pub struct CaseworkSettings {
     pub issuers: Vec<TokenIssuer>,
     /// Offers that are accepted without a person.
     pub standing_rules: Vec<StandingRule>,
+    /// Whom events are posted to.
+    pub webhooks: Vec<Webhook>,
     /// How long what may take.
     pub clocks: Periods,
     /// By which rules others are asked, and statements come about.
@@ -249,6 +252,8 @@ pub(super) struct CaseworkTable {
     oidc: Vec<IssuerTable>,
     #[serde(default)]
     standing_rule: Vec<RuleTable>,
+    #[serde(default)]
+    webhook: Vec<WebhookTable>,
 }
 
 #[derive(Deserialize)]
@@ -387,10 +392,10 @@ struct RuleTable {
 }
 
 /// Collects mistakes with the place where they were made.
-struct Mistakes<'a>(&'a mut Vec<String>);
+pub(super) struct Mistakes<'a>(pub(super) &'a mut Vec<String>);
 
 impl Mistakes<'_> {
-    fn say(&mut self, text: impl std::fmt::Display) {
+    pub(super) fn say(&mut self, text: impl std::fmt::Display) {
         self.0.push(format!("casework.{text}"));
     }
 
@@ -542,6 +547,7 @@ impl CaseworkTable {
             })
             .collect();
         let participation = self.participation.read(base, region.as_ref(), &mut mistakes);
+        let webhooks = webhook::read(self.webhook, base, &mut mistakes);
         let clocks = self.clocks;
         let (minutes, days) = (
             |n: u64| Duration::from_secs(60 * n),
@@ -558,6 +564,7 @@ impl CaseworkTable {
             keys,
             issuers,
             standing_rules,
+            webhooks,
             clocks: Periods {
                 answer_days: clocks.answer_working_days.clamp(1, 60),
                 take_over_days: clocks.take_over_working_days.clamp(1, 120),

@@ -171,6 +171,18 @@ fn status() -> Value {
                 ("silent_in_a_row", number()),
             ])),
         ),
+        (
+            "webhooks",
+            array(&strict(&[
+                ("name", text()),
+                ("waiting", number()),
+                ("failures_in_a_row", number()),
+                ("failing_since", maybe(&instant())),
+                ("problem", maybe(&text())),
+                ("skipped", number()),
+                ("disabled_at", maybe(&instant())),
+            ])),
+        ),
         ("free_octets", number()),
         ("server", text()),
         ("test", flag()),

@@ -200,6 +200,7 @@ pub(super) async fn status(_: Principal, State(casework): State<Arc<Casework>>) 
         "requests": casework.board.len().0,
         "contributions": casework.board.len().1,
         "waiting": waiting,
+        "webhooks": casework.webhooks_page()?,
         "free_octets": casework.vault.room()?,
         "server": casework.server.to_string(),
         "test": casework.test,
