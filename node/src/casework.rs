@@ -101,6 +101,9 @@ pub enum OpenError {
     /// The state store.
     #[error("{0}")]
     Store(String),
+    /// The folder drop.
+    #[error("{0}")]
+    Folder(String),
 }
 
 /// What casework is built from.
@@ -158,6 +161,8 @@ pub struct Casework {
     index: index::Index,
     board: rounds::board::Board,
     persons: persons::Persons,
+    /// Where a procedure that calls no interface finds what this house is asked.
+    folder: Option<rounds::folder::Folder>,
     /// There when casework runs.
     caller: OnceLock<Arc<caller::Caller>>,
 }
@@ -274,6 +279,7 @@ const APART: i64 = 60_000;
 impl Casework {
     /// Opens store and vault. What an end in the middle left is put right by [`run`](Self::run).
     pub fn open(dir: &Path, setup: Setup) -> Result<Arc<Self>, OpenError> {
+        let folder = rounds::folder::Folder::open(&setup.settings)?;
         let vault = setup.log.vault("casework")?;
         let path = dir.join("casework").join("state.redb");
         let engine = Redb::open(&path).map_err(|error| OpenError::Store(error.to_string()))?;
@@ -310,6 +316,7 @@ impl Casework {
             index: index::Index::default(),
             board: rounds::board::Board::default(),
             persons: persons::Persons::default(),
+            folder,
             caller: OnceLock::new(),
         }))
     }

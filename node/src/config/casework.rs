@@ -3,6 +3,8 @@
 //! Owns who may use the interface for line-of-business systems and people: keys stand here as SHA-256, each with its roles, its
 //! organisational units and its end. A key is made with `kontor case key`; a changed file is taken up while the node runs.
 
+mod folder;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,6 +20,7 @@ use kontor_protocol::access::{Method, PathPattern, Right};
 use kontor_protocol::id::{ClientId, MemberId};
 use serde::{Deserialize, Serialize};
 
+pub use self::folder::Folder;
 use super::Member;
 use super::retention::{Logging, RetentionRule};
 
@@ -100,6 +103,8 @@ pub struct ParticipationSettings {
     pub eyes: Eyes,
     /// Holidays that the own municipality has although its Land as a whole has not, by their ids.
     pub local_holidays: Vec<String>,
+    /// Where requests to the house are put for a procedure that calls no interface.
+    pub folder: Option<Folder>,
 }
 
 impl Default for ParticipationSettings {
@@ -109,6 +114,7 @@ impl Default for ParticipationSettings {
             recipients: RecipientTable::built_in().clone(),
             eyes: Eyes::TWO,
             local_holidays: Vec::new(),
+            folder: None,
         }
     }
 }
@@ -289,6 +295,7 @@ struct ParticipationTable {
     eyes: Option<String>,
     #[serde(default)]
     local_holidays: Vec<String>,
+    folder: Option<folder::FolderTable>,
 }
 
 impl ParticipationTable {
@@ -300,6 +307,7 @@ impl ParticipationTable {
     ) -> ParticipationSettings {
         let mut settings = ParticipationSettings {
             local_holidays: self.local_holidays,
+            folder: self.folder.map(|table| table.read(base)),
             ..ParticipationSettings::default()
         };
         let mut text = |key: &str, path: PathBuf| {

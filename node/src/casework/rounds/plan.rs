@@ -604,6 +604,7 @@ impl RequestRow {
             purge: None,
             downloaded: Vec::new(),
             notices: BTreeSet::new(),
+            folder: None,
             cites: nothing_yet(),
             body,
         }
