@@ -105,6 +105,9 @@ pub enum OpenError {
     /// The state store.
     #[error("{0}")]
     Store(String),
+    /// The folder drop.
+    #[error("{0}")]
+    Folder(String),
 }
 
 /// What casework is built from.
@@ -165,6 +168,8 @@ pub struct Casework {
     board: rounds::board::Board,
     persons: persons::Persons,
     webhooks: webhooks::Webhooks,
+    /// Where a procedure that calls no interface finds what this house is asked.
+    folder: Option<rounds::folder::Folder>,
     /// There when casework runs.
     caller: OnceLock<Arc<caller::Caller>>,
 }
@@ -281,6 +286,7 @@ const APART: i64 = 60_000;
 impl Casework {
     /// Opens store and vault. What an end in the middle left is put right by [`run`](Self::run).
     pub fn open(dir: &Path, setup: Setup) -> Result<Arc<Self>, OpenError> {
+        let folder = rounds::folder::Folder::open(&setup.settings)?;
         let vault = setup.log.vault("casework")?;
         let path = dir.join("casework").join("state.redb");
         let engine = Redb::open(&path).map_err(|error| OpenError::Store(error.to_string()))?;
@@ -318,6 +324,7 @@ impl Casework {
             index: index::Index::default(),
             board: rounds::board::Board::default(),
             persons: persons::Persons::default(),
+            folder,
             caller: OnceLock::new(),
         }))
     }

@@ -4,7 +4,7 @@
 //! the routes and the OpenAPI document are made, so that neither can say what the other does not. Each file below owns the handlers
 //! of one thing. Nothing is shown before the look at it is in the log.
 
-mod asking;
+pub(super) mod asking;
 mod cases;
 mod contributions;
 mod disclosures;
@@ -108,23 +108,7 @@ impl Api {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let mut page = json!({
-            "type": format!("urn:kontor:problem:{}", self.code),
-            "title": self.status.canonical_reason().unwrap_or("Refused"),
-            "status": self.status.as_u16(),
-            "code": self.code,
-            "detail": self.detail,
-        });
-        if let Some(hint) = &self.hint {
-            page["hint"] = hint.as_str().into();
-        }
-        if let Some(pointer) = &self.pointer {
-            page["pointer"] = pointer.as_str().into();
-        }
-        if !self.legal.is_empty() {
-            page["legal"] = self.legal.clone().into();
-        }
-        let mut response = (self.status, format!("{page}\n")).into_response();
+        let mut response = (self.status, format!("{}\n", self.problem())).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.status == StatusCode::UNAUTHORIZED {
@@ -295,7 +279,7 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
 }
 
 /// The same for one that may be as long as a document.
-fn read_document<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
+pub(super) fn read_document<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
     let body: &[u8] = if body.is_empty() { b"{}" } else { body };
     let mut reading = serde_json::Deserializer::from_slice(body);
     let read = serde_path_to_error::deserialize(&mut reading).map_err(|error| {

@@ -42,6 +42,9 @@ impl Casework {
     pub(super) fn busy_request(&self, request: &RequestRow) {
         let due = self.request_due(request);
         self.board.put(request, due);
+        if let Some(folder) = &self.folder {
+            folder.changed(request);
+        }
         if due.is_some_and(|at| at <= self.now()) {
             self.look_at(request.process());
         }
@@ -129,6 +132,7 @@ impl Casework {
         self.shutdown
             .spawn(Arc::clone(&self).run_outbox(Arc::clone(&caller)));
         self.shutdown.spawn(Arc::clone(&self).run_webhooks());
+        self.shutdown.spawn(Arc::clone(&self).run_folder());
         let places = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
         let running = Arc::new(std::sync::Mutex::new(BTreeMap::<Process, bool>::new()));
         // Whoever lets months pass in a training does not wait for a quarter of a minute then.

@@ -78,6 +78,15 @@ impl Principal {
         }
     }
 
+    /// The procedure behind the folder drop: it reads what the house is asked and answers, and is never a second pair of eyes.
+    pub(super) fn folder() -> Self {
+        Self {
+            pseudonym: "folder".into(),
+            roles: [Role::Coordinator].into(),
+            ..Self::node()
+        }
+    }
+
     /// Who acts, as four eyes are counted.
     pub(super) fn actor(&self) -> Actor {
         match self.holder {

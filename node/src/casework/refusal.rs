@@ -6,6 +6,7 @@ use http::StatusCode;
 use kontor_participation::case::Illegal;
 use kontor_participation::transfer::Refusal;
 use kontor_participation::transfer::offer::Id;
+use serde_json::{Value, json};
 
 use super::transfers::COMMANDS;
 use crate::config::casework::Role;
@@ -125,6 +126,27 @@ impl Refused {
     pub(crate) fn clock_behind(seconds: i64) -> Self {
         let detail = format!("the clock of this node is {seconds} s behind what it has recorded");
         Self::unavailable("clock_behind", detail).hint("set the clock right; until then no command is taken")
+    }
+
+    /// The problem document (RFC 9457).
+    pub(crate) fn problem(&self) -> Value {
+        let mut page = json!({
+            "type": format!("urn:kontor:problem:{}", self.code),
+            "title": self.status.canonical_reason().unwrap_or("Refused"),
+            "status": self.status.as_u16(),
+            "code": self.code,
+            "detail": self.detail,
+        });
+        if let Some(hint) = &self.hint {
+            page["hint"] = hint.as_str().into();
+        }
+        if let Some(pointer) = &self.pointer {
+            page["pointer"] = pointer.as_str().into();
+        }
+        if !self.legal.is_empty() {
+            page["legal"] = self.legal.clone().into();
+        }
+        page
     }
 
     pub(crate) fn internal(error: &dyn std::fmt::Display) -> Self {

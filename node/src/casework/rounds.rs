@@ -13,6 +13,7 @@
 //! | `replies` | answers of the other side |
 //! | `fetch` | bundles on their way here, and those that are pulled from here |
 //! | `due` | what falls due |
+//! | `folder` | the folder drop, for procedures that call no interface |
 //! | `guest` | link and code of a guest |
 //! | `adviser` | who looks at chosen files for a participant |
 //! | `board` | what lists need of every request, in memory |
@@ -25,6 +26,7 @@ pub(super) mod board;
 pub(super) mod course;
 mod due;
 mod fetch;
+pub(super) mod folder;
 pub(super) mod guest;
 mod letters;
 pub(super) mod participant;

@@ -15,7 +15,7 @@ use super::offers::Wish;
 use super::row::{OutState, Process, TransferRow};
 use super::{Casework, Principal, Refused, Setup, Table};
 use crate::clock::ManualClock;
-use crate::config::casework::{CaseworkSettings, Periods, Scanner};
+use crate::config::casework::{CaseworkSettings, ParticipationSettings, Periods, Scanner};
 use crate::config::{EgressSettings, Mode};
 use crate::disk::SystemDisk;
 use crate::globalconf::GlobalConf;
@@ -32,15 +32,35 @@ pub(super) fn at(text: &str) -> UnixTime {
 pub(super) struct Bed {
     dir: tempfile::TempDir,
     pub(super) clock: Arc<ManualClock>,
+    participation: ParticipationSettings,
     open: Option<(Arc<Casework>, MessageLog)>,
 }
 
 impl Bed {
     pub(super) async fn at(instant: &str) -> Self {
+        Self::with(instant, |_| ParticipationSettings::default()).await
+    }
+
+    /// With other settings of participation, which may name what lies in its directory.
+    pub(super) async fn with(
+        instant: &str,
+        participation: impl FnOnce(&Path) -> ParticipationSettings,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(at(instant));
-        let open = Some(open(dir.path(), &clock).await);
-        Self { dir, clock, open }
+        let participation = participation(dir.path());
+        let open = Some(open(dir.path(), &clock, &participation).await);
+        Self {
+            dir,
+            clock,
+            participation,
+            open,
+        }
+    }
+
+    /// Where it keeps everything.
+    pub(super) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     pub(super) fn casework(&self) -> &Arc<Casework> {
@@ -52,7 +72,7 @@ impl Bed {
         let (casework, log) = self.open.take().unwrap();
         log.shutdown().await;
         drop((casework, log));
-        self.open = Some(open(self.dir.path(), &self.clock).await);
+        self.open = Some(open(self.dir.path(), &self.clock, &self.participation).await);
     }
 
     /// An application that is offered to the peer.
@@ -133,7 +153,11 @@ impl Bed {
     }
 }
 
-async fn open(dir: &Path, clock: &Arc<ManualClock>) -> (Arc<Casework>, MessageLog) {
+async fn open(
+    dir: &Path,
+    clock: &Arc<ManualClock>,
+    participation: &ParticipationSettings,
+) -> (Arc<Casework>, MessageLog) {
     let log = MessageLog::open(OpenLog {
         dir: dir.to_owned(),
         disk: Arc::new(SystemDisk),
@@ -160,7 +184,7 @@ async fn open(dir: &Path, clock: &Arc<ManualClock>) -> (Arc<Casework>, MessageLo
         keys: Vec::new(),
         issuers: Vec::new(),
         standing_rules: Vec::new(),
-        participation: crate::config::casework::ParticipationSettings::default(),
+        participation: participation.clone(),
         training_clock: None,
         webhooks: Vec::new(),
         clocks: Periods {

@@ -6,6 +6,8 @@
 
 pub mod oidc;
 
+mod folder;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +23,7 @@ use kontor_protocol::access::{Method, PathPattern, Right};
 use kontor_protocol::id::{ClientId, MemberId};
 use serde::{Deserialize, Serialize};
 
+pub use self::folder::Folder;
 use self::oidc::{IssuerTable, TokenIssuer};
 use super::Member;
 use super::retention::{Logging, RetentionRule};
@@ -111,6 +114,8 @@ pub struct ParticipationSettings {
     pub local_holidays: Vec<String>,
     /// Whether applicants may be told that and whom others were asked.
     pub tell_applicant: bool,
+    /// Where requests to the house are put for a procedure that calls no interface.
+    pub folder: Option<Folder>,
 }
 
 impl Default for ParticipationSettings {
@@ -121,6 +126,7 @@ impl Default for ParticipationSettings {
             eyes: Eyes::TWO,
             local_holidays: Vec::new(),
             tell_applicant: false,
+            folder: None,
         }
     }
 }
@@ -309,6 +315,7 @@ struct ParticipationTable {
     local_holidays: Vec<String>,
     #[serde(default)]
     tell_applicant: bool,
+    folder: Option<folder::FolderTable>,
 }
 
 impl ParticipationTable {
@@ -321,6 +328,7 @@ impl ParticipationTable {
         let mut settings = ParticipationSettings {
             local_holidays: self.local_holidays,
             tell_applicant: self.tell_applicant,
+            folder: self.folder.map(|table| table.read(base)),
             ..ParticipationSettings::default()
         };
         let mut text = |key: &str, path: PathBuf| {

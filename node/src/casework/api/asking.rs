@@ -108,7 +108,7 @@ fn bundle(announced: &Announced) -> Value {
 }
 
 /// The same with every message, its receipt, and what it says to people.
-pub(super) fn page(casework: &Casework, row: &RequestRow) -> Result<Value, Refused> {
+pub(in crate::casework) fn page(casework: &Casework, row: &RequestRow) -> Result<Value, Refused> {
     let mut page = view(casework, row);
     let process = row.process();
     let own = row.side();

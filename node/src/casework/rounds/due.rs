@@ -83,17 +83,22 @@ impl Casework {
     }
 
     /// Deletes what was disclosed, or the files of it that were taken back, and says so: the entry first, then the key, then rows.
+    ///
+    /// What cannot be deleted from the folder drop is said not to be, once; it is tried again until it is, and then said again.
     async fn delete_disclosed(&self, id: &Id, whole: bool, now: Timestamp) -> Result<(), Refused> {
+        let _folder = self.folder_stays().await;
         let _lock = self.lock(&[id]).await;
         let mut row = self.request(Side::Participant, id)?;
         let Asking::Participant(machine) = &row.asking else {
             return Ok(());
         };
-        let wanted = participant::Command::StatePurge {
-            whole,
-            complete: true,
-        };
-        let decision = machine.decide(&wanted, now)?;
+        let wanted = |complete| participant::Command::StatePurge { whole, complete };
+        machine.decide(&wanted(true), now)?;
+        let dropped = || (!whole).then(|| row.to_delete.clone());
+        let was_stuck = row.folder.as_ref().is_some_and(|folder| folder.stuck);
+        if was_stuck {
+            self.clear_folder(&row, dropped()).await?;
+        }
         let mut step = Step::default();
         let mut gone = Vec::new();
         for announced in row.bundles.iter().filter(|one| one.side == Side::Requester) {
@@ -136,6 +141,14 @@ impl Casework {
                 details,
             )
             .await?;
+        let is_stuck = !was_stuck && self.clear_folder(&row, dropped()).await.is_err();
+        if let Some(folder) = &mut row.folder {
+            folder.stuck = is_stuck;
+            match is_stuck {
+                true => _ = row.notices.insert(super::folder::NOT_DELETED.to_owned()),
+                false => _ = row.notices.remove(super::folder::NOT_DELETED),
+            }
+        }
         if whole {
             self.vault.forget(VaultPart::Content, row.subject)?;
         }
@@ -143,6 +156,7 @@ impl Casework {
             self.vault.remove(kept)?;
         }
         step.files.extend(gone.iter().map(Held::dropped));
+        let decision = super::participant::machine_of(&row)?.decide(&wanted(!is_stuck), now)?;
         if let Asking::Participant(machine) = &mut row.asking {
             machine.apply(&decision);
         }
@@ -158,7 +172,10 @@ impl Casework {
                 now,
             )?;
         }
-        row.to_delete.clear();
+        // Those that are stuck are what the next try deletes.
+        if whole || !is_stuck {
+            row.to_delete.clear();
+        }
         step.requests.push(row);
         step.event("contribution.deleted", now);
         self.commit("delete_disclosed", &cites, step).await

@@ -79,6 +79,9 @@ pub(crate) struct Details {
     pub(crate) unit: Option<String>,
     /// Who works on it.
     pub(crate) assignee: Option<String>,
+    /// The number under which a statement was taken up from the folder drop.
+    #[serde(skip)]
+    pub(super) taken: Option<u32>,
 }
 
 impl Command {
@@ -260,6 +263,10 @@ impl Casework {
             Command::Submit => {
                 let (submission, bundle) = self.submission(who, &mut row, now).await?;
                 packed = Some(bundle);
+                // In the commit that submits it, so that it is never submitted twice.
+                if let (Some(number), Some(dropped)) = (details.taken, &mut row.folder) {
+                    dropped.submitted = number;
+                }
                 Some(Wanted::Submit(submission))
             }
             Command::Withdraw => {
@@ -495,7 +502,11 @@ fn body_of(
                 node: Deleted::Done,
                 // Content is not kept there.
                 message_log: Deleted::NeverThere,
-                folder_drop: Deleted::NeverThere,
+                folder_drop: match &row.folder {
+                    None => Deleted::NeverThere,
+                    Some(dropped) if dropped.stuck => Deleted::NotDone,
+                    Some(_) => Deleted::Done,
+                },
                 instance: Deleted::NeverThere,
                 archives: Deleted::NeverThere,
             },

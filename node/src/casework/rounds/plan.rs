@@ -605,6 +605,7 @@ impl RequestRow {
             downloaded: Vec::new(),
             advisers: Vec::new(),
             notices: BTreeSet::new(),
+            folder: None,
             cites: nothing_yet(),
             body,
         }

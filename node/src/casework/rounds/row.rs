@@ -125,8 +125,20 @@ pub(crate) struct RequestRow {
     /// What a person is to be shown, by code: what is overdue, what could not be read.
     #[serde(default)]
     pub(crate) notices: BTreeSet<String>,
+    /// Its place in the folder drop, where it is or was there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) folder: Option<Dropped>,
     /// The entry that the last change rests on.
     pub(crate) cites: Cited,
+}
+
+/// A request in the folder drop.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Dropped {
+    /// Whether something that has to go could not be deleted there.
+    pub(crate) stuck: bool,
+    /// The number of the last statement that was taken up there and submitted; 0: none was.
+    pub(crate) submitted: u32,
 }
 
 /// A bundle that one side announced.

@@ -21,7 +21,7 @@ use super::participant::{EVERYBODY, legal, machine_of};
 use super::row::RequestRow;
 
 /// A statement as it is drafted. Its id, number and date are the node's to give, its roles too where they are not given.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Draft {
     /// What it says as a whole.

@@ -25,7 +25,7 @@ use super::row::RequestRow;
 use crate::config::casework::{Holder, Role};
 use crate::messagelog::{Fact, FactKind, Looked};
 
-fn person(name: &str, roles: &[Role]) -> Principal {
+pub(super) fn person(name: &str, roles: &[Role]) -> Principal {
     Principal {
         pseudonym: name.to_owned(),
         holder: Holder::Person,
@@ -58,7 +58,7 @@ impl Bed {
     }
 
     /// Prepares, releases and opens a round with one request to an own unit.
-    async fn asked(&self, number: u32, profile: &str, class: &str, more: serde_json::Value) -> Id {
+    pub(super) async fn asked(&self, number: u32, profile: &str, class: &str, more: serde_json::Value) -> Id {
         let (worker, releaser) = (
             person("worker", &[Role::Worker]),
             person("releaser", &[Role::Releaser, Role::Worker]),
@@ -118,7 +118,7 @@ impl Bed {
     }
 
     /// Brings what waits to its other side, and the answers back; and what was announced.
-    async fn deliver(&self) {
+    pub(super) async fn deliver(&self) {
         let casework = self.casework();
         loop {
             let mut waiting: BTreeMap<Process, OutRow> = BTreeMap::new();
