@@ -101,6 +101,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         tampering::CASES,
         stamping::CASES,
         participation::CASES,
+        participation::folder::CASES,
         participation::states::CASES,
         participation::refusals::CASES,
         participation::messages::CASES,

@@ -4,6 +4,7 @@
 //! what nobody gets to see.
 
 pub mod assignment;
+pub mod folder;
 pub mod messages;
 mod peer;
 pub mod refusals;
