@@ -210,7 +210,11 @@ impl WebhookTable {
 }
 
 impl Authorities {
-    fn read(path: PathBuf) -> Result<Self, String> {
+    /// Reads such a file.
+    ///
+    /// # Errors
+    /// One that cannot be read, or holds no certificate, in a sentence.
+    pub fn read(path: PathBuf) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| format!("{} cannot be read: {error}", path.display());
         let bytes = std::fs::read(&path).map_err(|error| failed(&error))?;
         match CertificateDer::pem_slice_iter(&bytes).next() {

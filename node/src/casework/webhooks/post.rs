@@ -237,11 +237,21 @@ async fn is_read(mut body: Incoming) -> bool {
 mod tests {
     use std::collections::BTreeSet;
 
+    use kontor_pki::authority::{CaParams, CertificateAuthority, Leaf, Usage, Validity};
+    use kontor_pki::profile::Subject;
+    use kontor_pki::signing::{KeyAlgorithm, SigningKey as _, SoftwareKey};
+    use rustls::ServerConfig;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::time::Instant;
 
     use super::*;
-    use crate::config::webhook::Secrets;
+    use crate::clock::{Clock as _, SystemClock};
+    use crate::config::webhook::{Authorities, Secrets};
+    use crate::suites;
 
     fn way() -> Way {
         let webhook = Webhook {
@@ -318,5 +328,75 @@ mod tests {
         assert_eq!(answered(gone).await.0, Posted::Gone);
         let none = b"HTTP/1.1 204 No Content\r\n\r\n";
         assert_eq!(answered(none).await.0, Posted::Taken);
+    }
+
+    /// A receiver that speaks TLS as 127.0.0.1 and takes everything; gives its port and its authority.
+    async fn secure() -> (u16, String) {
+        let validity = Validity::days(SystemClock.now(), 2);
+        let authority = CertificateAuthority::generate(&CaParams {
+            name: "Receivers".into(),
+            organization: "Test".into(),
+            test: true,
+            key: KeyAlgorithm::EcdsaP256,
+            validity,
+        })
+        .unwrap();
+        let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let leaf = authority.issue(&Leaf {
+            public_key: key.public_key(),
+            subject: Subject::common_name("receiver"),
+            usage: Usage::Authentication,
+            validity,
+            dns_names: &["127.0.0.1".into()],
+        });
+        let chain = vec![CertificateDer::from(leaf.unwrap().der().to_vec())];
+        let key = PrivateKeyDer::Pkcs8(key.to_pkcs8().to_vec().into());
+        let config = ServerConfig::builder_with_provider(suites::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // Who believes somebody else ends the handshake.
+                if let Ok(mut stream) = acceptor.accept(stream).await {
+                    let _ = stream.read(&mut [0; 4096]).await;
+                    let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+                    let _ = stream.shutdown().await;
+                }
+            }
+        });
+        (port, authority.certificate().to_pem())
+    }
+
+    #[tokio::test]
+    async fn a_secure_receiver_is_one_whom_the_named_authorities_vouch_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (port, authority) = secure().await;
+        let (_, stranger) = secure().await;
+        let letter = Letter {
+            id: "i".into(),
+            body: Bytes::from_static(b"{}"),
+        };
+        let failed = Posted::Failed("tls_failed".into());
+        for (host, authority, wanted) in [
+            ("127.0.0.1", &authority, &Posted::Taken),
+            ("127.0.0.1", &stranger, &failed),
+            // It is somebody else's certificate.
+            ("localhost", &authority, &failed),
+        ] {
+            let path = dir.path().join("ca.pem");
+            std::fs::write(&path, authority).unwrap();
+            let mut webhook = (*way().webhook).clone();
+            webhook.url = format!("https://{host}:{port}/in").parse().unwrap();
+            webhook.ca = Some(Authorities::read(path).unwrap());
+            let way = Way::to(Arc::new(webhook)).unwrap();
+            let posted = way.post(&letter, 1, &Shutdown::default()).await;
+            assert_eq!(posted, *wanted, "{host}");
+        }
     }
 }
