@@ -26,6 +26,7 @@ use crate::desk::{BETA, Desk, application, files, settings};
 use crate::federation::Federation;
 use crate::plan::NodePlan;
 use crate::suite::{World, cases};
+use crate::wire::http;
 
 cases! {
     quick TRANSFER_WEBHOOKS => webhooks;
@@ -272,6 +273,17 @@ async fn webhooks(world: &World) -> Result<()> {
         page["waiting"] == 0 && page["failing_since"].is_null() && page["skipped"] == 0
     })
     .await?;
+    let metrics = http::get(federation.node("alpha").health(), "/metrics").await?;
+    let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+    for (name, value) in [
+        ("waiting", 0),
+        ("failures_in_a_row", 0),
+        ("disabled", 0),
+        ("skipped_total", 0),
+    ] {
+        let line = format!("kontor_webhook_{name}{{webhook=\"suite\"}} {value}\n");
+        ensure!(metrics.contains(&line), "no {line} in {metrics}");
+    }
     let told = receiver.posts()?;
     let told = told.iter().map(|post| post.event.to_string()).collect::<String>();
     for probe in ["ermákovy", "postfach-geheim", "Antrag.pdf", "Hundesteuer"] {
