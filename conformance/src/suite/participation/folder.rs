@@ -107,7 +107,9 @@ async fn folder(world: &World) -> Result<()> {
     ensure!(sheet["purpose"] == PURPOSE, "{sheet}");
     let words = std::fs::read_to_string(inside.join("deadline.txt"))?;
     ensure!(
-        words.contains("Letzter Tag: ") && words.contains("§ 187 Abs. 1 BGB"),
+        words.contains("Letzter Tag: ")
+            && words.contains(", 00:00 Uhr (deutsche Zeit)")
+            && words.contains("§ 187 Abs. 1 BGB"),
         "{words}"
     );
     let pdf = inside.join(format!("{copied}.pdf"));

@@ -344,7 +344,7 @@ mod tests {
         let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
         let leaf = authority.issue(&Leaf {
             public_key: key.public_key(),
-            subject: Subject::common_name("receiver".into()),
+            subject: Subject::common_name("receiver"),
             usage: Usage::Authentication,
             validity,
             dns_names: &["127.0.0.1".into()],

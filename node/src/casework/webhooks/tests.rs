@@ -20,9 +20,9 @@ use super::{WAIT, wait_after};
 use crate::casework::row::EventRow;
 use crate::casework::{Casework, Setup, Table, TxError};
 use crate::clock::ManualClock;
-use crate::config::Mode;
-use crate::config::casework::{CaseworkSettings, Periods, Scanner};
+use crate::config::casework::{CaseworkSettings, ParticipationSettings, Periods, Scanner};
 use crate::config::webhook::{Secrets, Webhook};
+use crate::config::{EgressSettings, Mode};
 use crate::disk::SystemDisk;
 use crate::globalconf::GlobalConf;
 use crate::messagelog::{LogSettings, MessageLog, OpenLog};
@@ -182,7 +182,10 @@ impl Bed {
                 instance: None,
                 scanner: Scanner::None,
                 keys: Vec::new(),
+                issuers: Vec::new(),
                 standing_rules: Vec::new(),
+                participation: ParticipationSettings::default(),
+                training_clock: None,
                 webhooks,
                 clocks: Periods {
                     answer_days: 3,
@@ -253,6 +256,8 @@ impl Bed {
             at: casework.now(),
             case: None,
             transfer: None,
+            round: None,
+            request: None,
             unit: unit.map(str::to_owned),
             version: Some(1),
             state: None,
@@ -301,6 +306,7 @@ async fn open(
             log: log.clone(),
             trust: Arc::new(GlobalConf::new(Mode::Test)),
             clock: clock.clone(),
+            egress: EgressSettings::default(),
             server: "TEST/GOV/1001/ss1".parse().unwrap(),
             test: true,
             shutdown: shutdown.clone(),

@@ -84,7 +84,8 @@ impl Casework {
                         Err(error) => error.to_string(),
                     }
                 }
-                Err(refused) => refused.detail.clone(),
+                // Its sentence may name an attachment, which is nothing for the log.
+                Err(refused) => refused.code.to_owned(),
             };
             tracing::warn!(request = %id, number, code = "folder_answer_waits", "a statement from the folder drop waits: {failed}");
             let tries = open

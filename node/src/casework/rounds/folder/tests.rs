@@ -150,7 +150,9 @@ async fn a_request_lies_in_the_folder_as_it_stands_and_goes_before_that_is_state
     );
     let words = fs::read_to_string(inside.join("deadline.txt")).unwrap();
     assert!(
-        words.contains("Letzter Tag: ") && words.contains("Berechnung:"),
+        words.contains("Letzter Tag: ")
+            && words.contains(", 00:00 Uhr (deutsche Zeit)")
+            && words.contains("Berechnung:"),
         "{words}"
     );
     // What is up to date is not written again, also by another process.

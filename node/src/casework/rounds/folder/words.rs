@@ -2,7 +2,7 @@
 //! in German.
 
 use kontor_participation::calendar::HolidayTable;
-use kontor_participation::deadline::{Deadline, ZONE};
+use kontor_participation::deadline::Deadline;
 use kontor_participation::round::disclosure::sheet::{NAME, Sheet};
 use kontor_protocol::package::cover::Language;
 use serde_json::{Value, json};
@@ -81,10 +81,9 @@ fn deadline_in_words(row: &RequestRow, page: &Value) -> String {
 }
 
 fn of_deadline(deadline: &Deadline) -> Vec<String> {
-    let ends = deadline.ends_at.in_tz(ZONE).map_or_else(
-        |_| deadline.ends_at.to_string(),
-        |ends| ends.strftime("%d.%m.%Y, %H:%M Uhr").to_string(),
-    );
+    // Known to the program: the machine may have no table of zones.
+    let ends = deadline.ends_at.to_zoned(jiff::tz::get!("Europe/Berlin"));
+    let ends = ends.strftime("%d.%m.%Y, %H:%M Uhr");
     let mut lines = vec![
         format!("Letzter Tag: {}", deadline.effective_end.strftime("%d.%m.%Y")),
         format!("Versäumt ab: {ends} (deutsche Zeit)"),
