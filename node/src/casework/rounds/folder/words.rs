@@ -82,7 +82,9 @@ fn deadline_in_words(row: &RequestRow, page: &Value) -> String {
 
 fn of_deadline(deadline: &Deadline) -> Vec<String> {
     // Known to the program: the machine may have no table of zones.
-    let ends = deadline.ends_at.to_zoned_datetime(jiff::tz::get!("Europe/Berlin"));
+    let ends = deadline
+        .ends_at
+        .to_zoned_datetime(jiff::tz::get!("Europe/Berlin"));
     let ends = ends.strftime("%d.%m.%Y, %H:%M Uhr");
     let mut lines = vec![
         format!("Letzter Tag: {}", deadline.effective_end.strftime("%d.%m.%Y")),
