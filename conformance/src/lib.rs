@@ -7,7 +7,6 @@
 //!
 //! The modules from the ground up: each imports only those above it.
 
-pub mod requests;
 pub mod requirement;
 pub mod report;
 pub mod clock;
@@ -37,8 +36,9 @@ mod scripted;
 pub mod instance;
 pub mod issuer;
 pub mod cases;
-pub mod interface;
 pub mod oidc;
 pub mod large;
 pub mod transfers;
 pub mod suite;
+pub mod interface;
+pub mod requests;
