@@ -1,0 +1,22 @@
+//! A short run of the campaign over requests for participation: rounds of three bodies, nodes killed on the way, lines cut
+//! under answers, and the evidence of some of them held against a second opinion.
+
+use kontor_conformance::requests::{self, RequestsPlan};
+use kontor_conformance::subject::Subject;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_ends_once_although_nodes_are_killed_and_answers_lost() {
+    let subject = Subject::at(env!("CARGO_BIN_EXE_kontor"));
+    let plan = RequestsPlan {
+        requests: 90,
+        at_once: 6,
+        kills: 12,
+        seed: 7,
+        packages: Some(24),
+        aloud: false,
+    };
+    let report = requests::run(&subject, plan).await.unwrap();
+    assert!(report.wrong.is_empty(), "{}", report.wrong.join("\n"));
+    assert_eq!(report.requests, 90);
+    assert!(report.kills > 0, "no node was killed: {report:?}");
+}
