@@ -42,6 +42,8 @@ async fn signed(log: &MessageLog) -> SignedCheckpoint {
     log.sign_checkpoint().await.unwrap().unwrap()
 }
 
+/// Copies what is there, of a log at work too: the segment that is being prepared may get its final name between being
+/// listed and being copied, and no log needs one that holds nothing yet.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -50,7 +52,12 @@ fn copy(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &target);
         } else if entry.file_type().unwrap().is_file() {
-            std::fs::copy(entry.path(), target).unwrap();
+            match std::fs::copy(entry.path(), target) {
+                Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => {}
+                copied => {
+                    copied.unwrap();
+                }
+            }
         }
     }
 }
