@@ -101,7 +101,7 @@ pub(in crate::cli) struct Do {
 pub(in crate::cli) struct Invite {
     /// Id of the request
     id: String,
-    /// Address under which guests reach this node, such as https://beteiligung.example.org [default: --url]
+    /// Address under which guests reach this node, such as `https://beteiligung.example.org` [default: --url]
     #[arg(long, value_name = "URL")]
     base: Option<String>,
     #[command(flatten)]
