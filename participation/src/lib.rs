@@ -5,7 +5,7 @@
 //! X-Road service of a node) and keeping it (ports that the node implements).
 //!
 //! This version holds the application as it travels, what in it needs a look, who is competent, the calendar and deadlines, the
-//! life of a transfer, which a node runs, and that of rounds and requests of participation, which no node runs yet.
+//! life of a transfer, and that of rounds and requests of participation. A node runs both.
 
 #![warn(missing_docs, clippy::wildcard_enum_match_arm)]
 
@@ -14,6 +14,7 @@ pub mod calendar;
 pub mod case;
 pub mod competence;
 pub mod deadline;
+pub mod envelope;
 pub mod findings;
 pub mod transfer;
 pub mod round;

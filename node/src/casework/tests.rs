@@ -121,7 +121,7 @@ impl Bed {
         let bytes = serde_json::to_vec(&sent).unwrap();
         let answered = self
             .casework()
-            .take(&brought, id, Party::Receiver, seq, &kind, bytes.into())
+            .take_transfer(&brought, id, Party::Receiver, seq, &kind, bytes.into())
             .await
             .unwrap();
         assert_eq!(answered.status, http::StatusCode::ACCEPTED, "{kind}");

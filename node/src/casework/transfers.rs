@@ -16,6 +16,8 @@ use super::{Casework, Principal, Refused, Step};
 use crate::config::casework::Role;
 use crate::messagelog::VaultPart;
 
+mod receive;
+
 /// Who works on transfers.
 pub(super) const WORKERS: [Role; 2] = [Role::Worker, Role::Supervisor];
 /// Instants between the two clocks that are shown, in seconds.

@@ -31,7 +31,7 @@ mod tests;
 
 pub use self::body::{Body, RequestBody};
 pub use self::coded::{CancelReason, ExtensionReason, RevokeReason, WithdrawReason};
-pub use self::sent::{BodyError, Sent};
+pub use self::sent::Sent;
 
 /// What every body says of the contract that it follows.
 pub const CONTRACT: &str = "kontor-participation/1";

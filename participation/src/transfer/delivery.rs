@@ -27,8 +27,8 @@ mod body;
 mod tests;
 
 pub use self::body::{
-    AnswerCode, Body, BodyError, Bundle, Deleted, FileResult, ImportedFile, PurgeStatement, QuestionCode,
-    RecallReason, Sent, Words,
+    AnswerCode, Body, Bundle, Deleted, FileResult, ImportedFile, PurgeStatement, QuestionCode, RecallReason,
+    Sent, Words,
 };
 
 /// What every body says of the contract that it follows.

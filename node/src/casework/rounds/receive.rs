@@ -12,9 +12,8 @@ use kontor_participation::transfer::delivery::LogPlace;
 use kontor_participation::transfer::offer::Id;
 use kontor_pki::crypto::sha256;
 
-use super::super::inbox::{Answered, Brought};
+use super::super::inbox::{Answered, Arrival, Brought};
 use super::super::row::{InRow, Process};
-use super::super::store::{Tx, TxError};
 use super::super::{Casework, Refused, Step, Table};
 use super::row::{Announced, Asking, RequestRow};
 
@@ -38,35 +37,21 @@ impl Casework {
             return Err(Refused::not_found("request", id));
         }
         let digest = Digest(sha256(&bytes));
-        let key = process.numbered(seq);
-        let expected = row.as_ref().map_or(0, |row| row.received) + 1;
-        // Rows and their number are written together: what is expected is not there.
-        let known = match seq < expected {
-            true => self.store.get::<InRow>(Table::Inbox, &key)?,
-            false => None,
+        let came = Arrival {
+            brought,
+            process: &process,
+            seq,
+            kind,
+            sha256: digest,
         };
-        if let Some(known) = known {
-            return self.said_again(brought, &key, known, digest, seq, kind).await;
-        }
-        if seq != expected {
-            return Err(Refused::conflict(
-                "gap",
-                format!("message {seq} came, {expected} is expected"),
-            ));
+        let received = row.as_ref().map_or(0, |row| row.received);
+        if let Some(answered) = self.answered_before(&came, received).await? {
+            return Ok(answered);
         }
         let sent =
             Sent::read(&bytes, kind).map_err(|error| Refused::invalid(error.code(), error.to_string()))?;
-        if sent.test != self.test {
-            let detail =
-                "test and production do not mix: the test mark of the message differs from that of this node";
-            return Err(Refused::invalid("test_mismatch", detail));
-        }
-        if sent.body.side().is_some_and(|wanted| wanted != by) {
-            return Err(Refused::invalid(
-                "wrong_party",
-                format!("{kind} is not for the {} to send", by.name()),
-            ));
-        }
+        let may = sent.body.side().is_none_or(|wanted| wanted == by);
+        self.may_say(&came, sent.test, (by.name(), may))?;
         let now = self.decisive_now()?;
         let mut step = Step::default();
         let (mut row, answer) = match (row, &sent.body) {
@@ -106,7 +91,7 @@ impl Casework {
         };
         let text = serde_json::to_string(&receipt).map_err(|error| Refused::internal(&error))?;
         step.incoming = Some((
-            key,
+            process.numbered(seq),
             InRow {
                 kind: kind.to_owned(),
                 sha256: digest,
@@ -120,30 +105,6 @@ impl Casework {
         step.event(&event, now);
         self.commit("receive", &cites, step).await?;
         Ok(Answered::settled(&text))
-    }
-
-    async fn said_again(
-        &self,
-        brought: &Brought,
-        key: &[u8],
-        mut known: InRow,
-        digest: Digest<32>,
-        seq: u32,
-        kind: &str,
-    ) -> Result<Answered, Refused> {
-        if known.sha256 != digest || known.kind != kind {
-            let detail =
-                format!("message {seq} of this request came before with other bytes; what came first stands");
-            return Err(Refused::conflict("other_bytes", detail));
-        }
-        let first: Receipt =
-            serde_json::from_str(&known.receipt).map_err(|error| Refused::internal(&error))?;
-        if first.x_road_id != brought.query_id {
-            known.again = Some(brought.query_id.clone());
-            let put = |tx: &mut Tx<'_>| Ok::<_, TxError<Refused>>(tx.put(Table::Inbox, key, &known)?);
-            self.store.run_tx("again", put).await?;
-        }
-        Ok(Answered::settled(&known.receipt))
     }
 
     /// A request that came: its answer is the delivery.

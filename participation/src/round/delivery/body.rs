@@ -6,10 +6,10 @@ use kontor_protocol::id::MemberId;
 use serde::{Deserialize, Serialize};
 
 use super::coded::{CancelReason, ExtensionReason, RevokeReason, WithdrawReason};
-use super::sent::BodyError;
 use super::{MAX_FILES, Side};
 use crate::competence::ServiceKey;
 use crate::deadline::Deadline;
+use crate::envelope::BodyError;
 use crate::round::disclosure::access::Downloaded;
 use crate::round::message::{DeclineReason, Expiry, Kind, Message};
 use crate::round::profile::{Class, Versioned};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CONTRACT, MAX_NUMBER, MAX_WORDS, Party};
 use crate::application::manifest::{Digest, PART};
+use crate::envelope::{self, BodyError};
 use crate::transfer::RefusalReason;
 use crate::transfer::message::Message;
 use crate::transfer::offer::Offer;
@@ -259,40 +260,6 @@ pub struct Sent {
     pub body: Body,
 }
 
-/// Why a body is not taken. Nothing is settled: the sender has to mend it.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum BodyError {
-    /// Not of this form.
-    #[error("the body is no message of {CONTRACT}: {0}")]
-    Malformed(String),
-    /// Of another contract.
-    #[error("the body follows {0}; this node speaks {CONTRACT}")]
-    OtherContract(String),
-    /// Another kind than the path says.
-    #[error("the path says {path}, the body {body}")]
-    OtherKind {
-        /// By the path.
-        path: String,
-        /// By the body.
-        body: &'static str,
-    },
-    /// Something in it is not as it has to be.
-    #[error("{0}")]
-    Wrong(String),
-}
-
-impl BodyError {
-    /// The machine code.
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Malformed(_) => "message_malformed",
-            Self::OtherContract(_) => "contract_unknown",
-            Self::OtherKind { .. } => "kind_mismatch",
-            Self::Wrong(_) => "message_invalid",
-        }
-    }
-}
-
 impl Body {
     /// Its kind, as it stands in paths.
     pub const fn kind(&self) -> &'static str {
@@ -462,24 +429,7 @@ impl Sent {
     /// # Errors
     /// What is wrong with it.
     pub fn read(bytes: &[u8], kind: &str) -> Result<Self, BodyError> {
-        #[derive(Deserialize)]
-        struct Named {
-            contract: String,
-        }
-        let malformed = |error: serde_json::Error| BodyError::Malformed(error.to_string());
-        let named: Named = serde_json::from_slice(bytes).map_err(malformed)?;
-        if named.contract != CONTRACT {
-            return Err(BodyError::OtherContract(
-                named.contract.chars().take(64).collect(),
-            ));
-        }
-        let sent: Self = serde_json::from_slice(bytes).map_err(malformed)?;
-        if sent.body.kind() != kind {
-            return Err(BodyError::OtherKind {
-                path: kind.chars().take(64).collect(),
-                body: sent.body.kind(),
-            });
-        }
+        let sent: Self = envelope::read(CONTRACT, kind, bytes, |sent: &Self| sent.body.kind())?;
         sent.body.check()?;
         Ok(sent)
     }
