@@ -331,6 +331,8 @@ impl Place {
             number = next(number)?;
         }
         let out = self.of("out");
+        // What is claimed is unfinished; with the result of something else it would never be taken up after a crash.
+        remove_any(&out.join(id.to_string()).join(RESULT))?;
         fs::rename(out.join(id.to_string()), done.join(format!("{id}-{number}")))?;
         // It is claimed from here on; what a crash takes back is claimed again.
         if let Err(error) = sync(&done).and_then(|()| sync(&out)) {
