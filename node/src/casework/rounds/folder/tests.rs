@@ -306,6 +306,29 @@ async fn one_statement_that_cannot_be_claimed_keeps_no_other_waiting() {
     assert_eq!(names(&house.path("done")), [format!("{}-1", house.id)]);
 }
 
+#[tokio::test]
+async fn statements_of_one_request_are_taken_up_in_their_order() {
+    let house = House::asked(Eyes::TWO).await;
+    house.written().await.unwrap();
+    let draft = json!({ "kind": "NO_OBJECTION", "author": "Referat" }).to_string();
+    house.answers(&draft, "submit");
+    house.folder().place.claim(&house.id, 0).unwrap();
+    house.answers(&draft, "submit");
+    let later = super::Instant::now() + super::WAIT.0;
+    let mut open = BTreeMap::from([((house.id.clone(), 1), Some((later, 1)))]);
+    house.casework().take_answers(house.folder(), &mut open).await;
+    let waiting: Vec<u32> = open.keys().map(|(_, number)| *number).collect();
+    assert_eq!(waiting, [1, 2]);
+    assert!(house.row(Side::Participant).expected().versions().is_empty());
+    assert_eq!(house.taken(1).await["statement_version"], 1);
+    assert_eq!(house.row(Side::Participant).expected().versions().len(), 2);
+    // What was submitted before the last one is not submitted again where its result is gone.
+    let first = house.path("done").join(format!("{}-1", house.id));
+    fs::remove_file(first.join("result.json")).unwrap();
+    assert_eq!(house.taken(1).await["submitted"], true);
+    assert_eq!(house.row(Side::Participant).expected().versions().len(), 2);
+}
+
 /// An id behind those that come by chance.
 fn last_id() -> Id {
     let id = random_id().to_string();
