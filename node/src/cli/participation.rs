@@ -146,7 +146,7 @@ impl Participation {
                 let ids = super::block_on(messages_of(&messages.desk, &messages.id))?;
                 match messages.json {
                     true => super::print(&format!("{}\n", serde_json::to_string(&ids)?)),
-                    false => super::print(&ids.iter().map(|id| format!("{id}\n")).collect::<String>()),
+                    false => super::print_words(&ids.iter().map(|id| format!("{id}\n")).collect::<String>()),
                 }
             }
             Self::Contract => document(contract()),
