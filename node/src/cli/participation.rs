@@ -114,6 +114,9 @@ pub(super) struct Board {
     /// Also what has ended
     #[arg(long)]
     everything: bool,
+    /// Go on behind this request, where a list says that there are more
+    #[arg(long, value_name = "REQUEST")]
+    after: Option<String>,
     #[command(flatten)]
     look: Look,
 }
@@ -165,6 +168,7 @@ impl Board {
             ("round", &self.round),
             ("case", &self.case),
             ("ends_before", &self.ends_before),
+            ("after", &self.after),
         ] {
             if let Some(value) = value {
                 path += &format!("&{name}={}", percent(value));
