@@ -94,6 +94,7 @@ pub fn opinions(exchanges: &[Exchange]) -> Vec<Opinion> {
 }
 
 fn opinion(request: String, mut facts: Facts) -> Opinion {
+    facts.look_at_parties();
     facts.look_for_gaps();
     let mut opinion = Opinion {
         requester: facts.member(facts::Side::Requester),

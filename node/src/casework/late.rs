@@ -119,6 +119,7 @@ impl Casework {
             let body = Body::LateItem {
                 received_at: late.received_at,
                 before_take_over: late.before_take_over,
+                request: late.request.clone(),
                 bundle: late.bundle,
             };
             step.tell(transfer, body, now, self.test);

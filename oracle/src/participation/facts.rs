@@ -134,7 +134,8 @@ pub(crate) fn instant(value: &Value) -> Option<Timestamp> {
 /// All that is known of one request.
 #[derive(Default)]
 pub(crate) struct Facts {
-    members: BTreeMap<Side, String>,
+    /// Who took part in each exchange: whose message it was, its number, who sent it and who got it.
+    parties: Vec<(Side, u32, String, String)>,
     said: BTreeMap<(Side, u32), Said>,
     pub(crate) contradictions: Vec<String>,
     pub(crate) missing: Vec<String>,
@@ -142,7 +143,14 @@ pub(crate) struct Facts {
 
 impl Facts {
     pub(crate) fn member(&self, side: Side) -> String {
-        self.members.get(&side).cloned().unwrap_or_default()
+        let first = self
+            .parties
+            .iter()
+            .min_by_key(|(by, number, ..)| (*by != Side::Requester, *number));
+        first.map_or_else(String::new, |(by, _, from, to)| match *by == side {
+            true => from.clone(),
+            false => to.clone(),
+        })
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Said> {
@@ -172,13 +180,8 @@ impl Facts {
 
     /// Takes an exchange.
     pub(crate) fn take(&mut self, exchange: &Exchange, place: &Place) {
-        for (side, member) in [(place.side, &exchange.from), (place.side.other(), &exchange.to)] {
-            let known = self.members.entry(side).or_insert_with(|| member.clone());
-            if known != member {
-                let text = format!("{known} and {member} are both its {}", side.name());
-                self.contradictions.push(text);
-            }
-        }
+        let (from, to) = (exchange.from.clone(), exchange.to.clone());
+        self.parties.push((place.side, place.number, from, to));
         let said = match read(exchange, place) {
             Ok(said) => said,
             Err(text) => return self.contradictions.push(text),
@@ -208,6 +211,44 @@ impl Facts {
             let given_up = std::mem::replace(known, said);
             known.given_up = Some(given_up.body);
         }
+    }
+
+    /// One is asked, and one asks until a `moved` says who does from the next number on. A message of who is asked is sent again to
+    /// whoever asks then, so that it may go to any of them.
+    pub(crate) fn look_at_parties(&mut self) {
+        let (asking, asked) = (self.member(Side::Requester), self.member(Side::Participant));
+        let mut handed = vec![(0, asking)];
+        let moved = self.of(Side::Requester).filter(|said| said.is("moved"));
+        handed.extend(moved.map(|said| (said.number, said.text("to").to_owned())));
+        let mut parties = std::mem::take(&mut self.parties);
+        parties.sort_by_key(|(by, number, ..)| (*by != Side::Requester, *number));
+        for (by, number, from, to) in &parties {
+            let (asks, answers) = match by {
+                Side::Requester => (from, to),
+                Side::Participant => (to, from),
+            };
+            if *answers != asked {
+                self.contradictions
+                    .push(format!("{asked} and {answers} are both its participant"));
+            }
+            let mut since = handed.iter().rev();
+            let is_known = match by {
+                Side::Requester => since
+                    .find(|(since, _)| since < number)
+                    .is_some_and(|(_, member)| member == asks),
+                Side::Participant => since.any(|(_, member)| member == asks),
+            };
+            // What is not here may have said so.
+            let left_out = *number > 1 && !self.said.contains_key(&(Side::Requester, number - 1));
+            if !is_known && *by == Side::Requester && left_out {
+                handed.push((number - 1, asks.clone()));
+                handed.sort();
+            } else if !is_known {
+                let text = format!("{} and {asks} are both its requester", handed[0].1);
+                self.contradictions.push(text);
+            }
+        }
+        self.parties = parties;
     }
 
     /// Numbers that were left out, messages of which the other side or the requester itself has signed that they were there, and

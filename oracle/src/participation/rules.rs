@@ -12,7 +12,7 @@ use super::story::Story;
 use super::time::can_end;
 
 /// What each side may say.
-const REQUESTER: [&str; 15] = [
+const REQUESTER: [&str; 16] = [
     "request",
     "supplement",
     "answer",
@@ -28,6 +28,7 @@ const REQUESTER: [&str; 15] = [
     "revoke",
     "assessed",
     "outcome",
+    "moved",
 ];
 const PARTICIPANT: [&str; 8] = [
     "acknowledge",

@@ -64,7 +64,7 @@ mod tests {
             );
             kinds.insert(kind);
         }
-        assert_eq!(kinds.len(), 24, "{kinds:?}");
+        assert_eq!(kinds.len(), 25, "{kinds:?}");
     }
 
     /// A text of the schema is an enumeration, a constant, a format or a pattern.

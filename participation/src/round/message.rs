@@ -153,6 +153,8 @@ pub enum Message {
     Assessed,
     /// Requester: how it is treated.
     Outcome,
+    /// Requester: the case was handed over, and with it the role of who asks; what is said from now on goes to the new one.
+    Moved,
     /// Participant: it is ours.
     Acknowledge,
     /// Participant: it is not, or we must not answer.
@@ -217,6 +219,7 @@ impl Message {
             Self::Revoke { .. } => "revoke",
             Self::Assessed => "assessed",
             Self::Outcome => "outcome",
+            Self::Moved => "moved",
             Self::Acknowledge => "acknowledge",
             Self::Decline { .. } => "decline",
             Self::Preparing => "preparing",
@@ -251,6 +254,7 @@ impl Message {
             | Self::Revoke { .. }
             | Self::Assessed
             | Self::Outcome
+            | Self::Moved
             | Self::Acknowledge
             | Self::Preparing
             | Self::Question

@@ -341,6 +341,7 @@ impl Participant {
             | Message::Revoke { .. }
             | Message::Assessed
             | Message::Outcome
+            | Message::Moved
             | Message::Void
             | Message::Acknowledge
             | Message::Decline { .. }
@@ -462,6 +463,7 @@ fn expects(expected: &Request, message: &Message) -> Option<Judgement> {
         | Message::Revoke { .. }
         | Message::Assessed
         | Message::Outcome
+        | Message::Moved
         | Message::Acknowledge
         | Message::Preparing
         | Message::Question

@@ -123,6 +123,19 @@ pub struct Shown {
     pub files: Vec<(String, String)>,
 }
 
+/// That the role of who asks went over with the case.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Moved {
+    /// The member that asked until then.
+    pub from: String,
+    /// The one that asks since.
+    pub to: String,
+    /// The transfer in which it took the case over.
+    pub transfer: Id,
+    /// The instant of the take-over.
+    pub at: Timestamp,
+}
+
 /// A deadline as it was told.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Told {
@@ -140,8 +153,11 @@ pub struct Told {
 pub struct Course {
     /// Which.
     pub request: String,
-    /// Who asked.
+    /// Who asked first.
     pub requester: String,
+    /// Who asked after that, one after the other.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<Moved>,
     /// Who was asked: a member, or a guest or a unit that the requester hosts.
     pub participant: String,
     /// What was asked; nothing if the request is not in the evidence.
@@ -213,15 +229,11 @@ impl Collected {
             Some(Body::Request { request }) => Some(request.clone()),
             Some(_) | None => None,
         };
-        let named = self.members.clone();
-        let name = |side| named.get(&side).cloned().unwrap_or_default();
+        let (requesters, participant) = self.parties();
+        let requester = requesters.first().cloned().unwrap_or_default();
         if let Some(request) = &request {
-            self.contradictions.extend(unlike(
-                request,
-                &id,
-                &name(Side::Requester),
-                &name(Side::Participant),
-            ));
+            self.contradictions
+                .extend(unlike(request, &id, &requester, &participant));
         }
         let hosted = request.as_ref().and_then(|request| request.hosted.clone());
         if let Some(hosted) = &hosted {
@@ -232,8 +244,9 @@ impl Collected {
         }
         let course = Course {
             request: id,
-            requester: name(Side::Requester),
-            participant: hosted.unwrap_or_else(|| name(Side::Participant)),
+            requester,
+            moved: self.moved(),
+            participant: hosted.unwrap_or_else(|| participant.clone()),
             asked: request.as_ref().map(|request| Asked::of(request)),
             delivered_at: None,
             deadlines: Vec::new(),
@@ -250,7 +263,9 @@ impl Collected {
             shown: self.shown(&course),
             ..course
         };
-        course.contradictions.extend(self.pulled_by_others());
+        course
+            .contradictions
+            .extend(self.pulled_by_others(&requesters, &participant));
         match request {
             // Who could have said what then hangs on what is not here.
             _ if !course.missing.is_empty() => self.only_told(course, table),
@@ -296,7 +311,7 @@ impl Collected {
                 by: said.by.clone(),
                 to: match side {
                     Side::Requester => course.participant.clone(),
-                    Side::Participant => course.requester.clone(),
+                    Side::Participant => said.to.clone(),
                 },
                 kind: said.sent.body.kind().to_owned(),
                 manifest: bundle.manifest.to_string(),
@@ -311,16 +326,29 @@ impl Collected {
         shown.collect()
     }
 
+    fn moved(&self) -> Vec<Moved> {
+        let moved = self.said.values().filter_map(|said| match &said.sent.body {
+            Body::Moved { to, transfer, at } => Some(Moved {
+                from: said.by.clone(),
+                to: to.clone(),
+                transfer: transfer.clone(),
+                at: *at,
+            }),
+            _ => None,
+        });
+        moved.collect()
+    }
+
     /// Parts that were handed to somebody who is no party, or that nobody announced.
-    fn pulled_by_others(&self) -> Vec<String> {
+    fn pulled_by_others(&self, requesters: &[String], participant: &str) -> Vec<String> {
         let mut wrong = Vec::new();
         for ((side, seq), Pulled { parts, by, .. }) in &self.pulled {
             let what = format!("message {seq} of the {}", side.name());
-            let entitled = self.members.get(&side.other());
-            for member in by
-                .iter()
-                .filter(|member| entitled.is_some_and(|it| it != *member))
-            {
+            let is_entitled = |member: &&String| match side {
+                Side::Requester => participant.is_empty() || *member == participant,
+                Side::Participant => requesters.is_empty() || requesters.contains(member),
+            };
+            for member in by.iter().filter(|member| !is_entitled(member)) {
                 wrong.push(format!("what {what} announces was handed to {member}"));
             }
             if let Some(said) = self.said.get(&(*side, *seq)) {

@@ -250,6 +250,7 @@ impl Request {
                 }
                 fits
             }
+            Message::Moved => self.state.is_sent(),
             Message::Void => true,
             Message::Acknowledge
             | Message::Decline { .. }
@@ -346,7 +347,8 @@ impl Request {
             | Message::Cancelled
             | Message::Revoke { .. }
             | Message::Assessed
-            | Message::Outcome => false,
+            | Message::Outcome
+            | Message::Moved => false,
         }
     }
 

@@ -224,6 +224,7 @@ impl Requester {
                 | Message::Revoke { .. }
                 | Message::Assessed
                 | Message::Outcome
+                | Message::Moved
                 | Message::Acknowledge
                 | Message::Decline { .. }
                 | Message::Preparing
@@ -273,6 +274,7 @@ impl Requester {
             | Message::Revoke { .. }
             | Message::Assessed
             | Message::Outcome
+            | Message::Moved
             | Message::Acknowledge
             | Message::Preparing
             | Message::Question
@@ -317,6 +319,7 @@ impl Requester {
                 | Message::Revoke { .. }
                 | Message::Assessed
                 | Message::Outcome
+                | Message::Moved
                 | Message::Acknowledge
                 | Message::Decline { .. }
                 | Message::Preparing
@@ -372,6 +375,16 @@ impl Requester {
         let mut decision = Decision::of(self);
         decision.next.round_closed_at.get_or_insert(now);
         decision
+    }
+
+    /// The case was handed over: the last that this house says, for the other side to go on with who asks from now on.
+    pub fn moved_away(&self) -> Option<Decision> {
+        if !self.state().is_sent() {
+            return None;
+        }
+        let mut decision = Decision::of(self);
+        decision.say(Message::Moved);
+        Some(decision)
     }
 
     /// When the participant had everything: the event of the deadline.

@@ -175,6 +175,15 @@ pub enum Body {
         /// The assessment, and what goes with it.
         bundle: Bundle,
     },
+    /// The case was handed over, and with it the role of who asks: the next message comes from the new one.
+    Moved {
+        /// The member that asks from now on, `INSTANCE/CLASS/CODE`.
+        to: String,
+        /// The transfer in which it took the case over.
+        transfer: Id,
+        /// Since when it is responsible: the instant of the take-over.
+        at: Timestamp,
+    },
     /// It is ours.
     Acknowledge {
         /// The participant's own reference.
@@ -282,6 +291,7 @@ impl Body {
             Self::Revoke { whole, .. } => Message::Revoke { whole: *whole },
             Self::Assessed => Message::Assessed,
             Self::Outcome { .. } => Message::Outcome,
+            Self::Moved { .. } => Message::Moved,
             Self::Acknowledge { .. } => Message::Acknowledge,
             Self::Decline {
                 reason, entered_at, ..
@@ -335,7 +345,8 @@ impl Body {
             | Self::Cancelled { .. }
             | Self::Revoke { .. }
             | Self::Assessed
-            | Self::Outcome { .. } => Some(Side::Requester),
+            | Self::Outcome { .. }
+            | Self::Moved { .. } => Some(Side::Requester),
             Self::Acknowledge { .. }
             | Self::Decline { .. }
             | Self::Preparing
@@ -368,6 +379,7 @@ impl Body {
             | Self::Cancelled { .. }
             | Self::Revoke { .. }
             | Self::Assessed
+            | Self::Moved { .. }
             | Self::Acknowledge { .. }
             | Self::Decline { .. }
             | Self::Preparing
@@ -398,6 +410,7 @@ impl Body {
             | Self::Revoke { .. }
             | Self::Assessed
             | Self::Outcome { .. }
+            | Self::Moved { .. }
             | Self::Preparing
             | Self::Question { .. }
             | Self::Statement { .. }
@@ -460,6 +473,11 @@ impl Body {
         {
             return wrong("a suggestion is a member, INSTANCE/CLASS/CODE");
         }
+        if let Self::Moved { to, .. } = self
+            && to.parse::<MemberId>().is_err()
+        {
+            return wrong("who asks from now on is a member, INSTANCE/CLASS/CODE");
+        }
         let is_id = |id: &str| {
             (1..=64).contains(&id.len())
                 && id
@@ -484,6 +502,7 @@ impl Body {
             | Self::Cancelled { .. }
             | Self::Assessed
             | Self::Outcome { .. }
+            | Self::Moved { .. }
             | Self::Acknowledge { .. }
             | Self::Decline { .. }
             | Self::Preparing

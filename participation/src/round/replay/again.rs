@@ -108,6 +108,7 @@ impl<'a> Replaying<'a> {
             | Message::Revoke { .. }
             | Message::Assessed
             | Message::Outcome
+            | Message::Moved
             | Message::Acknowledge
             | Message::Decline { .. }
             | Message::Preparing
@@ -230,6 +231,7 @@ impl<'a> Replaying<'a> {
             | Message::Revoke { .. }
             | Message::Assessed
             | Message::Outcome
+            | Message::Moved
             | Message::Acknowledge
             | Message::Preparing
             | Message::Question

@@ -1,6 +1,6 @@
 //! Messages and receipts of one request, as they lie in a package: each once, and each receipt with its message.
 //!
-//! Owns what is missing, and whether both sides put what is there into one order.
+//! Owns who the parties are, what is missing, and whether both sides put what is there into one order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,7 @@ const STEP_BACK: SignedDuration = SignedDuration::from_secs(60);
 pub(super) struct Said {
     pub(super) sent: Sent,
     pub(super) by: String,
+    pub(super) to: String,
     pub(super) receipt: Option<Receipt>,
     /// What was sent with this number before it was given up.
     pub(super) given_up: Option<Sent>,
@@ -43,7 +44,6 @@ pub(super) struct Pulled {
 #[derive(Default)]
 pub(super) struct Collected {
     pub(super) said: BTreeMap<(Side, u32), Said>,
-    pub(super) members: BTreeMap<Side, String>,
     pub(super) pulled: BTreeMap<(Side, u32), Pulled>,
     pub(super) contradictions: Vec<String>,
 }
@@ -52,13 +52,6 @@ const SIDES: [Side; 2] = [Side::Requester, Side::Participant];
 
 impl Collected {
     pub(super) fn take(&mut self, exchange: &Exchange, side: Side, seq: u32, kind: &str) {
-        for (side, member) in [(side, &exchange.from), (side.other(), &exchange.to)] {
-            let known = self.members.entry(side).or_insert_with(|| member.clone());
-            if known != member {
-                self.contradictions
-                    .push(format!("the {} is {known} and {member}", side.name()));
-            }
-        }
         let what = format!("message {seq} of the {}", side.name());
         let sent = match Sent::read(&exchange.body, kind) {
             Ok(sent) => sent,
@@ -89,6 +82,7 @@ impl Collected {
         let said = Said {
             sent,
             by: exchange.from.clone(),
+            to: exchange.to.clone(),
             receipt,
             given_up: None,
             digest,
@@ -133,6 +127,55 @@ impl Collected {
         self.said
             .range((side, 0)..=(side, u32::MAX))
             .map(|((_, seq), said)| (*seq, said))
+    }
+
+    /// Who asked, one after the other: the role goes over with a message that says so. And who was asked. What does not fit is told.
+    pub(super) fn parties(&mut self) -> (Vec<String>, String) {
+        let mut requesters: Vec<String> = Vec::new();
+        let (mut next, mut before) = (None, 0);
+        let mut wrong = Vec::new();
+        for (seq, said) in self.of(Side::Requester) {
+            let expected = next.take().or_else(|| requesters.last().cloned());
+            // What is missing in between may have said that it goes over.
+            let is_told = seq != before + 1 || expected.as_ref().is_none_or(|expected| *expected == said.by);
+            if !is_told {
+                let expected = expected.unwrap_or_default();
+                wrong.push(format!("the requester is {expected} and {}", said.by));
+            }
+            if requesters.last() != Some(&said.by) {
+                requesters.push(said.by.clone());
+            }
+            if let Body::Moved { to, .. } = &said.sent.body {
+                next = Some(to.clone());
+            }
+            before = seq;
+        }
+        requesters.extend(next);
+        let to_requester: Vec<String> = self
+            .of(Side::Participant)
+            .map(|(_, said)| said.to.clone())
+            .collect();
+        for to in to_requester {
+            if requesters.is_empty() {
+                requesters.push(to);
+            } else if !requesters.contains(&to) {
+                wrong.push(format!("the requester is {} and {to}", requesters[0]));
+            }
+        }
+        let asked = self.of(Side::Requester).map(|(_, said)| &said.to);
+        let answering = self.of(Side::Participant).map(|(_, said)| &said.by);
+        let mut participant: Option<&String> = None;
+        for member in asked.chain(answering) {
+            match participant {
+                Some(known) if known != member => {
+                    wrong.push(format!("the participant is {known} and {member}"));
+                }
+                _ => participant = Some(member),
+            }
+        }
+        let participant = participant.cloned().unwrap_or_default();
+        self.contradictions.extend(wrong);
+        (requesters, participant)
     }
 
     /// How many messages of a side there were, by what the two have signed of it: what the other one says to have taken, and how many

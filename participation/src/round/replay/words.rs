@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use kontor_protocol::package::cover::Language;
 
-use super::{Asked, Course, Shown, Step, Told};
+use super::{Asked, Course, Moved, Shown, Step, Told};
 use crate::calendar::HolidayTable;
 use crate::deadline::Rule;
 use crate::round::message::Expiry;
@@ -45,6 +45,9 @@ impl Course {
                 say(format!("  {id}  {name}"));
             }
         }
+        for moved in &self.moved {
+            say(words.moved(moved));
+        }
         for step in &self.steps {
             say(words.step(step));
         }
@@ -79,6 +82,19 @@ impl Words {
             Language::German => german.to_owned(),
             Language::English => english.to_owned(),
         }
+    }
+
+    fn moved(&self, moved: &Moved) -> String {
+        let Moved {
+            from,
+            to,
+            transfer,
+            at,
+        } = moved;
+        self.pick(
+            &format!("Seit {at} fragt {to} anstelle von {from}: es hat den Vorgang übernommen (Übergabe {transfer})."),
+            &format!("Since {at} {to} asks in the place of {from}: it took the case over (transfer {transfer})."),
+        )
     }
 
     fn asked(&self, asked: &Asked) -> Vec<String> {

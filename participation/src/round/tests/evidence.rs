@@ -11,7 +11,7 @@ use super::super::delivery::{
 use super::super::message::{Message, Told};
 use super::super::replay::replay;
 use super::simulation::ops;
-use super::world::{P, R, World};
+use super::world::{Attempt, P, R, World};
 use super::*;
 use crate::application::manifest::Digest;
 use crate::transfer::delivery::{Bundle, Deleted, PurgeStatement};
@@ -23,6 +23,8 @@ pub(super) const PROCEDURES: usize = 2_400;
 
 pub(super) const COUNTY: &str = "TEST/GOV/1001";
 pub(super) const CHAMBER: &str = "TEST/GOV/1002";
+/// Who asks once the case was handed over.
+const TOWN: &str = "TEST/GOV/1003";
 
 fn id() -> Id {
     Id::try_from("3f2504e0-4f89-41d3-9a0c-0305e82c3301".to_owned()).unwrap()
@@ -83,6 +85,11 @@ fn body(message: &Message) -> Body {
         },
         Message::Assessed => Body::Assessed,
         Message::Outcome => Body::Outcome { bundle },
+        Message::Moved => Body::Moved {
+            to: TOWN.to_owned(),
+            transfer: id(),
+            at: start(),
+        },
         Message::Acknowledge => Body::Acknowledge {
             reference: None,
             contact: None,
@@ -134,10 +141,19 @@ fn body(message: &Message) -> Body {
 }
 
 /// A message as its sender has it, and its receipt.
-fn exchange(world: &World, by: usize, number: usize) -> (Exchange, Option<Vec<u8>>) {
+fn exchange(world: &World, attempt: Attempt) -> (Exchange, Option<Vec<u8>>) {
+    let Attempt {
+        by, number, moved, ..
+    } = attempt;
+    let before = world.all[R].iter().take(number);
+    let handed_over = before.into_iter().any(|told| told.message == Message::Moved);
+    let asks = |later| match later {
+        true => TOWN,
+        false => COUNTY,
+    };
     let (side, from, to) = match by {
-        R => (Side::Requester, COUNTY, CHAMBER),
-        _ => (Side::Participant, CHAMBER, COUNTY),
+        R => (Side::Requester, asks(handed_over), CHAMBER),
+        _ => (Side::Participant, CHAMBER, asks(moved)),
     };
     let Told { heard, message } = &world.all[by][number];
     let path = Place::Message {
@@ -183,7 +199,7 @@ fn exchange(world: &World, by: usize, number: usize) -> (Exchange, Option<Vec<u8
 pub(super) fn logs(world: &World) -> [Vec<Exchange>; 2] {
     let mut logs = [Vec::new(), Vec::new()];
     for attempt in &world.attempts {
-        let (exchange, receipt) = exchange(world, attempt.by, attempt.number);
+        let (exchange, receipt) = exchange(world, *attempt);
         let answered = Exchange {
             answer: receipt,
             ..exchange.clone()

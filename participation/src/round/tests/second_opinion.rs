@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::replay::{Course, replay};
 use super::super::state::State;
-use super::evidence::{COUNTY, PROCEDURES, logs, procedures};
+use super::evidence::{PROCEDURES, logs, procedures};
 use super::*;
 use crate::application::manifest::Digest;
 use crate::transfer::replay::Exchange;
@@ -166,6 +166,7 @@ enum Fault {
     AnotherEffect,
     AnotherEnd,
     AnotherMemberSpeaks,
+    AnotherTookOver,
     AnotherRequest,
     AnotherRule,
     DeadlineBeforeDelivery,
@@ -188,11 +189,12 @@ enum Fault {
     TooEarlyWithoutAnswer,
 }
 
-const FAULTS: [Fault; 24] = [
+const FAULTS: [Fault; 25] = [
     Fault::AnotherDeadline,
     Fault::AnotherEffect,
     Fault::AnotherEnd,
     Fault::AnotherMemberSpeaks,
+    Fault::AnotherTookOver,
     Fault::AnotherRequest,
     Fault::AnotherRule,
     Fault::DeadlineBeforeDelivery,
@@ -228,6 +230,7 @@ impl Fault {
             | Self::SilenceWithoutDelivery
             | Self::TooEarlyWithoutAnswer => "expired",
             Self::AnotherMemberSpeaks | Self::OrderSwapped | Self::RefusedWhereItFits => "acknowledge",
+            Self::AnotherTookOver => "moved",
             Self::AnotherRequest | Self::FirstMessageMissing | Self::ReceiptMissing | Self::TimeWentBack => {
                 "request"
             }
@@ -261,6 +264,7 @@ impl Fault {
             Self::AnotherEnd => with(sound, "expired", |body, _| {
                 body["ended_at"] = moved(&body["ended_at"], -second);
             }),
+            Self::AnotherTookOver => with(sound, "moved", |body, _| body["to"] = "TEST/GOV/9".into()),
             Self::AnotherMemberSpeaks => {
                 let path = first(sound, "acknowledge").unwrap().path.clone();
                 let mut exchanges = sound.to_vec();
@@ -352,7 +356,7 @@ impl Fault {
                 // The requester takes it back once more.
                 let last = sound
                     .iter()
-                    .filter(|exchange| exchange.from == COUNTY)
+                    .filter(|exchange| by_requester(exchange))
                     .max_by_key(|exchange| number(exchange))
                     .unwrap();
                 let revoke = first(sound, "revoke").unwrap();
@@ -361,7 +365,7 @@ impl Fault {
                 (body["heard"], body["sent_at"]) = (before["heard"].clone(), before["sent_at"].clone());
                 let said = sound
                     .iter()
-                    .filter(|exchange| exchange.from != COUNTY)
+                    .filter(|exchange| !by_requester(exchange))
                     .map(number)
                     .max();
                 body["heard"] = said.unwrap_or(0).into();
@@ -402,13 +406,20 @@ impl Fault {
                 Self::TakenBackTwice => said("revoke")["whole"] == true,
                 // The last message of a side may be on its way, and nothing is held against its instant.
                 Self::ReceiptMissing | Self::TimeWentBack => {
-                    let more = |exchange: &Exchange| exchange.from == COUNTY && number(exchange) > 1;
+                    let more = |exchange: &Exchange| by_requester(exchange) && number(exchange) > 1;
                     sound.iter().any(more)
+                }
+                // Where nobody says anything later, nobody can see who did.
+                Self::AnotherTookOver => {
+                    let to: Value = said("moved")["to"].clone();
+                    sound
+                        .iter()
+                        .any(|exchange| to == exchange.from || to == exchange.to)
                 }
                 // Where nobody says later that it was there, it may never have been.
                 Self::StatementMissing => {
                     let gone = number(first(sound, "statement").unwrap());
-                    sound.iter().any(|exchange| match exchange.from == COUNTY {
+                    sound.iter().any(|exchange| match by_requester(exchange) {
                         true => heard(exchange) >= gone,
                         false => number(exchange) > gone,
                     })
@@ -431,6 +442,10 @@ impl Fault {
                 | Self::RefusedWhereItFits => true,
             }
     }
+}
+
+fn by_requester(exchange: &Exchange) -> bool {
+    exchange.path.split('/').nth(4) == Some("requester")
 }
 
 fn number(exchange: &Exchange) -> u32 {

@@ -44,6 +44,7 @@ pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
         3 => Just(Op::Clocks),
         1 => any::<bool>().prop_map(|requester| Op::Restart { requester }),
         1 => Just(Op::CloseRound),
+        1 => Just(Op::Move),
     ];
     let good = [
         Op::Does(BySide::Requester(ByRequester::Send)),

@@ -44,6 +44,8 @@ pub(super) enum Op {
     },
     /// The requester closes its round.
     CloseRound,
+    /// Who asks hands the case over, if nothing is on its way.
+    Move,
 }
 
 /// What a builder might get wrong: the simulation has to find each.
@@ -74,6 +76,8 @@ pub(super) struct Attempt {
     pub(super) arrived: Option<Timestamp>,
     /// Whether its answer came back.
     pub(super) returned: bool,
+    /// Whether who is asked knows that another one asks.
+    pub(super) moved: bool,
 }
 
 pub(super) struct World {
@@ -295,7 +299,9 @@ impl World {
         if self.answered_at[other].len() == number {
             self.answered_at[other].push(self.now[other]);
         }
+        let moved = self.is_moved();
         self.attempts.push(Attempt {
+            moved,
             by,
             number,
             arrived: Some(self.answered_at[other][number]),
@@ -303,11 +309,19 @@ impl World {
         });
     }
 
+    /// Whether who is asked knows that another one asks.
+    fn is_moved(&self) -> bool {
+        let taken = self.all[R].iter().take(self.answers[P].len());
+        taken.into_iter().any(|told| told.message == Message::Moved)
+    }
+
     /// What each side has next is sent and does not arrive.
     pub(super) fn send_in_vain(&mut self) {
+        let moved = self.is_moved();
         for by in [R, P] {
             let number = self.out[by].front().map(|(number, _)| *number);
             self.attempts.extend(number.map(|number| Attempt {
+                moved,
                 by,
                 number,
                 arrived: None,
@@ -396,6 +410,17 @@ impl World {
         answer
     }
 
+    fn moves(&mut self) {
+        let told = self.all[R].iter().map(|told| &told.message);
+        let is_quiet = self.out.iter().all(VecDeque::is_empty) && self.requester.fetched_at().is_some();
+        let moved = self.requester.moved_away();
+        if let Some(decision) =
+            moved.filter(|_| is_quiet && told.into_iter().all(|one| *one != Message::Moved))
+        {
+            self.take(&decision);
+        }
+    }
+
     fn fetch(&mut self) -> bool {
         if self.participant.is_none() || self.fetched && self.requester.fetched_at().is_some() {
             return false;
@@ -472,6 +497,7 @@ impl World {
                 let decision = self.requester.round_closed(self.now[R]);
                 self.take(&decision);
             }
+            Op::Move => self.moves(),
         }
         self.seen[R].insert(self.requester.state());
         if let Some(participant) = &self.participant {

@@ -8,7 +8,7 @@ use crate::application::manifest::{Digest, PART};
 use crate::envelope::{self, BodyError};
 use crate::transfer::RefusalReason;
 use crate::transfer::message::Message;
-use crate::transfer::offer::Offer;
+use crate::transfer::offer::{Id, Offer};
 
 /// A set of files to be pulled: the manifest first, then every file of it, one after the other, cut into parts.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -225,6 +225,9 @@ pub enum Body {
         received_at: Timestamp,
         /// Whether that was before the take-over, while the copy was frozen.
         before_take_over: bool,
+        /// The request of a round that goes over with the case: what is pulled is how it stands.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<Id>,
         /// Its files.
         #[serde(flatten)]
         bundle: Bundle,

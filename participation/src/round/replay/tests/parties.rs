@@ -121,3 +121,58 @@ fn a_message_that_was_given_up_makes_room_for_saying_so_and_one_that_counts_is_n
         "{course:?}"
     );
 }
+
+#[test]
+fn the_role_of_who_asks_goes_over_to_whom_its_last_message_names_and_to_nobody_else() {
+    let at = "2026-03-04T09:00:00Z";
+    let mut exchanges = silence();
+    exchanges.push(exchange(
+        Side::Requester,
+        6,
+        1,
+        at,
+        example("moved"),
+        1,
+        Some(Says::Taken),
+    ));
+    let mut outcome = exchange(
+        Side::Requester,
+        7,
+        1,
+        at,
+        example("outcome"),
+        1,
+        Some(Says::Taken),
+    );
+    outcome.from = "TEST/GOV/1003".into();
+    let mut by_another = exchanges.clone();
+    exchanges.push(outcome.clone());
+    let course = &replay(&exchanges, table())[0];
+    assert_eq!((&course.contradictions, &course.missing), (&vec![], &vec![]));
+    assert_eq!(course.state, Some(State::Notified));
+    let words = course.in_words(Language::English, table());
+    assert!(
+        words.contains("TEST/GOV/1003 asks in the place of TEST/GOV/1057"),
+        "{words}"
+    );
+    // Who has handed it over asks no more, and nobody else does.
+    for from in [COUNTY, "TEST/GOV/9"] {
+        outcome.from = from.into();
+        by_another.push(outcome.clone());
+        let course = &replay(&by_another, table())[0];
+        assert!(
+            course.contradictions[0].contains("the requester is"),
+            "{course:?}"
+        );
+        by_another.pop();
+    }
+    // Without the message that says so it is missing, and nothing is concluded.
+    let without: Vec<_> = exchanges
+        .iter()
+        .filter(|exchange| !exchange.path.ends_with("/moved"))
+        .cloned()
+        .collect();
+    let course = &replay(&without, table())[0];
+    assert_eq!(course.contradictions, Vec::<String>::new());
+    assert_eq!(course.missing, ["message 6 of the requester"]);
+}
