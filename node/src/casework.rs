@@ -197,6 +197,8 @@ struct Step {
     /// Packages as they are now, sealed, and those that are gone.
     packs: Vec<(Vec<u8>, Option<String>)>,
     incoming: Option<(Vec<u8>, InRow)>,
+    /// Messages that another house had received and answered.
+    passed: Vec<(Vec<u8>, InRow)>,
     intake: Option<(String, intake::IntakeRow)>,
     events: Vec<EventRow>,
 }
@@ -526,6 +528,7 @@ impl Casework {
             files,
             packs,
             incoming,
+            passed,
             intake,
             events,
         } = step;
@@ -616,7 +619,7 @@ impl Casework {
                 for row in &out {
                     tx.put(Table::Outbox, &row.process.numbered(row.seq), row)?;
                 }
-                if let Some((key, row)) = &incoming {
+                for (key, row) in incoming.iter().chain(&passed) {
                     tx.put(Table::Inbox, key, row)?;
                 }
                 if let Some((key, row)) = &intake {

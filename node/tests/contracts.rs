@@ -1,4 +1,4 @@
-//! What was published of the two contracts still holds: what a caller may send is taken, what a caller was promised comes back. A
+//! What was published of the contracts still holds: what a caller may send is taken, what a caller was promised comes back. A
 //! change that breaks somebody needs another major version; one that adds something is published by copying what the command prints
 //! into the file.
 
@@ -31,6 +31,14 @@ fn the_contract_between_nodes_keeps_what_was_published() {
     holds(
         include_str!("contracts/transfer-1.json"),
         &["transfer", "contract"],
+    );
+}
+
+#[test]
+fn the_contract_of_participation_between_nodes_keeps_what_was_published() {
+    holds(
+        include_str!("contracts/participation-1.json"),
+        &["participation", "contract"],
     );
 }
 

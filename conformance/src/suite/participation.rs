@@ -6,6 +6,7 @@
 pub mod assignment;
 pub mod folder;
 pub mod messages;
+pub mod moved;
 mod peer;
 pub mod refusals;
 pub mod renewed;
@@ -235,7 +236,7 @@ async fn whole(world: &World) -> Result<()> {
     }
     let open = rounds.round(&round, "open", &json!({})).await?;
     ensure!(open["state"] == "OPEN", "{open}");
-    // Who asks stays who asks: the case is not handed over while others answer.
+    // A case is not handed over while somebody is asked who does not know it: the guest has not come.
     let now = here.get(&format!("/api/v1/cases/{case}")).await?;
     let offer = json!({ "to": BETA, "situation": "MISDIRECTED" });
     let path = format!("/api/v1/cases/{case}/transfers");

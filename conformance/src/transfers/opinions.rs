@@ -241,7 +241,9 @@ pub(crate) fn query_ids(page: &Value) -> String {
         let state = &message["state"];
         [state["receipt"]["x_road_id"].clone(), state["exchange"].clone()]
     });
-    let received = all("received").into_iter().flat_map(|message| {
+    // What another house had received before the case came here lies in its log.
+    let own = |message: &Value| message["elsewhere"] != true;
+    let received = all("received").into_iter().filter(own).flat_map(|message| {
         // The exchange that came first, and the last one in which it came again.
         [message["receipt"]["x_road_id"].clone(), message["again"].clone()]
     });

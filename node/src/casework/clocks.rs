@@ -67,6 +67,7 @@ impl Casework {
         });
         transfer.machine.has_ended()
             && !late
+            && !transfer.rounds_wait
             && !self.has_leftovers(transfer)
             && !self.is_to_be_written(transfer)
     }
@@ -252,6 +253,10 @@ impl Casework {
             self.carry_out(&Principal::node(), row, command, now).await?;
             return Ok(true);
         }
+        if row.rounds_wait {
+            self.rounds_go(id).await?;
+            return Ok(true);
+        }
         if self.has_leftovers(&row) {
             self.clear(&row).await?;
             return Ok(true);
@@ -305,6 +310,10 @@ impl Casework {
             let _lock = self.lock(&ids).await;
             let case: CaseRow = self.case(&id)?;
             if case.delete_at.is_none_or(|at| at > now) || case.hold.is_some() || case.purged_at.is_some() {
+                continue;
+            }
+            // Who took the case over has not got everything yet.
+            if self.rounds_are_going(&case)? {
                 continue;
             }
             let transfer = case.transfer.clone();

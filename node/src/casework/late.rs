@@ -96,6 +96,7 @@ impl Casework {
             received_at: now,
             before_take_over: taken.is_none(),
             bundle,
+            request: None,
             packed: true,
             pulled: 0,
             imported: false,

@@ -6,13 +6,13 @@ use kontor_participation::application::intake as form;
 use kontor_participation::application::manifest::{File, Manifest, Role as FileRole};
 use kontor_participation::calendar::{HolidayTable, Land, Place};
 use kontor_participation::deadline::{Deadline, Rule};
-use kontor_participation::transfer::Responsibility;
 use kontor_participation::transfer::delivery::{Body, Bundle};
 use kontor_participation::transfer::dossier::Dossier;
 use kontor_participation::transfer::message::Clocks;
 use kontor_participation::transfer::offer::{Circle, Id, Offer, Situation};
 use kontor_participation::transfer::receiver::Receiver;
 use kontor_participation::transfer::sender::{self, Sender};
+use kontor_participation::transfer::{Moves, Responsibility};
 use kontor_pki::crypto::random;
 use kontor_protocol::id::{ClientId, MemberId};
 use serde_json::json;
@@ -145,6 +145,16 @@ impl Casework {
                 Refused::invalid("situation_unknown", detail).at("/situation")
             })?,
         };
+        match situation.moves() {
+            Moves::Responsibility => self.rounds_may_go(&case)?,
+            Moves::Work if case.open_round => {
+                let detail = "a round of participation is open; who is responsible asks there, and a delegation moves the work only";
+                return Err(
+                    Refused::conflict("open_round", detail).hint("conclude or cancel the round first")
+                );
+            }
+            Moves::Work | Moves::Nothing => {}
+        }
         let (member, subsystem) = recipient?;
         let missing = |what: &'static str, code: &'static str| {
             Refused::invalid(code, format!("the case names no {what}, and an offer needs one"))
@@ -302,10 +312,6 @@ impl Casework {
             return Err(Refused::conflict("second_offer", detail).hint("withdraw that one first"));
         }
         may_act(who, case)?;
-        if case.open_round {
-            let detail = "a round of participation is open; who asks there cannot be handed over yet";
-            return Err(Refused::conflict("open_round", detail).hint("close the round first"));
-        }
         let open: Vec<&str> = case
             .findings
             .iter()

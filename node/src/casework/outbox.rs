@@ -262,6 +262,12 @@ impl Casework {
                     .silent(row, "unavailable", format!("it answers with {}", answer.status))
                     .await;
             }
+            // Who asks from now on may not have got the request yet.
+            Ok(answer) if answer.status == StatusCode::NOT_FOUND && self.waits_for_who_asks(process) => {
+                return self
+                    .silent(row, "not_there_yet", format!("it answers with {}", answer.status))
+                    .await;
+            }
             Ok(answer) => answer,
             Err(error) => {
                 tracing::info!(%process, seq = row.seq, kind = row.kind, "a peer could not be told: {error}");

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::caller::Caller;
 use super::files::pack_key;
 use super::intake::{Arrived, Received};
+use super::rounds::moved::Passed;
 use super::row::{CaseFile, CaseRow, Machine, Pack, TransferRow, Verdict};
 use super::{Casework, Held, Principal, Refused, Step};
 use crate::config::casework::SERVICE;
@@ -477,12 +478,16 @@ impl Casework {
             };
             self.note(row, step).await?;
         }
-        let imported = self.check(&pack, Bytes::new(), late.bundle).await?;
+        let mut imported = self.check(&pack, Bytes::new(), late.bundle).await?;
         let case = row
             .case
             .clone()
             .ok_or_else(|| Refused::internal(&"a take-over without a case"))?;
-        let _lock = self.lock(&[id, &case]).await;
+        let request = late.request.as_ref();
+        let passed = request.map(|request| Passed::read(&imported.texts.form, request));
+        let round = passed.iter().flatten().map(Passed::round);
+        let ids: Vec<&Id> = [id, &case].into_iter().chain(request).chain(round).collect();
+        let _lock = self.lock(&ids).await;
         let (mut row, mut case): (TransferRow, CaseRow) = (self.transfer(id)?, self.case(&case)?);
         let now = self.now();
         let mut step = Step {
@@ -494,8 +499,30 @@ impl Casework {
             found.imported = true;
             found.packed = false;
         }
-        let ok = imported.complete && case.purged_at.is_none();
-        if ok {
+        let whole = imported.complete && case.purged_at.is_none();
+        let ok = match passed {
+            None => whole,
+            Some(passed) => {
+                let kept: Vec<Kept> = imported.files.iter().map(|file| file.kept.clone()).collect();
+                let findings = imported.files.iter().filter_map(|file| self.file_finding(file));
+                case.findings.extend(findings);
+                let files = std::mem::take(&mut imported.files);
+                let taken = match passed.filter(|_| whole) {
+                    Some(passed) => self.take_request_over(&mut step, &mut case, &row.peer, passed, files)?,
+                    None => false,
+                };
+                if !taken {
+                    for kept in &kept {
+                        self.vault.remove(kept)?;
+                    }
+                    row.flags.push("round_unusable".into());
+                }
+                taken
+            }
+        };
+        if late.request.is_some() {
+            // What came lies with the request.
+        } else if ok {
             let mut content = self.content(&case)?;
             for mut file in imported.files {
                 file.late = Some(late.item);
@@ -519,7 +546,13 @@ impl Casework {
             .await?;
         step.case = Some(case);
         step.transfer = Some(row);
-        step.event("case.late_item", now);
+        step.event(
+            match late.request {
+                None => "case.late_item",
+                Some(_) => "request.taken_over",
+            },
+            now,
+        );
         self.commit("late_item", &cites, step).await?;
         for kept in &pack.parts {
             self.vault.remove(kept)?;

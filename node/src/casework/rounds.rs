@@ -11,6 +11,7 @@
 //! | `statement` | how a statement comes about: drafted, released, submitted |
 //! | `receive` | messages of the other side |
 //! | `replies` | answers of the other side |
+//! | `moved` | requests that go over to another house with their case |
 //! | `fetch` | bundles on their way here, and those that are pulled from here |
 //! | `due` | what falls due |
 //! | `folder` | the folder drop, for procedures that call no interface |
@@ -29,6 +30,7 @@ mod fetch;
 pub(super) mod folder;
 pub(super) mod guest;
 mod letters;
+pub(super) mod moved;
 pub(super) mod participant;
 pub(super) mod plan;
 mod receive;

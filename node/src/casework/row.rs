@@ -404,6 +404,9 @@ pub(crate) struct TransferRow {
     pub(crate) standing_rule: Option<String>,
     /// Since when the other side is asked in vain.
     pub(crate) reclaimed_at: Option<Timestamp>,
+    /// Whether open rounds have to go along and are not on their way.
+    #[serde(default)]
+    pub(crate) rounds_wait: bool,
     /// Number of the log below which every message has a time-stamp when the take-over is proven by one.
     #[serde(default)]
     pub(crate) proven_below: Option<u64>,
@@ -446,6 +449,7 @@ impl TransferRow {
             suggestion: None,
             standing_rule: None,
             reclaimed_at: None,
+            rounds_wait: false,
             proven_below: None,
             // Set by the commit.
             cites: Cited {
@@ -467,6 +471,9 @@ pub(crate) struct Late {
     pub(crate) before_take_over: bool,
     /// Its files.
     pub(crate) bundle: Bundle,
+    /// The request whose asking goes over with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request: Option<Id>,
     /// Whether a [`Pack`] is there: what is to be pulled, or what was.
     pub(crate) packed: bool,
     /// Parts that were pulled.
@@ -549,6 +556,7 @@ impl InRow {
         let receipt: serde_json::Value = serde_json::from_str(&self.receipt).unwrap_or_default();
         serde_json::json!({
             "seq": seq, "kind": self.kind, "at": self.at, "sha256": self.sha256, "receipt": receipt, "again": self.again,
+            "elsewhere": self.elsewhere,
         })
     }
 }
@@ -617,6 +625,9 @@ pub(crate) struct InRow {
     /// `x-road-id` of the last exchange in which it came again and got its answer again: the first one may have died without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) again: Option<String>,
+    /// Whether another house received and answered it, before it handed the case over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) elsewhere: bool,
 }
 
 /// Something that happened, for the feed of events: no content.

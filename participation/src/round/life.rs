@@ -222,6 +222,16 @@ impl State {
 }
 
 impl Round {
+    /// The same round, of a case that came from another house: who is asked follows one by one.
+    #[must_use]
+    pub fn of_case(self, case: Id) -> Self {
+        Self {
+            case,
+            asked: Vec::new(),
+            ..self
+        }
+    }
+
     /// The first round of a case by a profile, or the next one: `before` are those that there are.
     pub fn next(id: Id, case: Id, profile: Versioned, before: &[Self]) -> Self {
         let number = before

@@ -327,16 +327,18 @@ impl Collected {
     }
 
     fn moved(&self) -> Vec<Moved> {
-        let moved = self.said.values().filter_map(|said| match &said.sent.body {
-            Body::Moved { to, transfer, at } => Some(Moved {
-                from: said.by.clone(),
-                to: to.clone(),
-                transfer: transfer.clone(),
-                at: *at,
-            }),
-            _ => None,
-        });
-        moved.collect()
+        let mut moved = Vec::new();
+        for said in self.said.values() {
+            if let Body::Moved { to, transfer, at } = &said.sent.body {
+                moved.push(Moved {
+                    from: said.by.clone(),
+                    to: to.clone(),
+                    transfer: transfer.clone(),
+                    at: *at,
+                });
+            }
+        }
+        moved
     }
 
     /// Parts that were handed to somebody who is no party, or that nobody announced.

@@ -547,6 +547,23 @@ async fn answers(
         );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+    // Whoever hands the case over says to whom, and nothing after that.
+    let to = |member: &str| json!({ "to": member, "transfer": FIRST, "at": now() });
+    let no = gamma
+        .say("beta", FIRST, "requester", "moved", &to("nobody"))
+        .await?;
+    ensure!(
+        no.status == 422 && no.page["code"] == "message_invalid",
+        "{}",
+        no.page
+    );
+    side.says(FIRST, "moved", &to("TEST/GOV/1004")).await?;
+    let page = until(there, &path, |page| page["peer"] == "TEST/GOV/1004/KONTOR").await?;
+    ensure!(page["moves"][0]["from"] == GAMMA, "{page}");
+    let no = gamma
+        .say("beta", FIRST, "requester", "reminder", &reminder)
+        .await?;
+    ensure!(no.status == 404, "{}: {}", no.status, no.page);
     Ok(())
 }
 
@@ -582,7 +599,7 @@ async fn contract(gamma: &Scripted<'_>, said: &BTreeSet<String>) -> Result<()> {
         }
     }
     ensure!(
-        kinds.len() == 24 && *said == kinds,
+        kinds.len() == 25 && *said == kinds,
         "not said: {:?}",
         kinds.difference(said).collect::<Vec<_>>()
     );

@@ -15,7 +15,7 @@ cases! {
 const ALPHA: &str = "TEST/GOV/1001";
 
 /// Hands a case over; gives the transfer as its receiver has it then.
-async fn handed_over(from: &Desk, to: &Desk, case: &str, wish: &Value) -> Result<Value> {
+pub(in crate::suite) async fn handed_over(from: &Desk, to: &Desk, case: &str, wish: &Value) -> Result<Value> {
     let path = format!("/api/v1/cases/{case}");
     let version = number(&from.get(&path).await?, "version")?;
     let offered = from.done(&format!("{path}/transfers"), version, wish).await?;

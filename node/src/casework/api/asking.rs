@@ -86,6 +86,8 @@ pub(super) fn view(casework: &Casework, row: &RequestRow) -> Value {
         "replaces": row.replaces,
         "reference": row.reference,
         "declined": row.declined.as_ref().map(|(reason, suggestion)| json!({ "reason": reason, "suggestion": suggestion })),
+        "moves": row.moves,
+        "moving": row.moving,
         "purge": row.purge,
         "downloaded": row.downloaded,
         "advisers": row.advisers,

@@ -48,6 +48,7 @@ fn view(casework: &Casework, row: &RoundRow) -> Result<Value, Refused> {
         "contact": words.as_ref().map(|words| &words.contact),
         "topics": words.as_ref().map(|words| &words.topics),
         "requests": requests,
+        "coming": row.coming,
         "cites": row.cites,
     }))
 }

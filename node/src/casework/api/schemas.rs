@@ -430,6 +430,7 @@ fn transfer() -> Value {
                 array(&message(&[
                     ("receipt", json!({ "type": "object" })),
                     ("again", maybe(&text())),
+                    ("elsewhere", flag()),
                 ])),
             ),
         ],

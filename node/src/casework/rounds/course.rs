@@ -55,6 +55,13 @@ impl Casework {
         let mut case = self.case(&case)?;
         let now = self.decisive_now()?;
         may_act(who, &case)?;
+        if !row.coming.is_empty() {
+            let detail = format!(
+                "{} requests of the round are still with who asked before",
+                row.coming.len()
+            );
+            return Err(Refused::conflict("requests_coming", detail).hint("wait until they are here"));
+        }
         let requests: Vec<RequestRow> = row
             .round
             .asked

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::super::files::Held;
 use super::super::row::{OutRow, Process};
 use super::super::{Casework, Principal, Refused, Step};
+use super::moved::Stage;
 use super::participant::Details;
 use super::requester::Command;
 use super::row::{Asking, RequestRow};
@@ -25,6 +26,13 @@ impl Casework {
             .bundles
             .iter()
             .any(|one| one.side != row.side() && !one.complete && one.problem.is_none());
+        if let Some(moving) = &row.moving {
+            let due = self.moving_due(row, moving);
+            return match fetches && moving.stage == Stage::Waiting {
+                true => Some(now),
+                false => due,
+            };
+        }
         match &row.asking {
             Asking::Requester(machine) => match fetches || machine.due(now).is_some() {
                 true => Some(now),
@@ -45,6 +53,9 @@ impl Casework {
     pub(in crate::casework) async fn request_falls_due(&self, side: Side, id: &Id) -> Result<bool, Refused> {
         let row = self.request(side, id)?;
         let now = self.decisive_now()?;
+        if let Some(moving) = &row.moving {
+            return self.moves_on(id, moving, now).await;
+        }
         match &row.asking {
             Asking::Requester(machine) => {
                 let Some(due) = machine.due(now) else {

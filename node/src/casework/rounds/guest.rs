@@ -8,13 +8,14 @@ use kontor_participation::deadline::end_of;
 use kontor_participation::round::delivery::Side;
 use kontor_participation::round::guest::{GuestError, Invitation, Opening};
 use kontor_participation::round::life::Party;
+use kontor_participation::round::state::State;
 use kontor_participation::transfer::offer::Id;
 use kontor_pki::crypto::random;
 use serde_json::json;
 
 use super::super::cases::WORKERS;
 use super::super::{Casework, Principal, Refused, Step, Table};
-use super::row::RequestRow;
+use super::row::{RequestRow, member_of};
 use crate::config::casework::{Holder, Role};
 
 /// How long an invitation holds where nothing else ends it.
@@ -82,7 +83,15 @@ impl Casework {
             let detail = "only a guest is invited by link and code";
             return Err(Refused::conflict("no_guest", detail));
         };
-        if !row.state().is_sent() || !row.state().is_open_to_participant() {
+        if row.peer != self.own().to_string() {
+            let detail = format!(
+                "{} hosts this guest, and gives it link and code",
+                member_of(&row.peer)
+            );
+            return Err(Refused::conflict("guest_elsewhere", detail).hint("ask it to"));
+        }
+        let stands = self.stands(&row)?;
+        if !stands.is_sent() || !stands.is_open_to_participant() {
             let detail = format!(
                 "a guest is invited once its request is sent and as long as that is open; it is {}",
                 row.state().name()
@@ -157,13 +166,21 @@ impl Casework {
         Ok((who, id))
     }
 
+    /// How the request of a guest stands: where another house asks by now, the guest's own side knows.
+    fn stands(&self, row: &RequestRow) -> Result<State, Refused> {
+        match row.moving {
+            Some(_) => Ok(self.request(Side::Participant, row.id())?.state()),
+            None => Ok(row.state()),
+        }
+    }
+
     /// Opens the invitation; wrong codes are counted, whatever this returns.
     async fn opened(&self, id: &Id, code: &str) -> Result<Opening, Refused> {
         let _lock = self.lock(&[id]).await;
         let mut row = self.request(Side::Requester, id)?;
         let now = self.decisive_now()?;
         // With the request ends what opens it.
-        if !row.state().is_open_to_participant() {
+        if !self.stands(&row)?.is_open_to_participant() {
             return Err(GuestError::Ended.into());
         }
         let before = row.invitation.clone();

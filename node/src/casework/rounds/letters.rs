@@ -57,7 +57,7 @@ pub(crate) struct Choice {
 /// A bundle that is ready to be sent with the next message.
 pub(super) struct Packed {
     pub(super) bundle: Bundle,
-    pack: Pack,
+    pub(super) pack: Pack,
     letter: Letter,
 }
 

@@ -530,6 +530,7 @@ fn body_of(
         | Message::Revoke { .. }
         | Message::Assessed
         | Message::Outcome
+        | Message::Moved
         | Message::Void => {
             return Err(Refused::internal(&format!(
                 "{} is not for the participant to say",

@@ -199,7 +199,14 @@ impl Casework {
 
     /// The rounds of a case.
     pub(in crate::casework) fn rounds_of(&self, case: &CaseRow) -> Result<Vec<RoundRow>, Refused> {
-        case.rounds.iter().map(|id| self.round(id)).collect()
+        let mut rounds: Vec<RoundRow> = case
+            .rounds
+            .iter()
+            .map(|id| self.round(id))
+            .collect::<Result<_, _>>()?;
+        // One that went away and came back belongs to the case that it came with.
+        rounds.retain(|row| row.round.case == case.id);
+        Ok(rounds)
     }
 
     /// Prepares a round.
@@ -249,6 +256,7 @@ impl Casework {
         let row = RoundRow {
             version: 0,
             unit: case.unit.clone(),
+            coming: BTreeSet::new(),
             subject: case.subject,
             created_at: now,
             cites: nothing_yet(),
@@ -605,6 +613,8 @@ impl RequestRow {
             downloaded: Vec::new(),
             advisers: Vec::new(),
             notices: BTreeSet::new(),
+            moves: Vec::new(),
+            moving: None,
             folder: None,
             cites: nothing_yet(),
             body,

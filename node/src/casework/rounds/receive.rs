@@ -15,6 +15,7 @@ use kontor_pki::crypto::sha256;
 use super::super::inbox::{Answered, Arrival, Brought};
 use super::super::row::{InRow, Process};
 use super::super::{Casework, Refused, Step, Table};
+use super::moved::Stage;
 use super::row::{Announced, Asking, RequestRow};
 
 impl Casework {
@@ -33,6 +34,7 @@ impl Casework {
         let row: Option<RequestRow> = self.store.get(Table::Requests, &process.key())?;
         if let Some(row) = &row
             && row.peer != brought.client.to_string()
+            && !(seq <= row.received && row.was_asked_by(&brought.client))
         {
             return Err(Refused::not_found("request", id));
         }
@@ -47,6 +49,11 @@ impl Casework {
         let received = row.as_ref().map_or(0, |row| row.received);
         if let Some(answered) = self.answered_before(&came, received).await? {
             return Ok(answered);
+        }
+        let gone = row.as_ref().and_then(|row| row.moving.as_ref());
+        if let Some(moving) = gone.filter(|moving| moving.stage > Stage::Waiting) {
+            let detail = format!("{} asks from now on, and takes this message", moving.it.to);
+            return Err(Refused::unavailable("requester_moved", detail));
         }
         let sent =
             Sent::read(&bytes, kind).map_err(|error| Refused::invalid(error.code(), error.to_string()))?;
@@ -98,6 +105,7 @@ impl Casework {
                 at: now,
                 receipt: text.clone(),
                 again: None,
+                elsewhere: false,
             },
         ));
         let event = format!("{}.{}", row.process().name(), kind.replace('-', "_"));
@@ -200,6 +208,10 @@ impl Casework {
                 words.as_ref()
             }
             Body::ExtensionDecision { words, .. } => words.as_ref(),
+            Body::Moved { to, transfer, at } => {
+                self.asked_by_another(step, &mut row, (to, transfer, *at))?;
+                None
+            }
             Body::Revoke {
                 whole: false, files, ..
             } => {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::super::row::OutRow;
 use super::super::{Casework, Principal, Refused, Step};
+use super::moved::Stage;
 use super::requester::Details;
 use super::row::{Asking, RequestRow};
 
@@ -79,7 +80,12 @@ impl Casework {
                 None
             }
         };
-        let changed = decided.is_some() || side == Side::Participant;
+        let moved = row.moving.as_mut().filter(|_| message == Message::Moved);
+        let is_heard = moved.is_some();
+        if let Some(moving) = moved {
+            moving.stage = Stage::Heard;
+        }
+        let changed = decided.is_some() || side == Side::Participant || is_heard;
         let cites = match &decided {
             // The answer is an entry of its own in the log; what follows from it is an act.
             Some(_) => {

@@ -471,6 +471,17 @@ fn body_of(
         },
         Message::Assessed => Body::Assessed,
         Message::Outcome => Body::Outcome { bundle: packed()? },
+        Message::Moved => {
+            let moving = row.moving.as_ref();
+            let it = &moving
+                .ok_or_else(|| Refused::internal(&"a request that stays here"))?
+                .it;
+            Body::Moved {
+                to: it.to.clone(),
+                transfer: it.transfer.clone(),
+                at: it.at,
+            }
+        }
         Message::Acknowledge
         | Message::Decline { .. }
         | Message::Preparing

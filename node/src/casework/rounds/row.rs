@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::row::{Cited, Process};
 use super::adviser::Adviser;
+use super::moved::{Move, Moving};
 
 /// A round.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -31,6 +32,9 @@ pub(crate) struct RoundRow {
     pub(crate) version: u64,
     /// The unit that asks.
     pub(crate) unit: Option<String>,
+    /// Requests of it that another house has still to hand over.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) coming: BTreeSet<Id>,
     /// Under which key its words are sealed: that of the case.
     pub(crate) subject: (u32, u64),
     /// When it was prepared.
@@ -125,6 +129,12 @@ pub(crate) struct RequestRow {
     /// What a person is to be shown, by code: what is overdue, what could not be read.
     #[serde(default)]
     pub(crate) notices: BTreeSet<String>,
+    /// Houses that asked, one after the other, where the case was handed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) moves: Vec<Move>,
+    /// How far it is gone over to another house.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) moving: Option<Moving>,
     /// Its place in the folder drop, where it is or was there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) folder: Option<Dropped>,

@@ -121,6 +121,7 @@ impl Casework {
                 at: now,
                 receipt: text.clone(),
                 again: None,
+                elsewhere: false,
             },
         ));
         step.case = case;
@@ -217,6 +218,9 @@ impl Casework {
             }
         };
         if let Some(case) = &mut case {
+            if matches!(sent.body, Body::TakenOver { .. }) && answer == Answer::Taken {
+                transfer.rounds_wait = transfer.takes_rounds_along(case);
+            }
             self.settle_case(case, &transfer, now);
         }
         Ok((transfer, case, answer, event))
@@ -272,12 +276,14 @@ impl Casework {
             Body::LateItem {
                 received_at,
                 before_take_over,
+                request,
                 bundle,
             } => transfer.late.push(Late {
                 item: transfer.received + 1,
                 received_at: *received_at,
                 before_take_over: *before_take_over,
                 bundle: *bundle,
+                request: request.clone(),
                 packed: false,
                 pulled: 0,
                 imported: false,

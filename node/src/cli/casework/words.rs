@@ -18,6 +18,8 @@ pub(in crate::cli) fn query_ids(row: &Value) -> String {
     });
     let received = all("received")
         .into_iter()
+        // What another house had received before the case came here lies in its log.
+        .filter(|message| message["elsewhere"] != true)
         .flat_map(|message| [message["receipt"]["x_road_id"].clone(), message["again"].clone()]);
     let mut ids: Vec<String> = sent
         .chain(received)
@@ -133,7 +135,8 @@ mod tests {
         let sent = |first: &str, answered: &str| json!({ "state": { "state": "answered", "receipt": { "x_road_id": first }, "exchange": answered } });
         let row = json!({
             "sent": [sent("a", "a"), sent("b", "c"), { "state": { "state": "waiting" } }],
-            "received": [{ "receipt": { "x_road_id": "d" } }, { "receipt": { "x_road_id": "e" }, "again": "f" }],
+            "received": [{ "receipt": { "x_road_id": "d" } }, { "receipt": { "x_road_id": "e" }, "again": "f" },
+                { "receipt": { "x_road_id": "g" }, "elsewhere": true }],
         });
         assert_eq!(query_ids(&row), "a\nb\nc\nd\ne\nf\n");
     }

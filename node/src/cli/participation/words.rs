@@ -183,6 +183,34 @@ pub(super) fn request_in_words(request: &Value, tongue: Tongue) -> String {
     } else {
         page.line("Von", "From", said(request, "peer"));
     }
+    let moves = request["moves"].as_array().into_iter().flatten();
+    for moved in moves {
+        let (from, to, at) = (said(moved, "from"), said(moved, "to"), said(moved, "at"));
+        page.line(
+            "Übergegangen",
+            "Gone over",
+            &match tongue {
+                Tongue::De => format!("seit {at} fragt {to} anstelle von {from}"),
+                Tongue::En => format!("since {at} {to} asks in the place of {from}"),
+            },
+        );
+    }
+    if let Some(stage) = request["moving"]["stage"]
+        .as_str()
+        .filter(|stage| *stage != "handed_over")
+    {
+        let to = said(&request["moving"], "to");
+        page.line(
+            "Geht über",
+            "Goes over",
+            &match (tongue, stage) {
+                (Tongue::De, "waiting") => format!("an {to}, sobald angekommen ist, was unterwegs ist"),
+                (Tongue::En, "waiting") => format!("to {to}, once what is on its way has come"),
+                (Tongue::De, _) => format!("an {to}, sobald die gefragte Stelle das quittiert hat"),
+                (Tongue::En, _) => format!("to {to}, once who is asked has signed for that"),
+            },
+        );
+    }
     page.line(
         "Profil",
         "Profile",

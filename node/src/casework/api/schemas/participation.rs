@@ -50,6 +50,15 @@ pub(super) fn request() -> Value {
         ("at", instant()),
         ("letter", maybe(&object())),
     ]);
+    let moved = [
+        ("from", text()),
+        ("to", text()),
+        ("transfer", uuid()),
+        ("at", instant()),
+    ];
+    let stage = ("stage", words(&["waiting", "said", "heard", "handed_over"]));
+    let moving = strict(&moved.iter().cloned().chain([stage]).collect::<Vec<_>>());
+    let moved = strict(&moved);
     partly(
         &[
             ("id", uuid()),
@@ -95,6 +104,8 @@ pub(super) fn request() -> Value {
             ("replaces", maybe(&uuid())),
             ("reference", maybe(&text())),
             ("declined", maybe(&object())),
+            ("moves", array(&moved)),
+            ("moving", maybe(&moving)),
             ("purge", maybe(&object())),
             ("downloaded", array(&object())),
             ("advisers", array(&object())),
@@ -161,6 +172,7 @@ pub(super) fn round() -> Value {
             "requests",
             array(&json!({ "$ref": "#/components/schemas/Request" })),
         ),
+        ("coming", array(&uuid())),
         ("cites", cites()),
     ])
 }
