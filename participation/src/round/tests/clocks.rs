@@ -209,3 +209,17 @@ fn a_period_that_begins_anew_takes_nothing_from_what_was_granted() {
     pair.requester.apply(&fetched);
     assert_eq!(pair.requester.request().end(), Some(late + 2.hours()));
 }
+
+#[test]
+fn nothing_begins_anew_after_the_end_although_nobody_has_recorded_it() {
+    let mut pair = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], start());
+    let end = pair.end();
+    let anew = || Command::Supplement { restarts: true };
+    assert_eq!(pair.refused(anew(), end), "time_over");
+    pair.requester(Command::Supplement { restarts: false }, end);
+    pair.clocks(end);
+    assert_eq!(pair.state(), State::Expired);
+    assert_eq!(pair.refused(anew(), end), "time_over");
+    let mut waiting = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], start());
+    waiting.requester(anew(), end - 1.second());
+}
