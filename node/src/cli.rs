@@ -131,7 +131,7 @@ fn complain(error: &anyhow::Error) {
     } else {
         "kontor:"
     };
-    let _ = writeln!(std::io::stderr(), "{name} {error:#}");
+    let _ = writeln!(std::io::stderr(), "{name} {}", plain(&format!("{error:#}")));
 }
 
 /// Ends a command whose arguments name something that is not there or not of that kind.
@@ -142,7 +142,7 @@ fn refuse(error: &anyhow::Error) -> anyhow::Result<ExitCode> {
 
 /// Something worth knowing that is no part of the answer.
 fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "note: {text}");
+    let _ = writeln!(std::io::stderr(), "note: {}", plain(text));
 }
 
 /// Prints to standard output; a reader that closed it early is no mistake.
@@ -151,6 +151,17 @@ fn print(text: &str) -> anyhow::Result<ExitCode> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
         Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Prints words, which may hold what strangers wrote.
+fn print_words(text: &str) -> anyhow::Result<ExitCode> {
+    print(&plain(text))
+}
+
+/// Text that moves, hides or colours nothing on a terminal, whoever wrote it.
+fn plain(text: &str) -> String {
+    let odd = |c: char| c.is_control() && c != '\n';
+    text.replace("\r\n", "\n").replace(odd, "\u{FFFD}")
 }
 
 /// Runs a command that needs few threads to its end.
@@ -197,6 +208,13 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+
+    #[test]
+    fn words_of_strangers_command_no_terminal() {
+        assert_eq!(plain("Größe: 1 m²\r\nzwei\n"), "Größe: 1 m²\nzwei\n");
+        let odd = "a\u{1b}[2J\u{9b}31m\rb\u{7}\u{7f}\t";
+        assert_eq!(plain(odd).replace('\u{FFFD}', "?"), "a?[2J?31m?b???");
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

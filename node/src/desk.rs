@@ -10,7 +10,7 @@ use bytes::Bytes;
 use clap::Args;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, IF_MATCH};
 use http::{Method, Request, Uri};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
@@ -117,11 +117,7 @@ impl Desk {
             let sent = link.send(request).await;
             let (_, answer) = sent.map_err(|error| anyhow::Error::msg(error.to_string()))?;
             let (parts, body) = answer.into_parts();
-            let body = Limited::new(body, LIMIT)
-                .collect()
-                .await
-                .map_err(|error| anyhow::Error::msg(error.to_string()))?;
-            anyhow::Ok((parts.status.as_u16(), body.to_bytes()))
+            anyhow::Ok((parts.status.as_u16(), whole(body, LIMIT).await?))
         };
         tokio::time::timeout(PATIENCE, asked)
             .await
@@ -172,10 +168,10 @@ impl Desk {
         let (status, said) = self
             .send(Method::GET, path, None, "application/json", Vec::new())
             .await?;
-        match status {
-            200..=299 => Ok(said),
-            _ => bail!("{}", refusal(&serde_json::from_slice(&said).unwrap_or_default())),
+        if !(200..=299).contains(&status) {
+            judged(status, &said)?;
         }
+        Ok(said)
     }
 
     /// Carries out a command on what lies at `subject`, as it is now.
@@ -211,6 +207,22 @@ impl Desk {
                 judged => return judged,
             }
         }
+    }
+}
+
+/// The octets of an answer, which this program keeps in memory.
+async fn whole<B>(body: B, limit: usize) -> anyhow::Result<Bytes>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    match Limited::new(body, limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => bail!(
+            "the answer has more than {limit} octets, which is all that this command takes; \
+             ask for it with another client, such as curl, with the same address and key"
+        ),
+        Err(error) => Err(anyhow::Error::msg(error.to_string())),
     }
 }
 
@@ -275,7 +287,29 @@ fn refusal(page: &Value) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::refusal;
+    use http_body_util::Full;
+
+    use super::{Bytes, judged, refusal, whole};
+
+    #[test]
+    fn a_refusal_that_is_no_problem_says_its_status_and_begins_with_what_came() {
+        let refused = judged(502, b"<h1>Bad Gateway</h1>").unwrap_err();
+        assert!(
+            refused.to_string().starts_with("status 502: <h1>Bad Gateway"),
+            "{refused}"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_large_says_the_limit_and_what_to_do() {
+        let body = || Full::new(Bytes::from_static(b"abcd"));
+        assert_eq!(whole(body(), 4).await.unwrap(), "abcd");
+        let refused = whole(body(), 3).await.unwrap_err().to_string();
+        assert!(
+            refused.contains("more than 3 octets") && refused.contains("curl"),
+            "{refused}"
+        );
+    }
 
     #[test]
     fn a_refusal_says_what_why_where_and_what_is_possible() {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use kontor_pki::crypto::sha256;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Far more than it needs: the machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -573,15 +573,37 @@ fn the_tour_plays_a_transfer_and_a_participation_and_the_evidence_of_both_holds(
         for wanted in told.into_iter().chain(valid) {
             assert!(said.contains(wanted), "{wanted} is missing in:\n{said}");
         }
+        let lines_of = |package: &Path| -> Vec<Value> {
+            let verified = kontor(&["verify", package.to_str().unwrap(), "--json"]);
+            let lines = String::from_utf8_lossy(&verified.stdout).into_owned();
+            lines
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect()
+        };
         let package = dir.join("evidence.zip");
-        let verified = kontor(&["verify", package.to_str().unwrap(), "--json"]);
-        let lines = String::from_utf8_lossy(&verified.stdout).into_owned();
-        let mut lines = lines
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let course = lines.find(|line| line["kind"] == "transfer").unwrap();
+        let lines = lines_of(&package);
+        let course = lines.iter().find(|line| line["kind"] == "transfer").unwrap();
         assert_eq!(course["ending"], "TAKEN_OVER");
-        let differently = kontor_conformance::transfers::opinions::differently(&course, &package);
+        let differently = kontor_conformance::transfers::opinions::differently(course, &package);
         assert_eq!(differently.unwrap(), None);
+        let lines = lines_of(&dir.join("participation.zip"));
+        let of = |kind: &str| {
+            lines
+                .iter()
+                .filter(|line| line["kind"] == kind)
+                .collect::<Vec<_>>()
+        };
+        let (requests, rounds) = (of("participation"), of("round"));
+        assert_eq!(rounds.len(), 1);
+        assert_eq!(rounds[0]["requests"].as_array().unwrap().len(), requests.len());
+        assert!(!requests.is_empty());
+        for request in requests {
+            assert_eq!(request["asked"]["round"], rounds[0]["round"]);
+            assert_eq!(
+                (&request["contradictions"], &request["missing"]),
+                (&json!([]), &json!([]))
+            );
+        }
     }
 }

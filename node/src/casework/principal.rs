@@ -155,9 +155,8 @@ impl Casework {
 
     /// Whether what let somebody in is still in force.
     pub(super) fn admits(&self, who: &Principal) -> bool {
-        let holds = who.until.is_none_or(|until| self.now() < until);
         let current = self.admitted.load();
-        holds && who.admitted.as_ref().is_some_and(|it| Arc::ptr_eq(it, &current))
+        !self.holds_for(who).is_zero() && who.admitted.as_ref().is_some_and(|it| Arc::ptr_eq(it, &current))
     }
 
     /// What stands for (issuer, subject) wherever something is kept.

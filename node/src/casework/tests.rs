@@ -185,7 +185,7 @@ async fn open(
         issuers: Vec::new(),
         standing_rules: Vec::new(),
         participation: participation.clone(),
-        training_clock: None,
+        training_clock: Some(dir.join("ahead")).filter(|file| file.exists()),
         webhooks: Vec::new(),
         clocks: Periods {
             answer_days: 3,
@@ -227,6 +227,23 @@ pub(super) fn form(number: u32) -> String {
         "formData": [{ "name": "a", "label": "A", "stringValue": "b" }],
     })
     .to_string()
+}
+
+#[tokio::test]
+async fn a_token_ends_by_the_clock_of_the_machine_also_in_a_training() {
+    let mut bed = Bed::at("2026-10-23T07:00:00Z").await;
+    std::fs::write(bed.dir().join("ahead"), "86400").unwrap();
+    bed.restart().await;
+    let casework = bed.casework();
+    let until = |instant| {
+        let mut who = Principal::node();
+        who.admitted = Some(casework.admitted.load_full());
+        who.until = Some(jiff::Timestamp::from_millisecond(at(instant).millis()).unwrap());
+        who
+    };
+    let (held, ended) = (until("2026-10-23T07:00:01Z"), until("2026-10-23T07:00:00Z"));
+    assert!(casework.now() > held.until.unwrap());
+    assert!(casework.admits(&held) && !casework.admits(&ended));
 }
 
 #[tokio::test]

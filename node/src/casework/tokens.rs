@@ -24,6 +24,16 @@ use super::{Casework, Principal, Refused};
 use crate::config::casework::oidc::TokenIssuer;
 use crate::config::casework::{Holder, Role};
 
+/// Every role that a token can give.
+const MAPPED: [Role; 7] = [
+    Role::Worker,
+    Role::Releaser,
+    Role::Supervisor,
+    Role::DataProtection,
+    Role::Coordinator,
+    Role::Specialist,
+    Role::Adviser,
+];
 /// Units of one person that are looked at.
 const MAX_UNITS: usize = 256;
 
@@ -68,12 +78,7 @@ impl Casework {
         }
         let roles = roles(settings, &claims);
         if roles.is_empty() {
-            return Err(Refused::role(&[
-                Role::Worker,
-                Role::Releaser,
-                Role::Supervisor,
-                Role::DataProtection,
-            ]));
+            return Err(Refused::role(&MAPPED));
         }
         Ok(Principal {
             units: units(settings, &claims, &roles)?,

@@ -342,6 +342,11 @@ impl Casework {
         }
     }
 
+    /// Whether a webhook gets an event: what nobody of this house would see in the feed is posted to nobody.
+    pub(in crate::casework) fn is_posted(&self, webhook: &Webhook, row: &EventRow) -> Result<bool, Refused> {
+        Ok(webhook.wants(&row.kind, row.unit.as_deref()) && self.sees_event(&Principal::node(), row)?)
+    }
+
     fn events_after(&self, after: &[u8], most: usize) -> Result<Vec<(Vec<u8>, EventRow)>, Refused> {
         let bounds = (Bound::Excluded(after), Bound::Unbounded);
         Ok(self.store.range(Table::Events, bounds, false, most)?)
@@ -353,7 +358,7 @@ impl Casework {
         let rows = self.events_after(&after, PIECE)?;
         let is_dry = rows.is_empty();
         for (key, row) in rows {
-            match webhook.wants(&row.kind, row.unit.as_deref()) {
+            match self.is_posted(webhook, &row)? {
                 false => hook.standing().pass(&key, false),
                 true => match self.deliver(hook, webhook, way, &key, &row).await? {
                     Delivered::Settled => {}
@@ -452,7 +457,7 @@ impl Casework {
                 break;
             }
             for (key, row) in rows {
-                let wanted = webhook.wants(&row.kind, row.unit.as_deref());
+                let wanted = self.is_posted(webhook, &row)?;
                 if wanted && waited(row.at, now) <= webhook.give_up {
                     break 'all;
                 }

@@ -492,6 +492,6 @@ pub(super) fn show(
 ) -> anyhow::Result<ExitCode> {
     match as_json {
         true => super::print(&format!("{page}\n")),
-        false => super::print(&words(page)),
+        false => super::print_words(&words(page)),
     }
 }

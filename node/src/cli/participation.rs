@@ -114,6 +114,9 @@ pub(super) struct Board {
     /// Also what has ended
     #[arg(long)]
     everything: bool,
+    /// Go on behind this request, where a list says that there are more
+    #[arg(long, value_name = "REQUEST")]
+    after: Option<String>,
     #[command(flatten)]
     look: Look,
 }
@@ -146,7 +149,7 @@ impl Participation {
                 let ids = super::block_on(messages_of(&messages.desk, &messages.id))?;
                 match messages.json {
                     true => super::print(&format!("{}\n", serde_json::to_string(&ids)?)),
-                    false => super::print(&ids.iter().map(|id| format!("{id}\n")).collect::<String>()),
+                    false => super::print_words(&ids.iter().map(|id| format!("{id}\n")).collect::<String>()),
                 }
             }
             Self::Contract => document(contract()),
@@ -165,6 +168,7 @@ impl Board {
             ("round", &self.round),
             ("case", &self.case),
             ("ends_before", &self.ends_before),
+            ("after", &self.after),
         ] {
             if let Some(value) = value {
                 path += &format!("&{name}={}", percent(value));

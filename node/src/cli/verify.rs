@@ -186,7 +186,7 @@ impl Verify {
             let report = judge(file, trust, self.at, &mut verdicts);
             worst = worst.max(report.verdict);
             progress.clear();
-            super::print(&self.shown(file, &report)?)?;
+            self.say(file, &report)?;
             progress.done(1);
         }
         progress.end();
@@ -203,12 +203,13 @@ impl Verify {
             .map_err(|reason| anyhow!("{} cannot be used: {reason}", dir.display()))
     }
 
-    fn shown(&self, file: &Path, report: &Report) -> anyhow::Result<String> {
+    fn say(&self, file: &Path, report: &Report) -> anyhow::Result<()> {
         let name = shown(file);
-        if self.json {
-            return Ok(serde_json::to_string(&Line { file: &name, report })? + "\n");
+        match self.json {
+            true => super::print(&(serde_json::to_string(&Line { file: &name, report })? + "\n")),
+            false => super::print_words(&format!("{name}: {}\n", report.in_words())),
         }
-        Ok(format!("{name}: {}\n", report.in_words()))
+        .map(drop)
     }
 }
 
@@ -237,10 +238,7 @@ fn is_beside(file: &Path, others: &[PathBuf]) -> bool {
 
 /// The name of a file on one line.
 fn shown(file: &Path) -> String {
-    let text = file.to_string_lossy();
-    text.chars()
-        .map(|c| if c.is_control() { '\u{FFFD}' } else { c })
-        .collect()
+    super::plain(&file.to_string_lossy()).replace('\n', "\u{FFFD}")
 }
 
 /// Judges one file. A file that cannot be read is no evidence either way.

@@ -87,6 +87,8 @@ pub(crate) struct Slot<'a> {
     /// Offset in the segment at which this round will be written.
     pub(crate) start: u64,
     pub(crate) number: u64,
+    /// Entries that are synced: the first number of this round.
+    pub(crate) synced: u64,
     pub(crate) now: UnixTime,
 }
 
@@ -150,7 +152,7 @@ impl Round {
                     retention: retention.clone(),
                     period,
                 };
-                keys.for_writing(&name, slot.number).map(Some)
+                keys.for_writing(&name, slot.number, slot.synced).map(Some)
             }
         };
         // All keys first: making a key file is the one step that can fail. The leaf names a class for each blob there is.

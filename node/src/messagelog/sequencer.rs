@@ -340,6 +340,7 @@ impl Sequencer {
             segment: self.segment.first,
             start: self.offset,
             number: self.next,
+            synced: self.next - self.round.waiting.len() as u64,
             now: self.setup.clock.now(),
         };
         let leaf = self

@@ -185,7 +185,7 @@ impl Vault {
         let name = part.name(period);
         // Subjects do not come in the order of their numbers; a tree reaches over all of 2^32.
         let first = number - (number & u64::from(u32::MAX));
-        let key = self.ring().for_writing_from(&name, number, first)?;
+        let key = self.ring().for_writing(&name, number, first)?;
         let associated = associated_data(&self.id, number, name.class, period);
         let mut sealed = plain.to_vec();
         seal(&key, &associated, crypto::random(), &mut sealed);

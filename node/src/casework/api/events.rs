@@ -117,22 +117,23 @@ pub(super) async fn follow(
     Ok(response)
 }
 
-impl Following {
+impl Casework {
     /// What happens to what the house is asked is for those who work on that, everything else for those who work on cases.
-    fn may_see(&self, row: &EventRow) -> bool {
+    pub(in crate::casework) fn sees_event(&self, who: &Principal, row: &EventRow) -> Result<bool, Refused> {
         let asked = row
             .request
             .as_ref()
             .filter(|_| row.kind.starts_with("contribution."));
-        match asked {
-            Some(id) => self
-                .casework
-                .request(Side::Participant, id)
-                .is_ok_and(|request| participant::sees(&self.who, &request)),
-            None => self.who.reads().is_ok() && self.who.sees(row.unit.as_deref()),
+        match asked.map(|id| self.request(Side::Participant, id)) {
+            Some(Ok(request)) => Ok(participant::sees(who, &request)),
+            Some(Err(refused)) if refused.status.is_client_error() => Ok(false),
+            Some(Err(refused)) => Err(refused),
+            None => Ok(who.reads().is_ok() && who.sees(row.unit.as_deref())),
         }
     }
+}
 
+impl Following {
     /// What there is now; nothing when nothing is new.
     fn piece(&mut self) -> Result<Option<Bytes>, Refused> {
         loop {
@@ -149,7 +150,10 @@ impl Following {
             };
             let last = last.clone();
             let mut text = String::new();
-            for (key, row) in rows.iter().filter(|(_, row)| self.may_see(row)) {
+            for (key, row) in &rows {
+                if !self.casework.sees_event(&self.who, row)? {
+                    continue;
+                }
                 let data = serde_json::to_string(row).map_err(|error| Refused::internal(&error))?;
                 text.push_str(&format!(
                     "id: {}\nevent: {}\ndata: {data}\n\n",

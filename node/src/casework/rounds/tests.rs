@@ -23,6 +23,7 @@ use super::plan::{AskWish, RoundWish};
 use super::requester::{Command, Details};
 use super::row::RequestRow;
 use crate::config::casework::{Holder, Role};
+use crate::config::webhook::{Secrets, Webhook};
 use crate::messagelog::{Fact, FactKind, Looked};
 
 pub(super) fn person(name: &str, roles: &[Role]) -> Principal {
@@ -362,4 +363,57 @@ async fn over_three_years_every_reminder_expiry_and_deletion_fires_once_and_at_i
         "ends in summer time and in winter time: {summer:?}"
     );
     assert!(leap_day, "one ends on the leap day");
+}
+
+#[tokio::test]
+async fn what_a_guest_does_before_it_says_it_is_shown_to_nobody_of_the_house() {
+    let bed = Bed::at("2027-01-04T08:00:00Z").await;
+    let id = bed
+        .asked(
+            1,
+            "INTERNAL",
+            "INTERNAL",
+            json!({ "rule": { "kind": "weeks", "n": 6 } }),
+        )
+        .await;
+    bed.deliver().await;
+    let casework = bed.casework();
+    let mut row = casework.request(Side::Participant, &id).unwrap();
+    let event = EventRow {
+        kind: "contribution.draft".into(),
+        at: casework.now(),
+        case: None,
+        transfer: None,
+        round: None,
+        request: Some(id.clone()),
+        unit: row.unit.clone(),
+        version: Some(1),
+        state: None,
+    };
+    let webhook = Webhook {
+        name: "one".into(),
+        url: "http://127.0.0.1/in".parse().unwrap(),
+        ca: None,
+        secrets: Secrets::parse("CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQk=").unwrap(),
+        kinds: [].into(),
+        units: [].into(),
+        give_up: std::time::Duration::ZERO,
+    };
+    let coordinator = person("coordinator", &[Role::Coordinator]);
+    let shown = || {
+        let followed = casework.sees_event(&coordinator, &event).unwrap();
+        (followed, casework.is_posted(&webhook, &event).unwrap())
+    };
+    assert_eq!(shown(), (true, true));
+    row.body.hosted = Some(format!("guest/{}", super::super::random_id()));
+    let key = Process::Request(Side::Participant, id).key();
+    casework
+        .store
+        .run_tx("test", |tx| {
+            tx.put(Table::Requests, &key, &row)
+                .map_err(super::super::TxError::<()>::from)
+        })
+        .await
+        .unwrap();
+    assert_eq!(shown(), (false, false));
 }

@@ -26,11 +26,12 @@ impl Casework {
             let Some((last, _)) = rows.last() else {
                 return Ok(standing.waiting);
             };
+            let mut wanted = 0;
+            for (_, row) in &rows {
+                wanted += u64::from(self.is_posted(webhook, row)?);
+            }
             standing.counted.clone_from(last);
-            let wanted = rows
-                .iter()
-                .filter(|(_, row)| webhook.wants(&row.kind, row.unit.as_deref()));
-            standing.waiting += wanted.count() as u64;
+            standing.waiting += wanted;
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use kontor_participation::transfer::offer::Id;
 use kontor_pki::sealed::MasterKey;
 use kontor_pki::time::UnixTime;
 use serde_json::Value;
@@ -18,7 +19,7 @@ use tokio::time::timeout;
 
 use super::{WAIT, wait_after};
 use crate::casework::row::EventRow;
-use crate::casework::{Casework, Setup, Table, TxError};
+use crate::casework::{Casework, Setup, Table, TxError, random_id};
 use crate::clock::ManualClock;
 use crate::config::casework::{CaseworkSettings, ParticipationSettings, Periods, Scanner};
 use crate::config::webhook::{Secrets, Webhook};
@@ -250,6 +251,10 @@ impl Bed {
     }
 
     async fn happens(&self, kind: &str, unit: Option<&str>) {
+        self.happens_to(None, kind, unit).await;
+    }
+
+    async fn happens_to(&self, request: Option<Id>, kind: &str, unit: Option<&str>) {
         let casework = self.casework();
         let event = EventRow {
             kind: kind.into(),
@@ -257,7 +262,7 @@ impl Bed {
             case: None,
             transfer: None,
             round: None,
-            request: None,
+            request,
             unit: unit.map(str::to_owned),
             version: Some(1),
             state: None,
@@ -323,6 +328,17 @@ async fn open(
 
 fn numbered(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| format!("case.n{number}")).collect()
+}
+
+#[tokio::test]
+async fn what_the_feed_would_hide_is_passed_over() {
+    let mut receiver = Receiver::start(&[]).await;
+    let bed = Bed::with(vec![webhook("one", &receiver)]).await;
+    bed.happens_to(Some(random_id()), "contribution.draft", None)
+        .await;
+    bed.happens("case.opened", None).await;
+    assert_eq!(receiver.kinds(1).await, ["case.opened"]);
+    bed.until("one", |page| page["waiting"] == 0).await;
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ pub(in crate::cli) struct Draft {
     #[arg(long, value_name = "ID")]
     attachment: Vec<String>,
     /// The whole draft as JSON from a file; - is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "author", "released_by", "point", "condition", "attachment"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["kind", "author", "released_by", "text", "point", "condition", "attachment"])]
     put: Option<PathBuf>,
     #[command(flatten)]
     look: Look,
@@ -288,5 +288,32 @@ impl Attach {
         let path = format!("{subject}/attachments");
         let page = crate::cli::block_on(self.look.desk.change(Method::POST, &subject, &path, &kind, body))?;
         show(&page, self.look.json, files_in_words)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_draft_from_a_file_is_the_whole_draft() {
+        let is_taken = |more: &[&str]| {
+            let draft = "kontor participation contribution draft ID --url https://x --key-file k --put f";
+            Cli::try_parse_from(draft.split(' ').chain(more.iter().copied())).is_ok()
+        };
+        assert!(is_taken(&[]));
+        for one in [
+            "kind",
+            "author",
+            "released-by",
+            "text",
+            "point",
+            "condition",
+            "attachment",
+        ] {
+            assert!(!is_taken(&[&format!("--{one}"), "x"]), "{one}");
+        }
     }
 }

@@ -100,6 +100,13 @@ pub(super) fn board_in_words(page: &Value, tongue: Tongue) -> String {
         tongue.pick("anzusehen", "to be looked at"),
         page["attention"]
     );
+    if let Some(next) = page["next"].as_str() {
+        let more = tongue.pick(
+            "Die Liste geht weiter; den nächsten Teil zeigt derselbe Befehl mit",
+            "The list goes on; the same command shows the next part with",
+        );
+        let _ = writeln!(text, "{more} --after {next}");
+    }
     text
 }
 
@@ -159,4 +166,25 @@ pub(super) fn files_in_words(page: &Value) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_list_that_goes_on_says_how() {
+        let mut page = json!({ "requests": [], "counts": { "SENT": 501 }, "attention": 0, "next": null });
+        assert!(!board_in_words(&page, Tongue::En).contains("--after"));
+        page["next"] = json!("3f2504e0-4f89-41d3-9a0c-0305e82c3301");
+        for tongue in [Tongue::En, Tongue::De] {
+            let words = board_in_words(&page, tongue);
+            assert!(
+                words.ends_with(" --after 3f2504e0-4f89-41d3-9a0c-0305e82c3301\n"),
+                "{words}"
+            );
+        }
+    }
 }

@@ -266,13 +266,17 @@ fn sheet(page: &mut Page, request: &Value) {
     }
 }
 
+fn one_line(text: &str) -> String {
+    text.lines().collect::<Vec<_>>().join(" ")
+}
+
 /// What is shown of a form, one field a line, below the headings above it.
 fn fields(items: &Value, depth: usize, text: &mut String) {
     for item in items.as_array().into_iter().flatten() {
         let label = item["label"].as_str().or(item["name"].as_str()).unwrap_or("-");
         let value = match &item["value"] {
             Value::Array(_) | Value::Null => String::new(),
-            Value::String(value) => format!(": {}", value.replace('\n', " ")),
+            Value::String(value) => format!(": {}", one_line(value)),
             value => format!(": {value}"),
         };
         let _ = writeln!(text, "{:indent$}{label}{value}", "", indent = 2 * depth);
@@ -292,7 +296,7 @@ pub(super) fn places(items: &Value, path: &mut Vec<usize>, text: &mut String) {
             .find(|value| !value.is_null());
         let value = value.map_or_else(String::new, |value| {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            format!(": {}", value.replace('\n', " "))
+            format!(": {}", one_line(&value))
         });
         let _ = writeln!(text, "{:<10} {label}{value}", numbers.join("."));
         places(&item["formItems"], path, text);

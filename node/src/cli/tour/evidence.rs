@@ -134,6 +134,11 @@ impl Stage {
             self.tongue.pick("niemand: die Runde ist beendet", "nobody: the round has ended"),
             &text(&package),
         )?;
-        self.verify(layout, program, &package).await.map(drop)
+        let verdict = self.verify(layout, program, &package).await?;
+        ensure!(
+            verdict.contains(round),
+            "the package does not say what came of the round"
+        );
+        Ok(())
     }
 }

@@ -88,7 +88,7 @@ impl<M: Serialize> BundleReport<M> {
             };
             crate::cli::print(&(serde_json::to_string(&line)? + "\n"))?;
         } else if report.verdict != Verdict::Valid {
-            crate::cli::print(&format!("{}: {name}: {}\n", self.file, report.in_words()))?;
+            crate::cli::print_words(&format!("{}: {name}: {}\n", self.file, report.in_words()))?;
         }
         Ok(())
     }
@@ -110,7 +110,7 @@ impl<M: Serialize> BundleReport<M> {
             };
             crate::cli::print(&(serde_json::to_string(&line)? + "\n"))?;
         } else {
-            crate::cli::print(&format!("{}: {name}: {}\n", self.file, report.in_words()))?;
+            crate::cli::print_words(&format!("{}: {name}: {}\n", self.file, report.in_words()))?;
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ impl<M: Serialize> BundleReport<M> {
         for sentence in sentences {
             out += &format!("  {sentence}\n");
         }
-        crate::cli::print(&(out + "\n"))?;
+        crate::cli::print_words(&(out + "\n"))?;
         Ok(())
     }
 }

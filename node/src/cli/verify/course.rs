@@ -147,11 +147,11 @@ fn say<C: Serialize>(
     json: bool,
     words: impl FnOnce() -> String,
 ) -> anyhow::Result<()> {
-    crate::cli::print(&match json {
-        true => serde_json::to_string(&Line { file, kind, course })? + "\n",
-        false => words(),
-    })?;
-    Ok(())
+    match json {
+        true => crate::cli::print(&(serde_json::to_string(&Line { file, kind, course })? + "\n")),
+        false => crate::cli::print_words(&words()),
+    }
+    .map(drop)
 }
 
 fn body_of(container: impl Read + Seek) -> Vec<u8> {

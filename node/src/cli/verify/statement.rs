@@ -32,11 +32,10 @@ impl Verify {
             };
             worst = worst.max(report.verdict);
             let (file, report) = (&shown(file), &report);
-            let text = match self.json {
-                true => serde_json::to_string(&Line { file, report })? + "\n",
-                false => format!("{file}: {}\n", report.in_words()),
+            match self.json {
+                true => crate::cli::print(&(serde_json::to_string(&Line { file, report })? + "\n"))?,
+                false => crate::cli::print_words(&format!("{file}: {}\n", report.in_words()))?,
             };
-            crate::cli::print(&text)?;
         }
         Ok(worst)
     }

@@ -1,7 +1,7 @@
 //! Issuers whose tokens let persons in: `[[casework.oidc]]` (OpenID Connect; access tokens in the form of JWT).
 //!
-//! Owns what of a token becomes a role or a unit. A token stands for a person, so the role of form services cannot be had by one,
-//! and a claim for units that a token lacks gives none, not all.
+//! Owns what of a token becomes a role or a unit. A token stands for a person, so the role of form services cannot be had by one.
+//! No units mean all of them, so whoever works on cases of units is refused where the claim for units is set and a token lacks it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

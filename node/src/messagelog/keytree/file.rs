@@ -134,13 +134,10 @@ impl KeyRing {
         disk::replace(&*self.disk, &self.path(name), &sealed)
     }
 
-    /// The key for a blob that is about to be written; makes the tree, synced, when it is the first of its name.
-    pub(crate) fn for_writing(&mut self, name: &KeyName, number: u64) -> Result<AeadKey, LogError> {
-        self.for_writing_from(name, number, number)
-    }
-
-    /// The same, where a tree that has to be made reaches back to `first`: for numbers that do not come in their order.
-    pub(crate) fn for_writing_from(
+    /// The key for a blob that is about to be written; makes the tree, synced, when it is the first of its name. That tree reaches
+    /// back to `first`, the lowest number that may ever ask for it: it is on disk before its entry, and after a crash numbers are
+    /// given from where the synced log ends.
+    pub(crate) fn for_writing(
         &mut self,
         name: &KeyName,
         number: u64,

@@ -180,6 +180,25 @@ async fn every_acknowledged_entry_survives_every_crash() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_on_disk_before_its_round_serves_the_numbers_that_are_given_again() {
+    let disk = RecordingDisk::default();
+    let log = open(&disk).unwrap();
+    // All in one round but the first or so, and only the last has a body: its key is made in the middle of the round.
+    let without_a_body = (1..40).map(|step| log.append(request(5 * step)));
+    let with_one = std::iter::once(log.append(request(6)));
+    let receipts = futures_util::future::join_all(without_a_body.chain(with_one)).await;
+    assert!(receipts.iter().all(Result::is_ok));
+    assert!(log.stats().largest_round > 2, "{:?}", log.stats());
+    let last = disk.position();
+    for position in 0..=last {
+        let after = disk.after_crash(position, Crash::OnlySynced);
+        let log = open(&after).unwrap_or_else(|error| panic!("at {position} of {last}: {error}"));
+        let again = log.append(request(7)).await;
+        assert!(again.is_ok(), "at {position} of {last}: {again:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_crash_during_recovery_loses_nothing() {
     let disk = RecordingDisk::default();
     let promised = life(&disk).await;

@@ -550,7 +550,7 @@ fn forgetting_every_second_of_a_million_entries() {
         retention: "case".parse().unwrap(),
         period: 203_002,
     };
-    keys.for_writing(&name, 0).unwrap();
+    keys.for_writing(&name, 0, 0).unwrap();
     let numbers: NumberSet = (0..ENTRIES).step_by(2).collect();
     let at = std::time::Instant::now();
     keys.forget(&name, &numbers, false).unwrap();

@@ -59,11 +59,8 @@ impl Casework {
 
     /// Claims what is complete, and works on every claim that is due.
     pub(super) async fn take_answers(&self, folder: &Folder, open: &mut Open) {
-        match self.claim_answered(folder).await {
-            Ok(claims) => open.extend(claims.into_iter().map(|claim| (claim, None))),
-            Err(error) => {
-                tracing::error!(code = "folder_unreadable", %error, "answers cannot be taken from the folder drop; it is tried again");
-            }
+        if let Err(error) = self.claim_answered(folder, open).await {
+            tracing::error!(code = "folder_unreadable", %error, "answers cannot be taken from the folder drop; it is tried again");
         }
         let now = Instant::now();
         let due: Vec<(Id, u32)> = open
@@ -72,6 +69,10 @@ impl Casework {
             .map(|(claim, _)| claim.clone())
             .collect();
         for (id, number) in due {
+            // In their order: an older statement must not be taken for a newer version.
+            if open.range((id.clone(), 0)..(id.clone(), number)).next().is_some() {
+                continue;
+            }
             let failed = match self.settled(folder, &id, number).await {
                 Ok(result) => {
                     let finished = id.clone();
@@ -98,22 +99,30 @@ impl Casework {
         }
     }
 
-    async fn claim_answered(&self, folder: &Folder) -> io::Result<Vec<(Id, u32)>> {
-        let mut claims = Vec::new();
+    /// What was moved is noted at once, whatever comes of the next one: nobody else looks for it before the next start.
+    async fn claim_answered(&self, folder: &Folder, open: &mut Open) -> io::Result<()> {
         for id in folder.blocking(|place| place.answered()).await? {
             // A number that was submitted is not used again, also when somebody clears what is done.
-            let submitted = self
-                .request(Side::Participant, &id)
-                .ok()
-                .and_then(|row| row.folder)
-                .map_or(0, |dropped| dropped.submitted);
+            let submitted = match self.request(Side::Participant, &id) {
+                Ok(row) => row.folder.map_or(0, |dropped| dropped.submitted),
+                Err(refused) if refused.status.is_client_error() => 0,
+                Err(refused) => {
+                    tracing::warn!(request = %id, code = refused.code, "a statement waits in the folder drop: {}", refused.detail);
+                    continue;
+                }
+            };
             let claimed = id.clone();
-            let number = folder
+            match folder
                 .blocking(move |place| place.claim(&claimed, submitted))
-                .await?;
-            claims.push((id, number));
+                .await
+            {
+                Ok(number) => _ = open.insert((id, number), None),
+                Err(error) => {
+                    tracing::error!(request = %id, code = "folder_unwritable", %error, "a statement cannot be taken from the folder drop; it is tried again");
+                }
+            }
         }
-        Ok(claims)
+        Ok(())
     }
 
     /// What became of a statement; an error where it is not decided yet.
@@ -139,9 +148,12 @@ impl Casework {
             .blocking(move |place| place.taken(&claimed, number))
             .await
             .map_err(|error| unread(STATEMENT, &error))?;
-        let taken_before = row.folder.as_ref().map(|dropped| dropped.submitted) == Some(number);
+        let taken_before = row
+            .folder
+            .as_ref()
+            .is_some_and(|dropped| dropped.submitted >= number);
         if taken_before {
-            return Ok(accepted(&row, true, &BTreeMap::new(), None));
+            return Ok(accepted(&row, taken.submits, &BTreeMap::new(), None));
         }
         let draft = read_draft(&taken).await?;
         let named = self.receive_all(&taken, &draft).await?;

@@ -325,14 +325,19 @@ impl Place {
     /// Moves what was answered to what is done, under the next number after this one that is free; gives the number.
     pub(super) fn claim(&self, id: &Id, after: u32) -> io::Result<u32> {
         let done = self.of("done");
-        let mut number = after.saturating_add(1);
+        let next = |number: u32| number.checked_add(1).ok_or(io::ErrorKind::QuotaExceeded);
+        let mut number = next(after)?;
         while fs::symlink_metadata(done.join(format!("{id}-{number}"))).is_ok() {
-            number = number.saturating_add(1);
+            number = next(number)?;
         }
         let out = self.of("out");
+        // What is claimed is unfinished; with the result of something else it would never be taken up after a crash.
+        remove_any(&out.join(id.to_string()).join(RESULT))?;
         fs::rename(out.join(id.to_string()), done.join(format!("{id}-{number}")))?;
-        sync(&done)?;
-        sync(&out)?;
+        // It is claimed from here on; what a crash takes back is claimed again.
+        if let Err(error) = sync(&done).and_then(|()| sync(&out)) {
+            tracing::warn!(request = %id, number, code = "folder_unwritable", %error, "the folder drop could not be synced");
+        }
         Ok(number)
     }
 

@@ -14,8 +14,9 @@ use kontor_participation::transfer::offer::Id;
 use serde_json::{Value, json};
 
 use super::super::super::intake::MAX_FILE;
+use super::super::super::row::Process;
 use super::super::super::tests::Bed;
-use super::super::super::{Casework, random_id};
+use super::super::super::{Casework, Table, TxError, random_id};
 use super::super::requester::{Command, Details};
 use super::super::row::RequestRow;
 use super::super::tests::person;
@@ -271,6 +272,67 @@ async fn a_statement_is_submitted_once_also_when_a_process_ends_before_it_says_s
     let newer = json!({ "kind": "NO_OBJECTION", "author": "Referat" });
     house.answers(&newer.to_string(), "submit");
     assert_eq!(house.taken(3).await["statement_version"], 2);
+}
+
+#[tokio::test]
+async fn one_statement_that_cannot_be_claimed_keeps_no_other_waiting() {
+    let house = House::asked(Eyes::TWO).await;
+    house.written().await.unwrap();
+    let store = &house.casework().store;
+    let key = |id: &Id| Process::Request(Side::Participant, id.clone()).key();
+    let (worn, broken): (Id, Id) = (last_id(), last_id());
+    let mut row = serde_json::to_value(house.row(Side::Participant)).unwrap();
+    row["folder"]["submitted"] = json!(u32::MAX);
+    for (id, row) in [(&worn, row), (&broken, json!("damaged"))] {
+        store
+            .run_tx("test", |tx| {
+                tx.put(Table::Requests, &key(id), &row)
+                    .map_err(TxError::<()>::from)
+            })
+            .await
+            .unwrap();
+        let out = house.path("out").join(id.to_string());
+        fs::create_dir(&out).unwrap();
+        fs::write(out.join("submit"), b"").unwrap();
+    }
+    house.answers(
+        &json!({ "kind": "NO_OBJECTION", "author": "Referat" }).to_string(),
+        "submit",
+    );
+    assert_eq!(house.taken(1).await["submitted"], true);
+    let mut left = [worn.to_string(), broken.to_string()];
+    left.sort_unstable();
+    assert_eq!(names(&house.path("out")), left);
+    assert_eq!(names(&house.path("done")), [format!("{}-1", house.id)]);
+}
+
+#[tokio::test]
+async fn statements_of_one_request_are_taken_up_in_their_order() {
+    let house = House::asked(Eyes::TWO).await;
+    house.written().await.unwrap();
+    let draft = json!({ "kind": "NO_OBJECTION", "author": "Referat" }).to_string();
+    house.answers(&draft, "submit");
+    house.folder().place.claim(&house.id, 0).unwrap();
+    house.answers(&draft, "submit");
+    let later = super::Instant::now() + super::WAIT.0;
+    let mut open = BTreeMap::from([((house.id.clone(), 1), Some((later, 1)))]);
+    house.casework().take_answers(house.folder(), &mut open).await;
+    let waiting: Vec<u32> = open.keys().map(|(_, number)| *number).collect();
+    assert_eq!(waiting, [1, 2]);
+    assert!(house.row(Side::Participant).expected().versions().is_empty());
+    assert_eq!(house.taken(1).await["statement_version"], 1);
+    assert_eq!(house.row(Side::Participant).expected().versions().len(), 2);
+    // What was submitted before the last one is not submitted again where its result is gone.
+    let first = house.path("done").join(format!("{}-1", house.id));
+    fs::remove_file(first.join("result.json")).unwrap();
+    assert_eq!(house.taken(1).await["submitted"], true);
+    assert_eq!(house.row(Side::Participant).expected().versions().len(), 2);
+}
+
+/// An id behind those that come by chance.
+fn last_id() -> Id {
+    let id = random_id().to_string();
+    format!("ffffffff{}", &id[8..]).try_into().unwrap()
 }
 
 #[tokio::test]

@@ -226,7 +226,9 @@ fn only_folders_that_are_complete_are_claimed_each_under_a_number_of_its_own() {
     for name in [id.to_string(), open.to_string(), "no id".to_owned()] {
         fs::create_dir(out.join(&name)).unwrap();
     }
-    fs::write(out.join(id.to_string()).join("ready"), b"").unwrap();
+    for name in ["ready", "result.json"] {
+        fs::write(out.join(id.to_string()).join(name), b"").unwrap();
+    }
     fs::write(out.join("no id").join("ready"), b"").unwrap();
     symlink(out.join(id.to_string()), out.join(linked.to_string())).unwrap();
     assert_eq!(place.answered().unwrap(), std::slice::from_ref(&id));
