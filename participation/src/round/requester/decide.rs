@@ -308,6 +308,14 @@ impl Requester {
         if self.terms.extension == Extendable::None {
             return Err(self.blocked(command, Obstacle::NotExtendable));
         }
+        // An end that is told now would take the place of the one with which the period begins anew.
+        if self
+            .request
+            .standing_still()
+            .is_some_and(|still| still.supplement)
+        {
+            return Err(self.blocked(command, Obstacle::ClockStands));
+        }
         let deadline = self
             .request
             .deadline()
