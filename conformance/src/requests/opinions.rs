@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{NAMES, seen};
+use super::NAMES;
+use super::steps::seen;
 use crate::federation::Federation;
 use crate::subject::Subject;
 use crate::transfers::opinions::{Source, exchanges, query_ids, verified};
