@@ -18,5 +18,13 @@ async fn every_request_ends_once_although_nodes_are_killed_and_answers_lost() {
     let report = requests::run(&subject, plan).await.unwrap();
     assert!(report.wrong.is_empty(), "{}", report.wrong.join("\n"));
     assert_eq!(report.requests, 90);
+    assert_eq!(report.ends.values().sum::<usize>(), 90, "{report:?}");
     assert!(report.kills > 0, "no node was killed: {report:?}");
+    assert!(report.cuts > 0, "no line was cut: {report:?}");
+    assert!(report.statements > 0, "nobody submitted anything: {report:?}");
+    assert!(
+        report.opinions.agreements > 0,
+        "no evidence was judged: {report:?}"
+    );
+    assert_eq!(report.opinions.disagreements, 0, "{report:?}");
 }

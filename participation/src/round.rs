@@ -107,7 +107,9 @@ impl Obstacle {
     const fn sentence(self) -> &'static str {
         match self {
             Self::Answered => "the participant's node has answered; record the expiry by its answer",
-            Self::ClockStands => "the clock stands still; let it go on first",
+            Self::ClockStands => {
+                "the clock stands still; let it go on first, or wait until the supplement is fetched"
+            }
             Self::DeliveryNotProven => {
                 "the delivery is not proven, or not everything that is disclosed was fetched; silence has no effect before"
             }

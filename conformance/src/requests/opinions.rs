@@ -12,7 +12,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{NAMES, seen};
+use super::NAMES;
+use super::steps::seen;
 use crate::federation::Federation;
 use crate::subject::Subject;
 use crate::transfers::opinions::{Source, exchanges, query_ids, verified};
@@ -165,11 +166,21 @@ fn judge(
                 version
             })
             .collect();
-        let silence = opinion.silence.as_ref().map(|silence| silence.effect.clone());
+        let silence = opinion.silence.as_ref().map(|silence| {
+            (
+                silence.effect.clone(),
+                silence.ended_at.to_string(),
+                silence.answered,
+            )
+        });
+        let meant = &course["silence"];
+        let meant =
+            (!meant.is_null()).then(|| json!([meant["effect"], meant["ended_at"], meant["answered"]]));
         let agrees = is_sound == opinion.is_sound()
             && course["state"] == json!(opinion.state)
+            && course["ends_at"] == json!(opinion.ends_at.map(|at| at.to_string()))
             && said == versions
-            && course["silence"]["effect"] == json!(silence);
+            && json!(meant) == json!(silence);
         (!agrees).then(|| format!("{request}: by {whose} {course} and by the oracle {opinion:?}"))
     };
     let unsound = (!opinion.is_sound())
@@ -179,4 +190,109 @@ fn judge(
         is_package,
         opinion,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use kontor_pki::crypto::sha256;
+
+    use super::*;
+
+    const ID: &str = "3f2504e0-4f89-41d3-9a0c-0305e82c3301";
+    const END: &str = "2026-01-05T10:00:00Z";
+
+    fn exchange(number: u32, at: &str, mut body: Value, answer: Option<Value>) -> Exchange {
+        let path = format!(
+            "/v1/requests/{ID}/requester/{number}/{}",
+            body["kind"].as_str().unwrap()
+        );
+        body["contract"] = "kontor-participation/1".into();
+        body["heard"] = 0.into();
+        body["sent_at"] = at.into();
+        let body = body.to_string().into_bytes();
+        let digest: String = sha256(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let answer = answer.map(|mut answer| {
+            answer["contract"] = "kontor-participation/1".into();
+            answer["message"] = path.clone().into();
+            answer["sha256"] = digest.into();
+            answer["received_at"] = at.into();
+            answer["after"] = 0.into();
+            answer.to_string().into_bytes()
+        });
+        Exchange {
+            from: "TEST/GOV/1001".into(),
+            to: "TEST/GOV/1002".into(),
+            path,
+            body,
+            answer,
+        }
+    }
+
+    /// Two hours to answer, in which nothing is said; the last receipt is there or not.
+    fn silence(receipt: bool) -> Vec<Exchange> {
+        let asked = "2026-01-05T08:00:00Z";
+        let recorded = "2026-01-05T10:01:00Z";
+        let (place, rule) = (json!({ "land": "SH" }), json!({ "kind": "hours", "n": 2 }));
+        let terms =
+            json!({ "rule": rule, "place": place, "effect": "CONSENT_DEEMED_GIVEN", "extension": "free" });
+        let deadline = json!({ "rule": rule, "trigger": asked, "place": place, "ends_at": END });
+        let expired = json!({
+            "kind": "expired", "ended_at": END, "effect": "CONSENT_DEEMED_GIVEN", "asked_at": END, "answered": true,
+            "recorded_at": recorded,
+        });
+        let taken = || json!({ "answer": "taken" });
+        let delivered = json!({ "answer": "delivered", "delivered_at": asked });
+        let request = json!({ "kind": "request", "request": { "request_id": ID, "terms": terms } });
+        vec![
+            exchange(1, asked, request, Some(delivered)),
+            exchange(
+                2,
+                asked,
+                json!({ "kind": "deadline", "deadline": deadline }),
+                Some(taken()),
+            ),
+            exchange(3, END, json!({ "kind": "inquire", "until": END }), Some(taken())),
+            exchange(4, recorded, expired, receipt.then(taken)),
+        ]
+    }
+
+    fn said() -> Value {
+        json!({
+            "state": "EXPIRED", "ends_at": END, "versions": [], "contradictions": [], "missing": [],
+            "silence": { "ended_at": END, "effect": "CONSENT_DEEMED_GIVEN", "asked_at": END, "answered": true },
+        })
+    }
+
+    fn judged(course: &Value, exchanges: &[Exchange]) -> Judged {
+        judge("alpha", ID, &[course], exchanges, true).unwrap()
+    }
+
+    #[test]
+    fn whatever_is_said_differently_is_told() {
+        assert_eq!(judged(&said(), &silence(true)).differently, None);
+        let version = json!({ "kind": "CONSENT", "entered_at": END, "in_time": false, "kept_beside": false });
+        for (place, other) in [
+            ("/state", json!("LATE")),
+            ("/ends_at", json!("2026-01-05T10:00:00.001Z")),
+            ("/ends_at", Value::Null),
+            ("/versions", json!([version])),
+            ("/silence", Value::Null),
+            ("/silence/effect", json!("ASSUME_NO_OBJECTION")),
+            ("/silence/ended_at", json!("2026-01-05T10:01:00Z")),
+            ("/silence/answered", json!(false)),
+            ("/contradictions", json!(["something"])),
+            ("/missing", json!(["something"])),
+        ] {
+            let mut wrong = said();
+            *wrong.pointer_mut(place).unwrap() = other;
+            assert!(judged(&wrong, &silence(true)).differently.is_some(), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_last_message_whose_receipt_is_on_its_way_is_counted_and_nothing_is_wrong_with_it() {
+        let judged = judged(&said(), &silence(false));
+        assert_eq!(judged.differently, None);
+        assert_eq!(judged.opinion.unconfirmed, ["requester/4/expired"]);
+    }
 }

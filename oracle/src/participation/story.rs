@@ -196,7 +196,8 @@ impl<'a> Story<'a> {
     }
 
     pub(crate) fn something_counts(&self, i: usize) -> bool {
-        self.statements(i).any(|k| self.counts(k))
+        self.statements(i)
+            .any(|k| self.counts(k) && self.withdrawn_at(k, i).is_none())
     }
 
     fn withdrawn_at(&self, k: usize, i: usize) -> Option<Timestamp> {

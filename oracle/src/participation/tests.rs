@@ -158,6 +158,31 @@ fn a_late_statement_is_kept_and_leaves_what_silence_meant() {
 }
 
 #[test]
+fn what_follows_a_statement_that_was_taken_back_is_not_kept_beside() {
+    let said = |number, minute, body: Value, answer| exchange("participant", number, 2, minute, body, answer);
+    let there = |kept_beside: bool| {
+        let version = |version: u32, minute| json!({ "kind": "statement", "version": version, "statement": "CONSENT", "entered_at": at(minute) });
+        let judged = |kept_beside| {
+            Some(json!({ "answer": "judged", "after": 2, "in_time": true, "kept_beside": kept_beside }))
+        };
+        let mut exchanges = silence()[..2].to_vec();
+        let back = json!({ "kind": "withdraw-statement", "entered_at": at(20) });
+        exchanges.push(said(1, 10, version(1, 10), judged(false)));
+        exchanges.push(said(2, 20, back, taken(2)));
+        exchanges.push(said(3, 30, version(2, 30), judged(kept_beside)));
+        one(&exchanges)
+    };
+    let counts = there(false);
+    assert!(counts.is_sound(), "{counts:#?}");
+    assert_eq!(counts.state, Some("SUBMITTED"));
+    let beside = there(true);
+    assert!(
+        beside.contradictions[0].contains("kept beside where it counts"),
+        "{beside:#?}"
+    );
+}
+
+#[test]
 fn what_is_missing_is_named_and_nothing_is_concluded() {
     let mut exchanges = silence();
     exchanges.remove(1);

@@ -70,6 +70,13 @@ pub struct Version {
     pub withdrawn_at: Option<Timestamp>,
 }
 
+impl Version {
+    /// Whether it was neither kept beside nor taken back.
+    pub const fn counts(&self) -> bool {
+        !self.judgement.kept_beside && self.withdrawn_at.is_none()
+    }
+}
+
 impl Request {
     pub(super) const fn new(state: State) -> Self {
         Self {

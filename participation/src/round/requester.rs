@@ -17,7 +17,7 @@ use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::message::{Answer, Judgement, Message, Says, Told};
-use super::request::Request;
+use super::request::{Request, Version};
 use super::state::State;
 use super::terms::Terms;
 use crate::calendar::HolidayTable;
@@ -245,13 +245,9 @@ impl Requester {
         match message {
             Message::Statement { entered_at, .. } => {
                 let closed = self.round_closed_at.is_some_and(|closed| *entered_at >= closed);
-                let kept_beside = (closed
-                    && self
-                        .request
-                        .versions()
-                        .iter()
-                        .any(|version| !version.judgement.kept_beside))
-                    || self.request.is_past_statements(in_time);
+                // What follows a statement that was taken back is no newer version: nothing else was said.
+                let newer = self.request.versions().iter().any(Version::counts);
+                let kept_beside = (closed && newer) || self.request.is_past_statements(in_time);
                 Some(Judgement { in_time, kept_beside })
             }
             Message::Decline { .. } | Message::ExtensionRequest { .. } => Some(Judgement {

@@ -10,7 +10,7 @@ use crate::calendar::HolidayTable;
 use crate::deadline::{Deadline, DeadlineError, Rule, day_of};
 use crate::round::delivery::{Body, RequestBody, Side};
 use crate::round::message::{Expiry, Judgement, Message, Says};
-use crate::round::request::Request;
+use crate::round::request::{Request, Version};
 use crate::round::requester::HOURS_TO_ANSWER;
 use crate::round::state::State;
 
@@ -243,8 +243,7 @@ impl<'a> Replaying<'a> {
     }
 
     fn something_counts(&self) -> bool {
-        let mut versions = self.request.versions().iter();
-        versions.any(|version| !version.judgement.kept_beside)
+        self.request.versions().iter().any(Version::counts)
     }
 
     /// What of a judgement cannot be. That the round was closed is told to nobody, and shows by what was kept beside for it.

@@ -79,10 +79,7 @@ pub fn rounds(courses: &[Course]) -> Vec<Summary> {
 
 impl Outcome {
     fn of(course: &Course) -> Self {
-        let standing = course
-            .versions
-            .iter()
-            .rfind(|version| version.withdrawn_at.is_none() && !version.judgement.kept_beside);
+        let standing = course.versions.iter().rfind(|version| version.counts());
         Self {
             request: course.request.clone(),
             participant: course.participant.clone(),

@@ -236,6 +236,47 @@ fn what_was_entered_in_time_is_in_time_wherever_the_requester_was() {
     assert!(course.contradictions[0].contains("judged as late"), "{course:?}");
 }
 
+#[test]
+fn a_statement_that_was_taken_back_is_no_reason_to_keep_what_follows_beside() {
+    let said = |seq, at: &str, mut body: Value, says| {
+        body["entered_at"] = at.into();
+        exchange(Side::Participant, seq, 2, at, body, 2, says)
+    };
+    let versions = |back: bool, kept_beside| {
+        let mut exchanges = silence()[..3].to_vec();
+        exchanges.push(said(
+            2,
+            "2026-02-20T10:00:00Z",
+            example("statement"),
+            judged(true),
+        ));
+        if back {
+            let body = example("withdraw-statement");
+            exchanges.push(said(3, "2026-02-21T10:00:00Z", body, Some(Says::Taken)));
+        }
+        let mut newer = example("statement");
+        newer["version"] = 2.into();
+        let judged = Says::Judged(Judgement {
+            in_time: true,
+            kept_beside,
+        });
+        let seq = if back { 4 } else { 3 };
+        exchanges.push(said(seq, "2026-02-22T10:00:00Z", newer, Some(judged)));
+        replay(&exchanges, table()).remove(0)
+    };
+    let beside = versions(true, true);
+    assert!(
+        beside.contradictions[0].contains("nothing was there before it"),
+        "{beside:?}"
+    );
+    let counts = versions(true, false);
+    assert_eq!(
+        (counts.contradictions, counts.state),
+        (vec![], Some(State::Submitted))
+    );
+    assert_eq!(versions(false, true).contradictions, Vec::<String>::new());
+}
+
 /// The node did not answer for a day, and a person recorded the expiry. Then everything came: that a statement had been entered, and
 /// the statement.
 fn crossing() -> Vec<Exchange> {

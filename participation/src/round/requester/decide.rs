@@ -78,7 +78,9 @@ impl Requester {
                 if restarts && self.terms.rule.is_none() {
                     return Err(self.blocked(&command, Obstacle::NoDeadline));
                 }
-                if restarts && !self.state().is_waiting() {
+                // What silence meant at an end that has passed stands, whether it is recorded or not.
+                let over = self.request.end().is_some_and(|end| now >= end);
+                if restarts && (over || !self.state().is_waiting()) {
                     return Err(self.blocked(&command, Obstacle::TimeOver));
                 }
                 decision.say(Message::Supplement { restarts });
@@ -305,6 +307,14 @@ impl Requester {
     ) -> Result<Deadline, Refusal> {
         if self.terms.extension == Extendable::None {
             return Err(self.blocked(command, Obstacle::NotExtendable));
+        }
+        // An end that is told now would take the place of the one with which the period begins anew.
+        if self
+            .request
+            .standing_still()
+            .is_some_and(|still| still.supplement)
+        {
+            return Err(self.blocked(command, Obstacle::ClockStands));
         }
         let deadline = self
             .request

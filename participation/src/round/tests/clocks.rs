@@ -209,3 +209,39 @@ fn a_period_that_begins_anew_takes_nothing_from_what_was_granted() {
     pair.requester.apply(&fetched);
     assert_eq!(pair.requester.request().end(), Some(late + 2.hours()));
 }
+
+#[test]
+fn nothing_begins_anew_after_the_end_although_nobody_has_recorded_it() {
+    let mut pair = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], start());
+    let end = pair.end();
+    let anew = || Command::Supplement { restarts: true };
+    assert_eq!(pair.refused(anew(), end), "time_over");
+    pair.requester(Command::Supplement { restarts: false }, end);
+    pair.clocks(end);
+    assert_eq!(pair.state(), State::Expired);
+    assert_eq!(pair.refused(anew(), end), "time_over");
+    let mut waiting = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], start());
+    waiting.requester(anew(), end - 1.second());
+}
+
+#[test]
+fn more_time_does_not_take_the_place_of_the_period_that_begins_anew() {
+    let mut pair = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], start());
+    let wanted = participant::Command::AskForTime {
+        until: date(2026, 1, 9),
+    };
+    pair.participant(&wanted, start() + 1.minutes());
+    let sent = start() + 90.minutes();
+    pair.requester(Command::Supplement { restarts: true }, sent);
+    let more = Rule::Hours { n: 1 };
+    assert_eq!(pair.refused(Command::Extend(more), sent), "clock_stands");
+    let granted = Command::DecideExtension { granted: Some(more) };
+    assert_eq!(pair.refused(granted, sent), "clock_stands");
+    pair.requester(Command::DecideExtension { granted: None }, sent);
+    let there = sent + 1.minutes();
+    let fetched = pair.requester.fetched(there, table()).unwrap();
+    pair.requester.apply(&fetched);
+    pair.tell(&fetched.tell, there);
+    assert_eq!(pair.requester.request().end(), Some(there + 2.hours()));
+    pair.requester(Command::Extend(more), there);
+}

@@ -319,6 +319,22 @@ fn a_newer_version_counts_until_the_round_is_closed_and_is_kept_beside_then() {
 }
 
 #[test]
+fn what_follows_a_statement_that_was_taken_back_counts_also_when_the_round_is_closed() {
+    let now = start();
+    let mut pair = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], now);
+    pair.submit(now + 10.minutes());
+    pair.participant(&participant::Command::Withdraw, now + 20.minutes());
+    pair.requester
+        .apply(&pair.requester.round_closed(now + 30.minutes()));
+    let judgement = pair.submit(now + 40.minutes()).judgement().unwrap();
+    assert!(judgement.in_time && !judgement.kept_beside);
+    assert_eq!(pair.state(), State::Submitted);
+    let newer = pair.submit(now + 50.minutes()).judgement().unwrap();
+    assert!(newer.kept_beside);
+    assert_eq!(pair.clocks(pair.end()), Vec::<&str>::new(), "it was not silent");
+}
+
+#[test]
 fn what_is_taken_back_is_locked_deleted_and_that_is_stated() {
     let now = start();
     let mut pair = Pair::delivered(terms(SilenceEffect::None), vec![], now);

@@ -1,0 +1,141 @@
+//! How requests have ended, at both sides: as they were meant to, with everything that was submitted.
+
+use anyhow::Result;
+use hyper::Method;
+use kontor_pki::crypto::sha256;
+use serde_json::{Value, json};
+
+use super::RequestsReport;
+use super::steps::until;
+use super::way::{Both, Way, statements};
+use crate::desk::{Desk, text};
+
+/// Compares both sides of a request of which nothing more is to come.
+pub(super) async fn judge(here: &Desk, one: &Both, report: &mut RequestsReport) -> Result<()> {
+    let ends = one.ends();
+    let ours = until(here, &one.ours(), &format!("{ends:?}"), |page| {
+        ends.contains(&page["state"].as_str().unwrap_or_default()) && all_answered(page) && all_here(page)
+    })
+    .await?;
+    *report.ends.entry(text(&ours, "state")?.to_owned()).or_default() += 1;
+    let is_guest = ours["proof_level"] == "guest";
+    if is_guest && one.way == Way::Revoke {
+        // Its link opens nothing any more; the purge was stated all the same.
+        if ours["purge"]["node"] != "done" {
+            report
+                .wrong
+                .push(format!("{}: no purge statement: {}", one.id, ours["purge"]));
+        }
+        return Ok(());
+    }
+    if is_guest && one.way == Way::Decline {
+        return Ok(());
+    }
+    let theirs = until(&one.body, &one.theirs, &format!("{ends:?} and settled"), |page| {
+        ends.contains(&page["state"].as_str().unwrap_or_default())
+            && page["settled"] == true
+            && all_answered(page)
+    })
+    .await?;
+    let mut differs = Vec::new();
+    for member in [
+        "state",
+        "statements",
+        "deadline",
+        "ends_at",
+        "expiry",
+        "question_open",
+        "extension_wanted",
+        "standing_still",
+    ] {
+        if ours[member] != theirs[member] {
+            differs.push(format!("{member}: {} and {}", ours[member], theirs[member]));
+        }
+    }
+    if !differs.is_empty() {
+        report.wrong.push(format!("{}: {}", one.id, differs.join("; ")));
+    }
+    report.statements += statements(&ours);
+    if statements(&ours) != one.submitted {
+        report.wrong.push(format!(
+            "{}: {} statements, {} were submitted",
+            one.id,
+            statements(&ours),
+            one.submitted
+        ));
+    }
+    let late = ours["statements"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|version| version["in_time"] != true);
+    if late.count() > 0 {
+        report.wrong.push(format!(
+            "{}: late though it was in time: {}",
+            one.id, ours["statements"]
+        ));
+    }
+    if ours["state"] == "EXPIRED" && ours["expiry"]["answered"] != true {
+        report.wrong.push(format!(
+            "{}: expired without an answer: {}",
+            one.id, ours["expiry"]
+        ));
+    }
+    letters(here, one, &ours, &theirs, report).await
+}
+
+/// Every statement came as it was submitted, with its files.
+async fn letters(
+    here: &Desk,
+    one: &Both,
+    ours: &Value,
+    theirs: &Value,
+    report: &mut RequestsReport,
+) -> Result<()> {
+    let of = |page: &Value, name: &str| -> Vec<Value> {
+        let all = page[name].as_array().cloned().unwrap_or_default();
+        all.into_iter()
+            .filter(|message| message["kind"] == "statement")
+            .map(|message| message["letter"].clone())
+            .collect()
+    };
+    let (came, sent) = (of(ours, "received"), of(theirs, "sent"));
+    let documents = |all: &[Value]| -> Vec<Value> { all.iter().map(|one| one["document"].clone()).collect() };
+    if documents(&came) != documents(&sent) || came.iter().any(Value::is_null) {
+        report.wrong.push(format!(
+            "{}: the statements differ: {came:?} and {sent:?}",
+            one.id
+        ));
+    }
+    for file in came
+        .iter()
+        .flat_map(|one| one["files"].as_array().into_iter().flatten())
+    {
+        let path = format!("{}/files/{}", one.ours(), text(file, "file_id")?);
+        let answer = here.send(Method::GET, &path, None, "", Vec::new()).await?;
+        let digest: String = sha256(&answer.body)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        report.files_compared += 1;
+        if file["sha256"] != json!(digest) {
+            report
+                .wrong
+                .push(format!("{}: the octets of a file are others", one.id));
+        }
+    }
+    Ok(())
+}
+
+/// Whether everything that the other side announced was fetched.
+fn all_here(page: &Value) -> bool {
+    let came = page["bundles"].as_array().into_iter().flatten();
+    came.filter(|bundle| bundle["side"] == "participant")
+        .all(|bundle| bundle["complete"] == true)
+}
+
+fn all_answered(page: &Value) -> bool {
+    page["sent"]
+        .as_array()
+        .is_some_and(|all| all.iter().all(|message| message["state"]["state"] == "answered"))
+}
