@@ -21,19 +21,20 @@ impl Casework {
     /// When something of a request may be due next; now, if something is to be fetched or deleted.
     pub(in crate::casework) fn request_due(&self, row: &RequestRow) -> Option<Timestamp> {
         let now = self.now();
-        let fetches = row
+        let announced = row
             .bundles
             .iter()
             .any(|one| one.side != row.side() && !one.complete && one.problem.is_none());
+        // What cannot be said now is looked at when it is fetched.
+        let fetches = announced && self.wants(row).unwrap_or(true);
         match &row.asking {
             Asking::Requester(machine) => match fetches || machine.due(now).is_some() {
                 true => Some(now),
                 false => machine.next_due(now),
             },
             Asking::Participant(machine) => {
-                let open = machine.purged_at().is_none() && row.state().is_open_to_participant();
                 let deletes = machine.purge_is_due(now) && machine.purged_at().is_none();
-                match deletes || !row.to_delete.is_empty() || (fetches && open) {
+                match deletes || !row.to_delete.is_empty() || fetches {
                     true => Some(now),
                     false => machine.next_due(now),
                 }

@@ -133,7 +133,7 @@ impl Casework {
             return Ok(false);
         };
         let row = self.request(*side, id)?;
-        if !wants(&row) {
+        if !self.wants(&row)? {
             return Ok(false);
         }
         let theirs = row.side().other();
@@ -176,6 +176,17 @@ impl Casework {
         Ok(true)
     }
 
+    /// Whether this side still wants what was announced: what comes is sealed under a key that goes with the content.
+    pub(super) fn wants(&self, row: &RequestRow) -> Result<bool, Refused> {
+        match &row.asking {
+            Asking::Requester(_) => match &row.case {
+                Some(case) => Ok(self.case(case)?.purged_at.is_none()),
+                None => Ok(false),
+            },
+            Asking::Participant(machine) => Ok(machine.may_open(self.now())),
+        }
+    }
+
     /// A large bundle, part by part, each on disk before the next is asked for.
     async fn fetch_parts(
         &self,
@@ -194,7 +205,7 @@ impl Casework {
             let kept = self.fetch(caller, &whence, announced.bundle, part).await?;
             let _lock = self.lock(&[row.id()]).await;
             let mut now_row = self.request(row.side(), row.id())?;
-            if !wants(&now_row) {
+            if !self.wants(&now_row)? {
                 self.vault.remove(&kept)?;
                 return Ok(None);
             }
@@ -247,7 +258,7 @@ impl Casework {
         let _lock = self.lock(&[row.id()]).await;
         let mut row = self.request(row.side(), row.id())?;
         let now = self.now();
-        if !wants(&row) {
+        if !self.wants(&row)? {
             return Ok(());
         }
         let mut step = Step {
@@ -299,16 +310,6 @@ impl Casework {
             self.vault.remove(part)?;
         }
         Ok(())
-    }
-}
-
-/// Whether this side still wants what was announced.
-fn wants(row: &RequestRow) -> bool {
-    match row.side() {
-        Side::Requester => true,
-        Side::Participant => row
-            .participant()
-            .is_some_and(|machine| machine.purged_at().is_none() && row.state().is_open_to_participant()),
     }
 }
 

@@ -2,6 +2,8 @@
 //! of summer time, a leap day and restarts. Who is asked is a unit of the house, so that both sides are here; what one says is
 //! brought to the other as its node would bring it.
 
+mod content;
+
 use std::collections::BTreeMap;
 
 use http_body_util::BodyExt;
@@ -177,7 +179,7 @@ impl Bed {
                 .iter()
                 .filter(|one| one.side == theirs && !one.complete && one.problem.is_none());
             for announced in wanted {
-                if !row.state().is_open_to_participant() {
+                if !casework.wants(&row).unwrap() {
                     continue;
                 }
                 let brought = self.brought().await;
