@@ -6,8 +6,10 @@ mod content;
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use kontor_participation::application::manifest::Role as FileRole;
 use kontor_participation::deadline::end_of;
 use kontor_participation::round::delivery::{Receipt, Side};
 use kontor_participation::round::life;
@@ -17,6 +19,7 @@ use kontor_pki::time::UnixTime;
 use serde_json::json;
 
 use super::super::inbox::Brought;
+use super::super::intake::Part;
 use super::super::row::{EventRow, OutRow, OutState, Pack, Process};
 use super::super::tests::{Bed, at, form};
 use super::super::{Principal, Table};
@@ -60,7 +63,32 @@ impl Bed {
         }
     }
 
-    /// Prepares, releases and opens a round with one request to an own unit.
+    /// A file as it is handed in.
+    pub(super) async fn file(&self, name: &str, octets: Bytes) -> Part {
+        let mut receiving = self.casework().receive().unwrap();
+        receiving.write(octets).await.unwrap();
+        Part {
+            role: FileRole::Attachment,
+            name: name.to_owned(),
+            media_type: "text/plain".into(),
+            received: receiving.finish().await.unwrap(),
+        }
+    }
+
+    /// Adds a file to a case; gives its id.
+    pub(super) async fn added(&self, case: &Id, name: &str, octets: Bytes) -> String {
+        let version = self.casework().case(case).unwrap().version;
+        let part = self.file(name, octets).await;
+        let worker = person("worker", &[Role::Worker]);
+        let (_, added) = self
+            .casework()
+            .add_files(&worker, case, version, vec![part], None)
+            .await
+            .unwrap();
+        added[0].file.file_id.clone()
+    }
+
+    /// Prepares, releases and opens a round with one request to an own unit. Files that are named are made, and shown.
     pub(super) async fn asked(&self, number: u32, profile: &str, class: &str, more: serde_json::Value) -> Id {
         let (worker, releaser) = (
             person("worker", &[Role::Worker]),
@@ -78,18 +106,29 @@ impl Bed {
             topics: Vec::new(),
             renews: None,
         };
-        let case = opened.case;
+        let mut shown = Vec::new();
+        for name in more["files"].as_array().into_iter().flatten() {
+            let name = name.as_str().unwrap();
+            let file = self
+                .added(&opened.case.id, name, Bytes::from(name.to_owned()))
+                .await;
+            shown.push(json!({ "file_id": file, "right": "VIEW" }));
+        }
+        let case = casework.case(&opened.case.id).unwrap();
         let round = casework
             .prepare_round(&worker, &case.id, case.version, wish)
             .await
             .unwrap();
         let mut wish = json!({
             "unit": "u-1", "class": class,
-            "disclosure": { "parts": [{ "at": [0], "right": "VIEW" }], "purpose": "fiktiv", "legal_basis": "fiktiv" },
+            "disclosure": {
+                "parts": [{ "at": [0], "right": "VIEW" }], "files": shown, "purpose": "fiktiv", "legal_basis": "fiktiv",
+            },
         });
         for (name, value) in more.as_object().into_iter().flatten() {
             match name.as_str() {
-                "ends" => wish["disclosure"]["ends"] = value.clone(),
+                "files" => {}
+                "ends" | "onward" => wish["disclosure"][name] = value.clone(),
                 name => wish[name] = value.clone(),
             }
         }
