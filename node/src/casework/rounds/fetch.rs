@@ -137,10 +137,7 @@ impl Casework {
             return Ok(false);
         }
         let theirs = row.side().other();
-        let next = row
-            .bundles
-            .iter()
-            .find(|one| one.side == theirs && !one.complete && one.problem.is_none());
+        let next = row.bundles.iter().find(|one| one.side == theirs && one.is_open());
         let Some(announced) = next.cloned() else {
             return Ok(false);
         };
@@ -187,6 +184,11 @@ impl Casework {
         }
     }
 
+    /// The same for one bundle, which may have been closed meanwhile.
+    fn awaits(&self, row: &mut RequestRow, announced: &Announced) -> Result<bool, Refused> {
+        Ok(announced_in(row, announced).is_some_and(|one| one.is_open()) && self.wants(row)?)
+    }
+
     /// A large bundle, part by part, each on disk before the next is asked for.
     async fn fetch_parts(
         &self,
@@ -205,7 +207,7 @@ impl Casework {
             let kept = self.fetch(caller, &whence, announced.bundle, part).await?;
             let _lock = self.lock(&[row.id()]).await;
             let mut now_row = self.request(row.side(), row.id())?;
-            if !self.wants(&now_row)? {
+            if !self.awaits(&mut now_row, announced)? {
                 self.vault.remove(&kept)?;
                 return Ok(None);
             }
@@ -229,15 +231,21 @@ impl Casework {
     async fn gone(&self, row: &RequestRow, announced: &Announced) -> Result<bool, Refused> {
         let _lock = self.lock(&[row.id()]).await;
         let mut row = self.request(row.side(), row.id())?;
+        let pulled = self.pulled_of(&row, announced.seq)?.parts;
         if let Some(one) = announced_in(&mut row, announced) {
-            one.problem = Some("disclosure_closed".to_owned());
+            one.close();
         }
         let cites = row.cites.clone();
-        let step = Step {
-            requests: vec![row],
+        let mut step = Step {
+            files: pulled.iter().map(Held::dropped).collect(),
             ..Step::default()
         };
+        self.put_pulled(&mut step, &row, announced.seq, None)?;
+        step.requests.push(row);
         self.commit("progress", &cites, step).await?;
+        for part in &pulled {
+            self.vault.remove(part)?;
+        }
         Ok(false)
     }
 
@@ -258,7 +266,7 @@ impl Casework {
         let _lock = self.lock(&[row.id()]).await;
         let mut row = self.request(row.side(), row.id())?;
         let now = self.now();
-        if !self.wants(&row)? {
+        if !self.awaits(&mut row, announced)? {
             return Ok(());
         }
         let mut step = Step {
@@ -274,14 +282,19 @@ impl Casework {
             one.exchange.clone_from(&announced.exchange);
             one.problem = problem.map(str::to_owned);
         }
+        // What was taken back before it was here is deleted already, as the other side was told.
+        let (taken_back, files): (Vec<_>, Vec<_>) = imported
+            .files
+            .into_iter()
+            .partition(|file| row.access.is_revoked(&file.file.file_id));
         match problem {
             None => {
                 step.files
-                    .extend(imported.files.iter().map(|file| Held::by(row.id(), &file.kept)));
+                    .extend(files.iter().map(|file| Held::by(row.id(), &file.kept)));
                 let letter = Letter {
                     document,
                     words: String::new(),
-                    files: imported.files,
+                    files,
                 };
                 self.put_paper(&mut step, &row, theirs, seq, &letter)?;
             }
@@ -306,8 +319,8 @@ impl Casework {
         step.requests.push(row);
         step.event(&format!("{name}.fetched"), now);
         self.commit("fetched", &cites, step).await?;
-        for part in &pack.parts {
-            self.vault.remove(part)?;
+        for kept in pack.parts.iter().chain(taken_back.iter().map(|file| &file.kept)) {
+            self.vault.remove(kept)?;
         }
         Ok(())
     }

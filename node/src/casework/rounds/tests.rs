@@ -161,6 +161,16 @@ impl Bed {
 
     /// Brings what waits to its other side, and the answers back; and what was announced.
     pub(super) async fn deliver(&self) {
+        loop {
+            self.bring().await;
+            if !self.fetch().await {
+                return;
+            }
+        }
+    }
+
+    /// The same without what was announced.
+    pub(super) async fn bring(&self) {
         let casework = self.casework();
         loop {
             let mut waiting: BTreeMap<Process, OutRow> = BTreeMap::new();
@@ -193,7 +203,6 @@ impl Bed {
                 casework.request_answered(row, receipt).await.unwrap();
                 moved = true;
             }
-            moved |= self.fetch().await;
             if !moved {
                 return;
             }
@@ -216,7 +225,7 @@ impl Bed {
             let wanted = row
                 .bundles
                 .iter()
-                .filter(|one| one.side == theirs && !one.complete && one.problem.is_none());
+                .filter(|one| one.side == theirs && one.is_open());
             for announced in wanted {
                 if !casework.wants(&row).unwrap() {
                     continue;
