@@ -431,7 +431,8 @@ impl Casework {
     fn seal(&self, part: VaultPart, subject: (u32, u64), what: &impl Serialize) -> Result<String, Refused> {
         let plain =
             zeroize::Zeroizing::new(serde_json::to_vec(what).map_err(|error| Refused::internal(&error))?);
-        Ok(BASE64_STANDARD.encode(self.vault.seal(part, subject, &plain)?))
+        let sealed = self.vault.seal(part, subject, &plain)?;
+        Ok(BASE64_STANDARD.encode(sealed.ok_or_else(|| Refused::purged("content"))?))
     }
 
     /// What was sealed; `None` when it is forgotten.

@@ -175,21 +175,24 @@ impl Vault {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Seals something of a subject. `period` is the year times 100 plus the month in which the subject began, and never changes.
+    /// Seals something of a subject; `None` when its key is forgotten. `period` is the year times 100 plus the month in which the
+    /// subject began, and never changes.
     pub(crate) fn seal(
         &self,
         part: VaultPart,
         (period, number): (u32, u64),
         plain: &[u8],
-    ) -> Result<Vec<u8>, LogError> {
+    ) -> Result<Option<Vec<u8>>, LogError> {
         let name = part.name(period);
         // Subjects do not come in the order of their numbers; a tree reaches over all of 2^32.
         let first = number - (number & u64::from(u32::MAX));
-        let key = self.ring().for_writing(&name, number, first)?;
+        let Some(key) = self.ring().unless_forgotten(&name, number, first)? else {
+            return Ok(None);
+        };
         let associated = associated_data(&self.id, number, name.class, period);
         let mut sealed = plain.to_vec();
         seal(&key, &associated, crypto::random(), &mut sealed);
-        Ok(sealed)
+        Ok(Some(sealed))
     }
 
     /// Opens it again; `None` when its key is forgotten.

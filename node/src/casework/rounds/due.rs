@@ -2,15 +2,17 @@
 //! was disclosed. Everything follows from what is stored and the clock, so that nothing happens twice.
 
 use jiff::Timestamp;
+use kontor_participation::application::manifest::Manifest;
 use kontor_participation::calendar::HolidayTable;
 use kontor_participation::round::delivery::Side;
-use kontor_participation::round::participant;
+use kontor_participation::round::participant::{self, Participant};
 use kontor_participation::round::requester;
+use kontor_participation::transfer::delivery::Bundle;
 use kontor_participation::transfer::offer::Id;
 use serde_json::json;
 
 use super::super::files::Held;
-use super::super::row::{OutRow, Process};
+use super::super::row::{OutRow, Pack, Process};
 use super::super::{Casework, Principal, Refused, Step};
 use super::moved::Stage;
 use super::participant::Details;
@@ -22,10 +24,12 @@ impl Casework {
     /// When something of a request may be due next; now, if something is to be fetched or deleted.
     pub(in crate::casework) fn request_due(&self, row: &RequestRow) -> Option<Timestamp> {
         let now = self.now();
-        let fetches = row
+        let announced = row
             .bundles
             .iter()
-            .any(|one| one.side != row.side() && !one.complete && one.problem.is_none());
+            .any(|one| one.side != row.side() && one.is_open());
+        // What cannot be said now is looked at when it is fetched.
+        let fetches = announced && self.wants(row).unwrap_or(true);
         if let Some(moving) = &row.moving {
             let due = self.moving_due(row, moving);
             return match fetches && moving.stage == Stage::Waiting {
@@ -39,9 +43,8 @@ impl Casework {
                 false => machine.next_due(now),
             },
             Asking::Participant(machine) => {
-                let open = machine.purged_at().is_none() && row.state().is_open_to_participant();
                 let deletes = machine.purge_is_due(now) && machine.purged_at().is_none();
-                match deletes || !row.to_delete.is_empty() || (fetches && open) {
+                match deletes || has_taken_back(row, machine) || fetches {
                     true => Some(now),
                     false => machine.next_due(now),
                 }
@@ -84,7 +87,7 @@ impl Casework {
                     self.delete_disclosed(id, true, now).await?;
                     return Ok(true);
                 }
-                if !row.to_delete.is_empty() {
+                if has_taken_back(&row, machine) {
                     self.delete_disclosed(id, false, now).await?;
                     return Ok(true);
                 }
@@ -111,7 +114,7 @@ impl Casework {
             self.clear_folder(&row, dropped()).await?;
         }
         let mut step = Step::default();
-        let mut gone = Vec::new();
+        let (mut gone, mut closed) = (Vec::new(), Vec::new());
         for announced in row.bundles.iter().filter(|one| one.side == Side::Requester) {
             let letter = match self.letter(&row, Side::Requester, announced.seq) {
                 Ok(letter) => letter,
@@ -125,14 +128,15 @@ impl Casework {
                 .cloned()
                 .partition(|file| whole || row.to_delete.contains(&file.file.file_id));
             gone.extend(deleted.iter().map(|file| file.kept.clone()));
-            let pulled = self.pulled_of(&row, announced.seq).unwrap_or_default();
-            gone.extend(pulled.parts.iter().cloned());
+            let pulled = self.pulled_of(&row, announced.seq)?;
             let key = super::letters::letter_key(&row.process(), Side::Requester, announced.seq);
+            if whole || self.names(&pulled, announced.bundle, &row.to_delete).await? {
+                gone.extend(pulled.parts);
+                closed.push(announced.seq);
+                step.packs.push((key.clone(), None));
+            }
             match whole {
-                true => {
-                    step.letters.push((key.clone(), None));
-                    step.packs.push((key, None));
-                }
+                true => step.letters.push((key, None)),
                 false if !deleted.is_empty() => {
                     let letter = super::Letter {
                         files: stay,
@@ -158,6 +162,11 @@ impl Casework {
             match is_stuck {
                 true => _ = row.notices.insert(super::folder::NOT_DELETED.to_owned()),
                 false => _ = row.notices.remove(super::folder::NOT_DELETED),
+            }
+        }
+        for announced in &mut row.bundles {
+            if announced.side == Side::Requester && closed.contains(&announced.seq) {
+                announced.close();
             }
         }
         if whole {
@@ -190,6 +199,17 @@ impl Casework {
         step.requests.push(row);
         step.event("contribution.deleted", now);
         self.commit("delete_disclosed", &cites, step).await
+    }
+
+    /// Whether a bundle that is not all here has one of these files, as far as its manifest is here. Where it is not, whoever sends it
+    /// refuses the rest.
+    async fn names(&self, pulled: &Pack, bundle: Bundle, files: &[String]) -> Result<bool, Refused> {
+        let manifest = self.manifest_of(pulled, bundle).await?;
+        let manifest = manifest.and_then(|bytes| Manifest::read(&bytes, &bundle.manifest).ok());
+        Ok(
+            manifest
+                .is_some_and(|manifest| manifest.files().iter().any(|file| files.contains(&file.file_id))),
+        )
     }
 
     /// What of rounds goes with the content of a case: letters and bundles of its requests. Their key is that of the case.
@@ -236,6 +256,11 @@ impl Casework {
         }
         kept
     }
+}
+
+/// Whether files that were taken back are still to be deleted. Once everything is deleted there are none.
+fn has_taken_back(row: &RequestRow, machine: &Participant) -> bool {
+    !row.to_delete.is_empty() && machine.allows(participant::Act::StatePurge)
 }
 
 impl Step {

@@ -133,14 +133,11 @@ impl Casework {
             return Ok(false);
         };
         let row = self.request(*side, id)?;
-        if !wants(&row) {
+        if !self.wants(&row)? {
             return Ok(false);
         }
         let theirs = row.side().other();
-        let next = row
-            .bundles
-            .iter()
-            .find(|one| one.side == theirs && !one.complete && one.problem.is_none());
+        let next = row.bundles.iter().find(|one| one.side == theirs && one.is_open());
         let Some(announced) = next.cloned() else {
             return Ok(false);
         };
@@ -176,6 +173,22 @@ impl Casework {
         Ok(true)
     }
 
+    /// Whether this side still wants what was announced: what comes is sealed under a key that goes with the content.
+    pub(super) fn wants(&self, row: &RequestRow) -> Result<bool, Refused> {
+        match &row.asking {
+            Asking::Requester(_) => match &row.case {
+                Some(case) => Ok(self.case(case)?.purged_at.is_none()),
+                None => Ok(false),
+            },
+            Asking::Participant(machine) => Ok(machine.may_open(self.now())),
+        }
+    }
+
+    /// The same for one bundle, which may have been closed meanwhile.
+    fn awaits(&self, row: &mut RequestRow, announced: &Announced) -> Result<bool, Refused> {
+        Ok(announced_in(row, announced).is_some_and(|one| one.is_open()) && self.wants(row)?)
+    }
+
     /// A large bundle, part by part, each on disk before the next is asked for.
     async fn fetch_parts(
         &self,
@@ -194,7 +207,7 @@ impl Casework {
             let kept = self.fetch(caller, &whence, announced.bundle, part).await?;
             let _lock = self.lock(&[row.id()]).await;
             let mut now_row = self.request(row.side(), row.id())?;
-            if !wants(&now_row) {
+            if !self.awaits(&mut now_row, announced)? {
                 self.vault.remove(&kept)?;
                 return Ok(None);
             }
@@ -218,15 +231,21 @@ impl Casework {
     async fn gone(&self, row: &RequestRow, announced: &Announced) -> Result<bool, Refused> {
         let _lock = self.lock(&[row.id()]).await;
         let mut row = self.request(row.side(), row.id())?;
+        let pulled = self.pulled_of(&row, announced.seq)?.parts;
         if let Some(one) = announced_in(&mut row, announced) {
-            one.problem = Some("disclosure_closed".to_owned());
+            one.close();
         }
         let cites = row.cites.clone();
-        let step = Step {
-            requests: vec![row],
+        let mut step = Step {
+            files: pulled.iter().map(Held::dropped).collect(),
             ..Step::default()
         };
+        self.put_pulled(&mut step, &row, announced.seq, None)?;
+        step.requests.push(row);
         self.commit("progress", &cites, step).await?;
+        for part in &pulled {
+            self.vault.remove(part)?;
+        }
         Ok(false)
     }
 
@@ -247,7 +266,7 @@ impl Casework {
         let _lock = self.lock(&[row.id()]).await;
         let mut row = self.request(row.side(), row.id())?;
         let now = self.now();
-        if !wants(&row) {
+        if !self.awaits(&mut row, announced)? {
             return Ok(());
         }
         let mut step = Step {
@@ -263,14 +282,19 @@ impl Casework {
             one.exchange.clone_from(&announced.exchange);
             one.problem = problem.map(str::to_owned);
         }
+        // What was taken back before it was here is deleted already, as the other side was told.
+        let (taken_back, files): (Vec<_>, Vec<_>) = imported
+            .files
+            .into_iter()
+            .partition(|file| row.access.is_revoked(&file.file.file_id));
         match problem {
             None => {
                 step.files
-                    .extend(imported.files.iter().map(|file| Held::by(row.id(), &file.kept)));
+                    .extend(files.iter().map(|file| Held::by(row.id(), &file.kept)));
                 let letter = Letter {
                     document,
                     words: String::new(),
-                    files: imported.files,
+                    files,
                 };
                 self.put_paper(&mut step, &row, theirs, seq, &letter)?;
             }
@@ -295,20 +319,10 @@ impl Casework {
         step.requests.push(row);
         step.event(&format!("{name}.fetched"), now);
         self.commit("fetched", &cites, step).await?;
-        for part in &pack.parts {
-            self.vault.remove(part)?;
+        for kept in pack.parts.iter().chain(taken_back.iter().map(|file| &file.kept)) {
+            self.vault.remove(kept)?;
         }
         Ok(())
-    }
-}
-
-/// Whether this side still wants what was announced.
-fn wants(row: &RequestRow) -> bool {
-    match row.side() {
-        Side::Requester => true,
-        Side::Participant => row
-            .participant()
-            .is_some_and(|machine| machine.purged_at().is_none() && row.state().is_open_to_participant()),
     }
 }
 

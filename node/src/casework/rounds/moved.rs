@@ -266,7 +266,7 @@ impl Casework {
         }
         let is_over = |one: &Announced| {
             let closed = one.side == Side::Requester && !row.state().is_open_to_participant();
-            one.complete || one.problem.is_some() || closed
+            !one.is_open() || closed
         };
         Ok(row.bundles.iter().all(is_over))
     }

@@ -348,7 +348,7 @@ impl Casework {
         Ok(())
     }
 
-    /// What is disclosed: every sheet, the newest last, each with its files.
+    /// What is disclosed: every sheet, the newest last, each with its files. Refused once that is deleted.
     pub(in crate::casework) fn sheets(
         &self,
         row: &RequestRow,
@@ -363,6 +363,9 @@ impl Casework {
                 continue;
             }
             let letter = self.letter(row, Side::Requester, announced.seq)?;
+            if letter.document.is_empty() {
+                return Err(AccessError::Closed.into());
+            }
             let sheet: Sheet =
                 serde_json::from_str(&letter.document).map_err(|error| Refused::internal(&error))?;
             sheets.push((announced.seq, sheet, letter.files));
@@ -393,18 +396,16 @@ impl Casework {
         let _lock = self.lock(&[id]).await;
         let mut row = self.request(Side::Participant, id)?;
         let now = self.decisive_now()?;
-        let open = machine_of(&row)?.may_open(now);
+        if !machine_of(&row)?.may_open(now) {
+            return Err(AccessError::Closed.into());
+        }
         let before = row.access.clone();
         let (_, sheet, files) = self
-            .sheets(&row)
-            .unwrap_or_default()
+            .sheets(&row)?
             .into_iter()
             .rfind(|(_, sheet, _)| sheet.files.iter().any(|shown| shown.file_id == file))
-            .ok_or(match open {
-                true => AccessError::NotDisclosed,
-                false => AccessError::Closed,
-            })?;
-        row.access.open(&sheet, file, wanted, open, now)?;
+            .ok_or(AccessError::NotDisclosed)?;
+        row.access.open(&sheet, file, wanted, true, now)?;
         let found = files.into_iter().find(|one| one.file.file_id == file);
         let found = found.ok_or(AccessError::Revoked)?;
         let what = match wanted {

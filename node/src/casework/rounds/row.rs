@@ -192,6 +192,19 @@ impl Announced {
             problem: None,
         }
     }
+
+    /// Whether it is still to be pulled.
+    pub(crate) const fn is_open(&self) -> bool {
+        !self.complete && self.problem.is_none()
+    }
+
+    /// It is not to be had any more, where it is not here already.
+    pub(crate) fn close(&mut self) {
+        if self.is_open() {
+            self.pulled = 0;
+            self.problem = Some("disclosure_closed".to_owned());
+        }
+    }
 }
 
 impl RequestRow {

@@ -1,5 +1,6 @@
 //! How a statement comes about in this house: drafted, with its attachments; released; submitted word by word as it was released.
 
+use http::StatusCode;
 use jiff::Timestamp;
 use kontor_participation::deadline::day_of;
 use kontor_participation::round::delivery::Side;
@@ -91,13 +92,16 @@ impl Casework {
         {
             return Err(statement::StatementError::Reference(unknown.clone()).into());
         }
-        let disclosed = self
-            .sheets(&row)?
-            .into_iter()
-            .flat_map(|(_, sheet, _)| sheet.files)
-            .map(|file| file.file_id)
-            .collect();
-        statement.check(Some(&disclosed))?;
+        let disclosed = match self.sheets(&row) {
+            Ok(sheets) => {
+                let files = sheets.into_iter().flat_map(|(_, sheet, _)| sheet.files);
+                Some(files.map(|file| file.file_id).collect())
+            }
+            // A statement may come after the disclosure ended; what it refers to is not known here any more.
+            Err(refused) if refused.status == StatusCode::GONE => None,
+            Err(refused) => return Err(refused),
+        };
+        statement.check(disclosed.as_ref())?;
         desk.statement = Some(statement);
         match &mut row.work {
             Some(work) => work.change(who.actor()),

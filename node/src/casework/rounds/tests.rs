@@ -2,10 +2,14 @@
 //! of summer time, a leap day and restarts. Who is asked is a unit of the house, so that both sides are here; what one says is
 //! brought to the other as its node would bring it.
 
+mod content;
+
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use kontor_participation::application::manifest::Role as FileRole;
 use kontor_participation::deadline::end_of;
 use kontor_participation::round::delivery::{Receipt, Side};
 use kontor_participation::round::life;
@@ -15,6 +19,7 @@ use kontor_pki::time::UnixTime;
 use serde_json::json;
 
 use super::super::inbox::Brought;
+use super::super::intake::Part;
 use super::super::row::{EventRow, OutRow, OutState, Pack, Process};
 use super::super::tests::{Bed, at, form};
 use super::super::{Principal, Table};
@@ -58,7 +63,32 @@ impl Bed {
         }
     }
 
-    /// Prepares, releases and opens a round with one request to an own unit.
+    /// A file as it is handed in.
+    pub(super) async fn file(&self, name: &str, octets: Bytes) -> Part {
+        let mut receiving = self.casework().receive().unwrap();
+        receiving.write(octets).await.unwrap();
+        Part {
+            role: FileRole::Attachment,
+            name: name.to_owned(),
+            media_type: "text/plain".into(),
+            received: receiving.finish().await.unwrap(),
+        }
+    }
+
+    /// Adds a file to a case; gives its id.
+    pub(super) async fn added(&self, case: &Id, name: &str, octets: Bytes) -> String {
+        let version = self.casework().case(case).unwrap().version;
+        let part = self.file(name, octets).await;
+        let worker = person("worker", &[Role::Worker]);
+        let (_, added) = self
+            .casework()
+            .add_files(&worker, case, version, vec![part], None)
+            .await
+            .unwrap();
+        added[0].file.file_id.clone()
+    }
+
+    /// Prepares, releases and opens a round with one request to an own unit. Files that are named are made, and shown.
     pub(super) async fn asked(&self, number: u32, profile: &str, class: &str, more: serde_json::Value) -> Id {
         let (worker, releaser) = (
             person("worker", &[Role::Worker]),
@@ -76,18 +106,29 @@ impl Bed {
             topics: Vec::new(),
             renews: None,
         };
-        let case = opened.case;
+        let mut shown = Vec::new();
+        for name in more["files"].as_array().into_iter().flatten() {
+            let name = name.as_str().unwrap();
+            let file = self
+                .added(&opened.case.id, name, Bytes::from(name.to_owned()))
+                .await;
+            shown.push(json!({ "file_id": file, "right": "VIEW" }));
+        }
+        let case = casework.case(&opened.case.id).unwrap();
         let round = casework
             .prepare_round(&worker, &case.id, case.version, wish)
             .await
             .unwrap();
         let mut wish = json!({
             "unit": "u-1", "class": class,
-            "disclosure": { "parts": [{ "at": [0], "right": "VIEW" }], "purpose": "fiktiv", "legal_basis": "fiktiv" },
+            "disclosure": {
+                "parts": [{ "at": [0], "right": "VIEW" }], "files": shown, "purpose": "fiktiv", "legal_basis": "fiktiv",
+            },
         });
         for (name, value) in more.as_object().into_iter().flatten() {
             match name.as_str() {
-                "ends" => wish["disclosure"]["ends"] = value.clone(),
+                "files" => {}
+                "ends" | "onward" => wish["disclosure"][name] = value.clone(),
                 name => wish[name] = value.clone(),
             }
         }
@@ -120,6 +161,16 @@ impl Bed {
 
     /// Brings what waits to its other side, and the answers back; and what was announced.
     pub(super) async fn deliver(&self) {
+        loop {
+            self.bring().await;
+            if !self.fetch().await {
+                return;
+            }
+        }
+    }
+
+    /// The same without what was announced.
+    pub(super) async fn bring(&self) {
         let casework = self.casework();
         loop {
             let mut waiting: BTreeMap<Process, OutRow> = BTreeMap::new();
@@ -152,7 +203,6 @@ impl Bed {
                 casework.request_answered(row, receipt).await.unwrap();
                 moved = true;
             }
-            moved |= self.fetch().await;
             if !moved {
                 return;
             }
@@ -175,9 +225,9 @@ impl Bed {
             let wanted = row
                 .bundles
                 .iter()
-                .filter(|one| one.side == theirs && !one.complete && one.problem.is_none());
+                .filter(|one| one.side == theirs && one.is_open());
             for announced in wanted {
-                if !row.state().is_open_to_participant() {
+                if !casework.wants(&row).unwrap() {
                     continue;
                 }
                 let brought = self.brought().await;

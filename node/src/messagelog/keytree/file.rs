@@ -143,6 +143,21 @@ impl KeyRing {
         number: u64,
         first: u64,
     ) -> Result<AeadKey, LogError> {
+        self.unless_forgotten(name, number, first)?.ok_or_else(|| {
+            LogError::damaged(
+                &self.layout.keys().join(name.file()),
+                "it does not reach the next entry",
+            )
+        })
+    }
+
+    /// The same for a number that may be forgotten already, which the tree says with `None`.
+    pub(crate) fn unless_forgotten(
+        &mut self,
+        name: &KeyName,
+        number: u64,
+        first: u64,
+    ) -> Result<Option<AeadKey>, LogError> {
         self.notice_purge();
         let tree = match self.position(name) {
             Some(index) => &mut self.trees[index].1,
@@ -159,13 +174,7 @@ impl KeyRing {
                 self.keep(name, tree)
             }
         };
-        let key = tree.entry_key(number).ok_or_else(|| {
-            LogError::damaged(
-                &self.layout.keys().join(name.file()),
-                "it does not reach the next entry",
-            )
-        })?;
-        Ok(blob_key(&key, name.class))
+        Ok(tree.entry_key(number).map(|key| blob_key(&key, name.class)))
     }
 
     /// The key for a blob that was written; `None` when it is forgotten.
