@@ -62,7 +62,7 @@ application are in it, they are replayed: the report says step by step what was 
 it ended. Where messages of a participation are in it, the report says of each request who was asked what, until when and why, what \
 was shown to whom, who answered when and whether in time, what silence meant, and how it stands; and of each round what came of \
 its requests. What could not have been said then is a contradiction, and the package invalid; where a message or a receipt is \
-missing, it is incomplete.
+missing, it is incomplete. What several packages hold of one procedure is judged as one: what one house lacks another may have.
 
 Verdicts: valid; invalid (cryptography fails, parts contradict each other, the archive is damaged); incomplete (what is \
 there holds, but a time-stamp or a part is missing); undecided (DIR does not know an authority or instance).

@@ -285,8 +285,8 @@ async fn moved(world: &World) -> Result<()> {
 
 /// The evidence of who was asked tells who asked, and who asks since; that of each house that asked holds what it said.
 async fn proven(federation: &Federation, desks: [(&str, &Desk, String); 3]) -> Result<()> {
+    let dir = tempfile::tempdir()?;
     for (name, desk, path) in desks {
-        let dir = tempfile::tempdir()?;
         let source = Source::of(federation.node(name));
         let ids = query_ids(&desk.get(&path).await?);
         let told = verified(federation.subject(), &source, &ids, dir.path()).await;
@@ -317,6 +317,27 @@ async fn proven(federation: &Federation, desks: [(&str, &Desk, String); 3]) -> R
             "{name}: {opinion:?}"
         );
     }
+    // Both houses that asked have it whole together.
+    let (first, then) = (dir.path().join("alpha.zip"), dir.path().join("gamma.zip"));
+    let trust = federation.node("alpha").trust();
+    let said = federation
+        .subject()
+        .run([
+            "verify".as_ref(),
+            first.as_os_str(),
+            then.as_os_str(),
+            "--trust".as_ref(),
+            trust.as_os_str(),
+        ])
+        .await?;
+    ensure!(
+        said.code == Some(0)
+            && said
+                .out
+                .contains(&format!("{GAMMA} asks in the place of {ALPHA}"))
+            && said.out.contains("NOTIFIED"),
+        "{said:?}"
+    );
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Transfers and participation in a package: the messages of containers that hold are put together, and replayed, so that the report
 //! says who was responsible when, and who was asked what, until when, with what result.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{Cursor, Read, Seek};
 
 use bytes::Bytes;
@@ -35,15 +35,8 @@ struct Answer {
     body: Vec<u8>,
 }
 
-/// What is wrong with the procedures of a package.
-#[derive(Default)]
-pub(super) struct Flaws {
-    pub(super) transfers: Flaw,
-    pub(super) rounds: Flaw,
-}
-
-/// What is wrong with those of one service.
-#[derive(Default)]
+/// What is wrong with the procedures of one service.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Flaw {
     /// Messages contradict each other.
     pub(super) contradiction: bool,
@@ -52,10 +45,69 @@ pub(super) struct Flaw {
 }
 
 impl Flaw {
-    const fn note(&mut self, contradictions: &[String], missing: &[String]) {
-        self.contradiction |= !contradictions.is_empty();
-        self.gap |= !missing.is_empty();
+    const fn of(contradictions: &[String], missing: &[String]) -> Self {
+        Self {
+            contradiction: !contradictions.is_empty(),
+            gap: !missing.is_empty(),
+        }
     }
+
+    const fn and(self, other: Self) -> Self {
+        Self {
+            contradiction: self.contradiction || other.contradiction,
+            gap: self.gap || other.gap,
+        }
+    }
+}
+
+/// What there is of the procedures of one package.
+#[derive(Default)]
+pub(super) struct Collected {
+    transfers: Vec<Exchange>,
+    rounds: Vec<Exchange>,
+}
+
+/// What is wrong with each procedure, by its id.
+#[derive(Default)]
+pub(super) struct Flaws {
+    transfers: BTreeMap<String, Flaw>,
+    rounds: BTreeMap<String, Flaw>,
+}
+
+impl Flaws {
+    /// What is wrong with the transfers and the requests of which something is in a package.
+    pub(super) fn of(&self, package: &Collected) -> (Flaw, Flaw) {
+        let all = |flaws: &BTreeMap<String, Flaw>, ids: BTreeSet<String>| {
+            let found = ids.iter().filter_map(|id| flaws.get(id).copied());
+            found.fold(Flaw::default(), Flaw::and)
+        };
+        (
+            all(&self.transfers, ids(&package.transfers, transfer_of)),
+            all(&self.rounds, ids(&package.rounds, request_of)),
+        )
+    }
+}
+
+fn transfer_of(path: &str) -> Option<String> {
+    use kontor_participation::transfer::delivery::Place;
+    match Place::read(path)? {
+        Place::Message { transfer, .. } | Place::Package { transfer, .. } | Place::Late { transfer, .. } => {
+            Some(transfer.to_string())
+        }
+    }
+}
+
+fn request_of(path: &str) -> Option<String> {
+    match Place::read(path)? {
+        Place::Message { request, .. } | Place::Part { request, .. } => Some(request.to_string()),
+    }
+}
+
+fn ids(exchanges: &[Exchange], of: fn(&str) -> Option<String>) -> BTreeSet<String> {
+    exchanges
+        .iter()
+        .filter_map(|exchange| of(&exchange.path))
+        .collect()
 }
 
 #[derive(Serialize)]
@@ -102,27 +154,61 @@ impl Collector {
         }
     }
 
-    /// Says the course of every transfer and of every request, what came of each round, and what is wrong with them.
-    pub(super) fn say(mut self, file: &str, language: Language, json: bool) -> anyhow::Result<Flaws> {
-        let mut flaws = Flaws::default();
-        let transfers = answered(self.transfers, &mut self.answers);
-        for course in transfer::replay(&transfers) {
-            flaws.transfers.note(&course.contradictions, &course.missing);
-            say(file, "transfer", &course, json, || course.in_words(language))?;
+    /// The exchanges, each with its answer.
+    pub(super) fn collected(mut self) -> Collected {
+        Collected {
+            transfers: answered(self.transfers, &mut self.answers),
+            rounds: answered(self.rounds, &mut self.answers),
         }
-        let table = HolidayTable::built_in();
-        let courses = round::replay(&answered(self.rounds, &mut self.answers), table);
-        for course in &courses {
-            flaws.rounds.note(&course.contradictions, &course.missing);
-            say(file, "participation", course, json, || {
-                course.in_words(language, table)
-            })?;
-        }
-        for summary in round::rounds(&courses) {
-            say(file, "round", &summary, json, || summary.in_words(language))?;
-        }
-        Ok(flaws)
     }
+}
+
+/// Says the course of every transfer and of every request, what came of each round, and what is wrong with them. What packages of
+/// several houses hold of one procedure is told as one.
+pub(super) fn say_all(
+    packages: &[(String, Collected)],
+    language: Language,
+    json: bool,
+) -> anyhow::Result<Flaws> {
+    let mut flaws = Flaws::default();
+    let files = |id: &str, of: fn(&Collected) -> BTreeSet<String>| {
+        let has = packages.iter().filter(|(_, package)| of(package).contains(id));
+        has.map(|(file, _)| file.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let of = |one: fn(&Collected) -> &Vec<Exchange>| -> Vec<Exchange> {
+        let all = packages.iter().flat_map(|(_, package)| one(package));
+        all.cloned().collect()
+    };
+    for course in transfer::replay(&of(|package| &package.transfers)) {
+        let flaw = Flaw::of(&course.contradictions, &course.missing);
+        let file = files(&course.transfer, |package| ids(&package.transfers, transfer_of));
+        flaws.transfers.insert(course.transfer.clone(), flaw);
+        say(&file, "transfer", &course, json, || course.in_words(language))?;
+    }
+    let table = HolidayTable::built_in();
+    let courses = round::replay(&of(|package| &package.rounds), table);
+    let requests: fn(&Collected) -> BTreeSet<String> = |package| ids(&package.rounds, request_of);
+    for course in &courses {
+        let flaw = Flaw::of(&course.contradictions, &course.missing);
+        flaws.rounds.insert(course.request.clone(), flaw);
+        let file = files(&course.request, requests);
+        say(&file, "participation", course, json, || {
+            course.in_words(language, table)
+        })?;
+    }
+    for summary in round::rounds(&courses) {
+        let mut file: Vec<String> = Vec::new();
+        for request in &summary.requests {
+            let one = files(&request.request, requests);
+            if !file.contains(&one) {
+                file.push(one);
+            }
+        }
+        say(&file.join(", "), "round", &summary, json, || {
+            summary.in_words(language)
+        })?;
+    }
+    Ok(flaws)
 }
 
 fn answered(requests: HashMap<String, Exchange>, answers: &mut HashMap<String, Answer>) -> Vec<Exchange> {
@@ -196,9 +282,11 @@ mod tests {
         for (place, exchange) in exchanges.into_iter().enumerate() {
             collector.rounds.insert(place.to_string(), exchange);
         }
-        let flaws = collector.say("package.zip", Language::English, true).unwrap();
-        assert!(!flaws.transfers.gap && !flaws.transfers.contradiction);
-        flaws.rounds
+        let packages = [("package.zip".to_owned(), collector.collected())];
+        let flaws = say_all(&packages, Language::English, true).unwrap();
+        let (transfers, rounds) = flaws.of(&packages[0].1);
+        assert_eq!(transfers, Flaw::default());
+        rounds
     }
 
     #[test]
@@ -213,6 +301,32 @@ mod tests {
         alone.to.clone_from(&alone.from);
         let contradiction = flaws(vec![alone]);
         assert!(contradiction.contradiction && !contradiction.gap);
+    }
+
+    #[test]
+    fn what_one_house_lacks_another_one_has_and_only_packages_with_something_of_it_are_flawed() {
+        let package = |exchanges: Vec<Exchange>| {
+            let mut collector = Collector::default();
+            for (place, exchange) in exchanges.into_iter().enumerate() {
+                collector.rounds.insert(place.to_string(), exchange);
+            }
+            ("package.zip".to_owned(), collector.collected())
+        };
+        let answer = || exchange("participant", "acknowledge", 1);
+        let mut other = answer();
+        other.path = other.path.replace(ID, &ID.replace('3', "4"));
+        let alone = [package(vec![answer()]), package(vec![other])];
+        let flaws = say_all(&alone, Language::English, true).unwrap();
+        assert!(flaws.of(&alone[0].1).1.gap && flaws.of(&alone[1].1).1.gap);
+        let together = [
+            package(vec![answer()]),
+            package(vec![exchange("requester", "request", 0)]),
+            package(Vec::new()),
+        ];
+        let flaws = say_all(&together, Language::English, true).unwrap();
+        for (_, package) in &together {
+            assert_eq!(flaws.of(package), (Flaw::default(), Flaw::default()));
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use kontor_protocol::trust::TrustSet;
 use serde::Serialize;
 
 use super::bundle::{BundleReport, judge_renewed};
-use super::course::{self, Collector};
+use super::course::{self, Collected, Collector, Flaw};
 use super::progress::Progress;
 use super::{Verify, shown, statement};
 
@@ -36,6 +36,28 @@ impl PackageReport {
         self.refuse(Verdict::Invalid, error.code(), error.to_string());
     }
 
+    /// What is wrong with its transfers and requests.
+    fn flawed(&mut self, (transfers, rounds): (Flaw, Flaw)) {
+        if transfers.contradiction {
+            let text = "the messages of a transfer in it contradict each other";
+            self.refuse(Verdict::Invalid, "transfer_contradiction", text);
+        }
+        if rounds.contradiction {
+            let text = "the messages of a participation in it contradict each other";
+            self.refuse(Verdict::Invalid, "participation_contradiction", text);
+        }
+        if transfers.gap {
+            let text =
+                "messages of a transfer are missing in it, so that it does not say who was responsible";
+            self.refuse(Verdict::Incomplete, "transfer_gap", text);
+        }
+        if rounds.gap {
+            let text = "messages or receipts of a participation are missing in it, so that it does not say how a request stands; \
+                        what another house has of it can be verified together with it";
+            self.refuse(Verdict::Incomplete, "participation_gap", text);
+        }
+    }
+
     fn say_origin(&self, json: bool) -> anyhow::Result<()> {
         let mut sentences = Vec::new();
         sentences.extend(
@@ -56,23 +78,35 @@ impl PackageReport {
 impl Verify {
     /// Judges packages; gives the worst verdict.
     pub(super) fn packages(&self, files: &[PathBuf], trust: Option<&TrustSet>) -> anyhow::Result<Verdict> {
-        let mut worst = Verdict::Valid;
+        let (mut reports, mut held) = (Vec::new(), Vec::new());
         for file in files {
             let origin = Origin {
                 trust: if trust.is_some() { "given" } else { "package" },
                 created: None,
             };
             let mut report = BundleReport::new(shown(file), "package", origin);
-            match File::open(file) {
+            let collected = match File::open(file) {
                 Ok(opened) => match Package::open(BufReader::new(opened)) {
                     Ok(package) => self.package(&mut report, package, trust)?,
-                    Err(error) => report.damaged(&error),
+                    Err(error) => {
+                        report.damaged(&error);
+                        Collected::default()
+                    }
                 },
                 Err(error) => {
                     let text = format!("the file cannot be read: {error}");
                     report.refuse(Verdict::Undecided, "io_error", text);
+                    Collected::default()
                 }
-            }
+            };
+            held.push((report.file.clone(), collected));
+            reports.push(report);
+        }
+        // What one house lacks another one may have.
+        let flaws = course::say_all(&held, self.language, self.json)?;
+        let mut worst = Verdict::Valid;
+        for (report, (_, collected)) in reports.iter_mut().zip(&held) {
+            report.flawed(flaws.of(collected));
             report.say_origin(self.json)?;
             worst = worst.max(report.verdict);
         }
@@ -84,7 +118,7 @@ impl Verify {
         report: &mut PackageReport,
         mut package: Package<BufReader<File>>,
         given: Option<&TrustSet>,
-    ) -> anyhow::Result<()> {
+    ) -> anyhow::Result<Collected> {
         report.more.created = Some(package.created().to_rfc3339());
         for fault in package.faults().to_vec() {
             report.fault(&fault);
@@ -107,7 +141,7 @@ impl Verify {
                             "the configuration in the package cannot be used ({error}); give one with --trust"
                         );
                         report.refuse(Verdict::Undecided, "package_configuration", text);
-                        return Ok(());
+                        return Ok(Collected::default());
                     }
                 }
                 let text = "the configuration in the package says whom to believe, and whoever made the package could have \
@@ -168,25 +202,7 @@ impl Verify {
             progress.done(1);
         }
         progress.end();
-        let flaws = courses.say(&report.file, self.language, self.json)?;
-        if flaws.transfers.contradiction {
-            let text = "the messages of a transfer in it contradict each other";
-            report.refuse(Verdict::Invalid, "transfer_contradiction", text);
-        }
-        if flaws.rounds.contradiction {
-            let text = "the messages of a participation in it contradict each other";
-            report.refuse(Verdict::Invalid, "participation_contradiction", text);
-        }
-        if flaws.transfers.gap {
-            let text =
-                "messages of a transfer are missing in it, so that it does not say who was responsible";
-            report.refuse(Verdict::Incomplete, "transfer_gap", text);
-        }
-        if flaws.rounds.gap {
-            let text = "messages or receipts of a participation are missing in it, so that it does not say how a request stands";
-            report.refuse(Verdict::Incomplete, "participation_gap", text);
-        }
-        Ok(())
+        Ok(courses.collected())
     }
 }
 
