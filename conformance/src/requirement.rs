@@ -240,6 +240,7 @@ requirements! {
     PARTICIPATION_MESSAGES = "participation.messages", "casework 1, domain 4.6", "each kind of message is taken once, whoever says it again gets its answer again; other bytes, a gap, a stranger, the wrong side and what cannot be read settle nothing; bundles are pulled by their peer alone, and one that is not what was announced is noticed";
     PARTICIPATION_SECRECY = "participation.secrecy", "domain 4.4, casework 4", "whoever is asked comes across nothing that was not disclosed, nor anything of others who are asked; what is taken back is gone there, and a copy that was made before is stated";
     PARTICIPATION_RENEWED = "participation.renewed", "domain 4.3, casework 4", "a suspended round moves its deadline by the days on which it stood, a round renews another with fewer topics, and a cancelled one takes back what it showed";
+    PARTICIPATION_TIME = "participation.time", "domain 4.3, 4.5; casework 4", "a recorded delivery, a supplement with which the period begins anew, more time, reminders and an expiry that nobody answered each succeed, and leave both sides with the same";
     PARTICIPATION_ASSIGNMENT = "participation.assignment", "domain 4.4", "a specialist sees and works on what is with it or its unit, and nothing else; coordinators see all, assign, and speak for the house";
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";

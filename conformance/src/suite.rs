@@ -107,6 +107,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         participation::messages::CASES,
         participation::secrecy::CASES,
         participation::renewed::CASES,
+        participation::time::CASES,
         participation::assignment::CASES,
         transfer::CASES,
         transfer::clocks::CASES,

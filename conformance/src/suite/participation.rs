@@ -11,6 +11,7 @@ pub mod refusals;
 pub mod renewed;
 pub mod secrecy;
 pub mod states;
+pub mod time;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
