@@ -1,5 +1,6 @@
 //! Many requests to three bodies each while nodes are killed at random: each ends in a legal state that is the same on both sides, no
-//! statement is lost or doubled, and what silence meant is recorded after the node of who was silent was asked.
+//! statement is lost or doubled, and what silence meant is recorded after the node of who was silent was asked, also where a statement
+//! came late.
 //!
 //! Two bodies have nodes, the third is a guest. The lines between the nodes are cut after a request and before its answer. Owns the
 //! nodes, their clock and who kills them.
@@ -23,7 +24,6 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use self::ends::judge;
 use self::opinions::OpinionsReport;
 use self::steps::seen;
 use self::way::one;
@@ -54,6 +54,8 @@ pub struct RequestsReport {
     pub requests: usize,
     pub rounds: usize,
     pub kills: usize,
+    /// How many of them while the ends were recorded, and what came late.
+    pub kills_after_the_end: usize,
     /// How many ended in which state.
     pub ends: BTreeMap<String, usize>,
     pub acknowledged: usize,
@@ -107,47 +109,50 @@ pub async fn run(subject: &Subject, plan: RequestsPlan) -> Result<RequestsReport
             anyhow::Ok(all)
         })
     };
-    let mut report = RequestsReport {
-        requests: rounds * 3,
-        rounds,
-        ..RequestsReport::default()
+    let mut killer = Killer {
+        federation: &mut federation,
+        seed: plan.seed,
+        kills: 0,
     };
-    while report.kills < plan.kills && !driving.is_finished() {
-        let drawn = sha256(format!("kill {} {}", plan.seed, report.kills).as_bytes());
-        sleep(Duration::from_millis(200 + u64::from(drawn[0]) * 6)).await;
-        let name = NAMES[usize::from(drawn[1]) % NAMES.len()];
-        federation.node_mut(name).kill().await?;
-        federation.restart(name).await?;
-        report.kills += 1;
-        if plan.aloud && report.kills.is_multiple_of(10) {
+    let after_the_end = plan.kills.div_ceil(4);
+    while killer.kills < plan.kills - after_the_end && !driving.is_finished() {
+        killer.strikes(200, 6).await?;
+        if plan.aloud && killer.kills.is_multiple_of(10) {
             say(format_args!(
                 "{} kills, {} of {rounds} rounds have gone their way",
-                report.kills,
+                killer.kills,
                 ended.load(Ordering::Relaxed)
             ));
         }
     }
-    let all = driving.await??;
-    // Everybody's time is over now, the extended one too.
-    pass(&clock, 90)?;
-    let mut asked = Vec::new();
-    for one in all {
+    let (mut all, mut wrong, mut acknowledged) = (Vec::new(), Vec::new(), 0);
+    for one in driving.await?? {
         match one {
-            Err(error) => report.wrong.push(format!("{error:#}")),
-            Ok((both, acknowledged)) => {
-                report.acknowledged += acknowledged;
-                for (place, request) in both.into_iter().enumerate() {
-                    asked.push((request.id.clone(), place));
-                    if let Err(error) = judge(&desks[0], &request, &mut report).await {
-                        report.wrong.push(format!("{error:#}"));
-                    }
-                }
+            Err(error) => wrong.push(format!("{error:#}")),
+            Ok((both, times)) => {
+                acknowledged += times;
+                all.extend(both);
             }
         }
     }
-    let mut judged: Vec<(String, usize)> = asked;
-    judged.truncate(plan.packages.unwrap_or(usize::MAX));
-    report.opinions = opinions::compare(subject, &federation, &judged, &mut report.wrong).await?;
+    let mut asked: Vec<(String, usize)> = all.iter().map(|one| (one.id.clone(), one.place)).collect();
+    // Everybody's time is over now, the extended one too.
+    pass(&clock, 90)?;
+    let before = killer.kills;
+    let judging = tokio::spawn(ends::judged(desks[0].clone(), all));
+    while killer.kills < before + after_the_end && !judging.is_finished() {
+        killer.strikes(50, 1).await?;
+    }
+    let kills = killer.kills;
+    let mut report = judging.await.context("a task")?;
+    report.requests = rounds * 3;
+    report.rounds = rounds;
+    report.kills = kills;
+    report.kills_after_the_end = kills - before;
+    report.acknowledged += acknowledged;
+    report.wrong.splice(0..0, wrong);
+    asked.truncate(plan.packages.unwrap_or(usize::MAX));
+    report.opinions = opinions::compare(subject, &federation, &asked, &mut report.wrong).await?;
     report.cuts = wires.iter().map(Wire::cuts).sum();
     report.seconds = begun.elapsed().as_secs_f64();
     for (desk, name) in desks.iter().zip(NAMES) {
@@ -159,6 +164,26 @@ pub async fn run(subject: &Subject, plan: RequestsPlan) -> Result<RequestsReport
         }
     }
     Ok(report)
+}
+
+/// Kills one node after the other, as drawn.
+struct Killer<'a> {
+    federation: &'a mut Federation,
+    seed: u64,
+    kills: usize,
+}
+
+impl Killer<'_> {
+    /// After `pause` milliseconds, and up to 255 `more` times as drawn.
+    async fn strikes(&mut self, pause: u64, more: u64) -> Result<()> {
+        let drawn = sha256(format!("kill {} {}", self.seed, self.kills).as_bytes());
+        sleep(Duration::from_millis(pause + u64::from(drawn[0]) * more)).await;
+        let name = NAMES[usize::from(drawn[1]) % NAMES.len()];
+        self.federation.node_mut(name).kill().await?;
+        self.federation.restart(name).await?;
+        self.kills += 1;
+        Ok(())
+    }
 }
 
 async fn nodes(subject: &Subject, net: &Net, clock: &Path) -> Result<Federation> {

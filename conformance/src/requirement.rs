@@ -242,6 +242,7 @@ requirements! {
     PARTICIPATION_MOVED = "participation.moved", "domain 3.2, casework 3", "with a case its open rounds go over: who took it over asks from then on, everybody who is asked is told and goes on with it, and evidence says since when";
     PARTICIPATION_RETURNED = "participation.returned", "domain 3.2, casework 3", "a round that went with its case comes back with it, and who is asked goes along both times";
     PARTICIPATION_RENEWED = "participation.renewed", "domain 4.3, casework 4", "a suspended round moves its deadline by the days on which it stood, a round renews another with fewer topics, and a cancelled one takes back what it showed";
+    PARTICIPATION_TIME = "participation.time", "domain 4.3, 4.5; casework 4", "a recorded delivery, a supplement with which the period begins anew, more time, reminders and an expiry that nobody answered each succeed, and leave both sides with the same";
     PARTICIPATION_ASSIGNMENT = "participation.assignment", "domain 4.4", "a specialist sees and works on what is with it or its unit, and nothing else; coordinators see all, assign, and speak for the house";
     LOG_CRASH = "log.crash", "architecture 1.4", "no acknowledged exchange is missing from either log after kill -9";
     MEMORY_BOUNDED = "memory.bounded", "performance 8", "a large body does not grow the node";

@@ -108,6 +108,7 @@ pub fn all() -> impl Iterator<Item = &'static Case> {
         participation::secrecy::CASES,
         participation::renewed::CASES,
         participation::moved::CASES,
+        participation::time::CASES,
         participation::assignment::CASES,
         transfer::CASES,
         transfer::clocks::CASES,

@@ -20,6 +20,12 @@ async fn every_request_ends_once_although_nodes_are_killed_and_answers_lost() {
     assert_eq!(report.requests, 90);
     assert_eq!(report.ends.values().sum::<usize>(), 90, "{report:?}");
     assert!(report.kills > 0, "no node was killed: {report:?}");
+    assert!(
+        report.kills_after_the_end > 0,
+        "no node was killed while it recorded ends: {report:?}"
+    );
+    assert!(report.ends.contains_key("LATE"), "nothing came late: {report:?}");
+    assert!(report.files_compared > 0, "no file was compared: {report:?}");
     assert!(report.cuts > 0, "no line was cut: {report:?}");
     assert!(report.statements > 0, "nobody submitted anything: {report:?}");
     assert!(

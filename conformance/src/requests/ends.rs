@@ -1,20 +1,40 @@
 //! How requests have ended, at both sides: as they were meant to, with everything that was submitted.
 
 use anyhow::Result;
-use hyper::Method;
-use kontor_pki::crypto::sha256;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::RequestsReport;
-use super::steps::until;
-use super::way::{Both, Way, statements};
+use super::steps::{octets, until};
+use super::way::{Both, Way, digest, statements};
 use crate::desk::{Desk, text};
 
+/// Has come what comes late, and compares both sides of all requests then.
+pub(super) async fn judged(here: Desk, mut all: Vec<Both>) -> RequestsReport {
+    let mut report = RequestsReport::default();
+    for one in &mut all {
+        match one.go_late().await {
+            Ok(acknowledged) => report.acknowledged += acknowledged,
+            Err(error) => report.wrong.push(format!("{} (late): {error:#}", one.id)),
+        }
+    }
+    for one in &all {
+        if let Err(error) = judge(&here, one, &mut report).await {
+            report.wrong.push(format!("{error:#}"));
+        }
+    }
+    report
+}
+
 /// Compares both sides of a request of which nothing more is to come.
-pub(super) async fn judge(here: &Desk, one: &Both, report: &mut RequestsReport) -> Result<()> {
+async fn judge(here: &Desk, one: &Both, report: &mut RequestsReport) -> Result<()> {
     let ends = one.ends();
+    // What silence meant is recorded also where something came late.
+    let recorded = |page: &Value| one.way != Way::Late || page["expiry"].is_object();
     let ours = until(here, &one.ours(), &format!("{ends:?}"), |page| {
-        ends.contains(&page["state"].as_str().unwrap_or_default()) && all_answered(page) && all_here(page)
+        ends.contains(&page["state"].as_str().unwrap_or_default())
+            && recorded(page)
+            && all_answered(page)
+            && all_here(page)
     })
     .await?;
     *report.ends.entry(text(&ours, "state")?.to_owned()).or_default() += 1;
@@ -56,26 +76,23 @@ pub(super) async fn judge(here: &Desk, one: &Both, report: &mut RequestsReport) 
         report.wrong.push(format!("{}: {}", one.id, differs.join("; ")));
     }
     report.statements += statements(&ours);
-    if statements(&ours) != one.submitted {
+    if statements(&ours) != one.submitted.len() {
         report.wrong.push(format!(
             "{}: {} statements, {} were submitted",
             one.id,
             statements(&ours),
-            one.submitted
+            one.submitted.len()
         ));
     }
-    let late = ours["statements"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|version| version["in_time"] != true);
-    if late.count() > 0 {
+    let in_time = one.way != Way::Late;
+    let mut versions = ours["statements"].as_array().into_iter().flatten();
+    if versions.any(|version| version["in_time"] != in_time) {
         report.wrong.push(format!(
-            "{}: late though it was in time: {}",
-            one.id, ours["statements"]
+            "{} ({:?}): in time or late the other way round: {}",
+            one.id, one.way, ours["statements"]
         ));
     }
-    if ours["state"] == "EXPIRED" && ours["expiry"]["answered"] != true {
+    if ours["expiry"].is_object() && ours["expiry"]["answered"] != true {
         report.wrong.push(format!(
             "{}: expired without an answer: {}",
             one.id, ours["expiry"]
@@ -107,21 +124,19 @@ async fn letters(
             one.id
         ));
     }
-    for file in came
-        .iter()
-        .flat_map(|one| one["files"].as_array().into_iter().flatten())
-    {
-        let path = format!("{}/files/{}", one.ours(), text(file, "file_id")?);
-        let answer = here.send(Method::GET, &path, None, "", Vec::new()).await?;
-        let digest: String = sha256(&answer.body)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        report.files_compared += 1;
-        if file["sha256"] != json!(digest) {
-            report
-                .wrong
-                .push(format!("{}: the octets of a file are others", one.id));
+    for (place, letter) in came.iter().enumerate() {
+        let mut found = Vec::new();
+        for file in letter["files"].as_array().into_iter().flatten() {
+            let path = format!("{}/files/{}", one.ours(), text(file, "file_id")?);
+            found.push(digest(&octets(here, &path).await?));
+        }
+        report.files_compared += found.len();
+        if one.submitted.get(place) != Some(&found) {
+            report.wrong.push(format!(
+                "{}: the files of version {} are others than were submitted",
+                one.id,
+                place + 1
+            ));
         }
     }
     Ok(())

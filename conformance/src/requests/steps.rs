@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
-use hyper::Method;
+use hyper::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -21,6 +21,18 @@ pub(super) async fn seen(desk: &Desk, path: &str) -> Result<Value> {
             Ok(page) => return Ok(page),
             Err(error) if begun.elapsed() > PATIENCE => return Err(error),
             Err(_) => sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// The same for the octets of a file.
+pub(super) async fn octets(desk: &Desk, path: &str) -> Result<Vec<u8>> {
+    let begun = Instant::now();
+    loop {
+        match desk.send(Method::GET, path, None, "", Vec::new()).await {
+            Ok(answer) if answer.status == StatusCode::OK => return Ok(answer.body.to_vec()),
+            other if begun.elapsed() > PATIENCE => bail!("{path} is not given: {other:?}"),
+            _ => sleep(Duration::from_millis(50)).await,
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) enum Way {
     Decline,
     Revoke,
     Silent,
+    /// Silent until the time is over.
+    Late,
 }
 
 fn way(seed: u64, index: usize, body: usize) -> Way {
@@ -34,8 +36,13 @@ fn way(seed: u64, index: usize, body: usize) -> Way {
         4 => Way::MoreTime,
         5 | 6 => Way::Amend,
         7 | 8 => Way::AnswerAfterQuestion,
+        9 => Way::Late,
         _ => Way::Answer,
     }
+}
+
+pub(super) fn digest(octets: &[u8]) -> String {
+    sha256(octets).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(super) fn statements(page: &Value) -> usize {
@@ -50,7 +57,11 @@ pub(super) struct Both {
     /// Who answers, and where.
     pub(super) body: Desk,
     pub(super) theirs: String,
-    pub(super) submitted: usize,
+    /// What was submitted: of each version the digests of its files.
+    pub(super) submitted: Vec<Vec<String>>,
+    index: usize,
+    /// Which of the three that are asked in a round.
+    pub(super) place: usize,
 }
 
 impl Both {
@@ -61,10 +72,11 @@ impl Both {
     /// Drafts and submits a statement.
     async fn submit(&mut self, index: usize, attach: bool) -> Result<usize> {
         let before = statements(&seen(&self.body, &self.theirs).await?);
-        let mut attachments = Vec::new();
+        let (mut attachments, mut digests) = (Vec::new(), Vec::new());
         if attach {
-            let (kind, octets) =
-                crate::desk::multipart(None, &[("attachment", "Anlage.txt", vec![b'x'; 1000 + index])]);
+            let file = vec![b'x'; 1000 + index];
+            digests.push(digest(&file));
+            let (kind, octets) = crate::desk::multipart(None, &[("attachment", "Anlage.txt", file)]);
             let begun = Instant::now();
             while attachments.is_empty() {
                 ensure!(begun.elapsed() < PATIENCE, "an attachment is not taken");
@@ -99,19 +111,20 @@ impl Both {
             statements(page) > before
         })
         .await?;
-        self.submitted += 1;
+        self.submitted.push(digests);
         Ok(acknowledged)
     }
 
     /// Goes its way, as far as both sides do something before the time is over.
-    async fn go(&mut self, here: &Desk, index: usize) -> Result<usize> {
+    async fn go(&mut self, here: &Desk) -> Result<usize> {
+        let index = self.index;
         let (ours, theirs) = (self.ours(), self.theirs.clone());
         let running = |page: &Value| page["deadline"].is_object();
         until(here, &ours, "running", running).await?;
         until(&self.body, &theirs, "running", running).await?;
         let mut acknowledged = 0;
         match self.way {
-            Way::Silent => {}
+            Way::Silent | Way::Late => {}
             Way::Decline => {
                 let why = json!({ "reason": "NOT_COMPETENT" });
                 acknowledged += command(&self.body, &theirs, "decline", &why, |page| {
@@ -187,6 +200,22 @@ impl Both {
             Way::Revoke => &["PURGED"],
             Way::Answer | Way::AnswerAfterQuestion | Way::MoreTime => &["SUBMITTED"],
             Way::Amend => &["AMENDED"],
+            Way::Late => &["LATE"],
+        }
+    }
+
+    /// What comes when the time is over.
+    pub(super) async fn go_late(&mut self) -> Result<usize> {
+        match self.way {
+            Way::Late => self.submit(self.index, self.index.is_multiple_of(2)).await,
+            Way::Answer
+            | Way::AnswerAfterQuestion
+            | Way::Amend
+            | Way::Withdraw
+            | Way::MoreTime
+            | Way::Decline
+            | Way::Revoke
+            | Way::Silent => Ok(0),
         }
     }
 }
@@ -194,8 +223,7 @@ impl Both {
 /// A round with three bodies, from the application to what they answer.
 pub(super) async fn one(desks: [Desk; 3], seed: u64, index: usize) -> Result<(Vec<Both>, usize)> {
     let [here, chamber, office] = desks;
-    let digest = sha256(format!("transaction {seed} {index}").as_bytes());
-    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = digest(format!("transaction {seed} {index}").as_bytes());
     let transaction = format!(
         "{}-{}-4{}-8{}-{}",
         &hex[..8],
@@ -269,10 +297,12 @@ pub(super) async fn one(desks: [Desk; 3], seed: u64, index: usize) -> Result<(Ve
             way: way(seed, index, place),
             body,
             theirs: link.unwrap_or_else(|| format!("/api/v1/contributions/{id}")),
-            submitted: 0,
+            submitted: Vec::new(),
+            index,
+            place,
         };
         acknowledged += request
-            .go(&here, index)
+            .go(&here)
             .await
             .with_context(|| format!("{id} ({:?})", request.way))?;
         both.push(request);

@@ -12,6 +12,7 @@ pub mod refusals;
 pub mod renewed;
 pub mod secrecy;
 pub mod states;
+pub mod time;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
