@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Transfers(TransfersArguments),
     /// Run many requests to three bodies each while nodes are killed at random
     Requests(RequestsArguments),
+    /// Hand cases with an open round over while nodes are killed at random, and compare who is asked with who asks then
+    Handovers(HandoversArguments),
     /// Measure requests a second, from the opening of the round to the statement, beside exchanges a second of the same nodes
     RequestSpeed(RequestSpeedArguments),
     /// Measure the board and the inbox of a node with very many requests
@@ -239,6 +241,31 @@ pub(crate) struct RequestsArguments {
     /// Requests whose evidence is exported from each node that has it, verified, and held against a second opinion; default: all
     #[arg(long)]
     pub(crate) packages: Option<usize>,
+}
+
+#[derive(Args)]
+pub(crate) struct HandoversArguments {
+    /// The binary under test; default: `kontor` beside this program
+    #[arg(long)]
+    pub(crate) kontor: Option<PathBuf>,
+    /// Write the result to this file
+    #[arg(long)]
+    pub(crate) json: Option<PathBuf>,
+    /// Cases, each with a round in which a node and a guest are asked
+    #[arg(long, default_value_t = 200)]
+    pub(crate) cases: usize,
+    /// Cases under way at a time
+    #[arg(long, default_value_t = 8)]
+    pub(crate) at_once: usize,
+    /// Kills of one of the three nodes
+    #[arg(long, default_value_t = 50)]
+    pub(crate) kills: usize,
+    /// What the instants of the kills are drawn from
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Cases of which the evidence of who is asked is verified, and held against a second opinion
+    #[arg(long, default_value_t = 50)]
+    pub(crate) packages: usize,
 }
 
 #[derive(Args)]

@@ -21,6 +21,7 @@ use kontor_conformance::memory::{self, MemoryPlan};
 use kontor_conformance::oidc::{self, OidcPlan};
 use kontor_conformance::power::{self, PowerPlan};
 use kontor_conformance::report::{Gaps, say};
+use kontor_conformance::requests::handovers::{self, HandoversPlan};
 use kontor_conformance::requests::{self, RequestsPlan};
 use kontor_conformance::requirement;
 use kontor_conformance::subject::Subject;
@@ -60,6 +61,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(arguments) => runtime(true)?.block_on(bench(arguments)),
         Command::Kill(arguments) => runtime(true)?.block_on(kill(arguments)),
         Command::Requests(arguments) => runtime(true)?.block_on(requests(arguments)),
+        Command::Handovers(arguments) => runtime(true)?.block_on(handovers(arguments)),
         Command::RequestSpeed(arguments) => runtime(true)?.block_on(request_speed(arguments)),
         Command::ManyRequests(arguments) => runtime(true)?.block_on(many_requests(arguments)),
         Command::Transfers(arguments) => runtime(true)?.block_on(transfers(arguments)),
@@ -215,6 +217,37 @@ async fn requests(arguments: RequestsArguments) -> Result<ExitCode> {
         opinions.disagreements,
         opinions.seconds,
         opinions.states
+    ));
+    for wrong in &report.wrong {
+        say(wrong);
+    }
+    write_json(arguments.json.as_deref(), &report)?;
+    Ok(verdict(report.wrong.is_empty()))
+}
+
+async fn handovers(arguments: HandoversArguments) -> Result<ExitCode> {
+    let subject = Subject::locate(arguments.kontor)?;
+    let plan = HandoversPlan {
+        cases: arguments.cases,
+        at_once: arguments.at_once.max(1),
+        kills: arguments.kills,
+        seed: arguments.seed,
+        packages: arguments.packages,
+        aloud: true,
+    };
+    let report = handovers::run(&subject, plan).await?;
+    say(format_args!(
+        "{} cases with {} requests, {} kills, {} answers lost on the line, {} commands acknowledged, {} statements, {} files compared, {} evidence packages, {:.1} s; {} wrong",
+        report.cases,
+        report.requests,
+        report.kills,
+        report.cuts,
+        report.acknowledged,
+        report.statements,
+        report.files_compared,
+        report.packages,
+        report.seconds,
+        report.wrong.len()
     ));
     for wrong in &report.wrong {
         say(wrong);

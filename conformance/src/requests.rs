@@ -6,6 +6,7 @@
 //! nodes, their clock and who kills them.
 
 mod ends;
+pub mod handovers;
 pub mod many;
 pub mod opinions;
 pub mod speed;

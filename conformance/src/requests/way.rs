@@ -59,7 +59,7 @@ pub(super) struct Both {
     pub(super) theirs: String,
     /// What was submitted: of each version the digests of its files.
     pub(super) submitted: Vec<Vec<String>>,
-    index: usize,
+    pub(super) index: usize,
     /// Which of the three that are asked in a round.
     pub(super) place: usize,
 }
@@ -70,7 +70,7 @@ impl Both {
     }
 
     /// Drafts and submits a statement.
-    async fn submit(&mut self, index: usize, attach: bool) -> Result<usize> {
+    pub(super) async fn submit(&mut self, index: usize, attach: bool) -> Result<usize> {
         let before = statements(&seen(&self.body, &self.theirs).await?);
         let (mut attachments, mut digests) = (Vec::new(), Vec::new());
         if attach {
@@ -220,9 +220,18 @@ impl Both {
     }
 }
 
-/// A round with three bodies, from the application to what they answer.
-pub(super) async fn one(desks: [Desk; 3], seed: u64, index: usize) -> Result<(Vec<Both>, usize)> {
-    let [here, chamber, office] = desks;
+/// A case with an open round.
+pub(super) struct Opened {
+    pub(super) case: String,
+    /// Where the round is.
+    pub(super) round: String,
+    /// The requests, in the order in which they were asked.
+    pub(super) ids: Vec<String>,
+    pub(super) acknowledged: usize,
+}
+
+/// From the application to the open round, in which these are asked.
+pub(super) async fn opened(here: &Desk, seed: u64, index: usize, whom: &[Value]) -> Result<Opened> {
     let hex = digest(format!("transaction {seed} {index}").as_bytes());
     let transaction = format!(
         "{}-{}-4{}-8{}-{}",
@@ -241,7 +250,7 @@ pub(super) async fn one(desks: [Desk; 3], seed: u64, index: usize) -> Result<(Ve
             Err(_) => sleep(Duration::from_millis(50)).await,
         }
     };
-    let listed = seen(&here, &format!("/api/v1/cases/{case}/files")).await?;
+    let listed = seen(here, &format!("/api/v1/cases/{case}/files")).await?;
     let shown = text(&listed["files"][0], "file_id")?.to_owned();
     let mut acknowledged = 1;
     let path = format!("/api/v1/cases/{case}");
@@ -249,16 +258,11 @@ pub(super) async fn one(desks: [Desk; 3], seed: u64, index: usize) -> Result<(Ve
         json!({ "profile": "LBO_STATEMENT", "question": "Bestehen Bedenken? (fiktiv)", "contact": "Bauamt" });
     let prepared = |page: &Value| page["rounds"].as_array().is_some_and(|rounds| !rounds.is_empty());
     let rounds = format!("{path}/rounds");
-    acknowledged += done(&here, &path, (Method::POST, &rounds), &wish, prepared)
+    acknowledged += done(here, &path, (Method::POST, &rounds), &wish, prepared)
         .await?
         .1;
-    let round = text(&seen(&here, &rounds).await?["rounds"][0], "id")?.to_owned();
+    let round = text(&seen(here, &rounds).await?["rounds"][0], "id")?.to_owned();
     let round = format!("/api/v1/rounds/{round}");
-    let whom = [
-        json!({ "to": "TEST/GOV/1002" }),
-        json!({ "to": "TEST/GOV/1003" }),
-        json!({ "guest": { "name": "Verein (fiktiv)", "address": "verein@example.org" } }),
-    ];
     for (place, who) in whom.iter().enumerate() {
         let mut wish = json!({
             "class": "CHAMBER", "disclosure": disclosure(&[&shown]), "effect": "ASSUME_NO_OBJECTION", "extension": "for_reason",
@@ -268,9 +272,9 @@ pub(super) async fn one(desks: [Desk; 3], seed: u64, index: usize) -> Result<(Ve
         }
         let asked = |page: &Value| page["requests"].as_array().is_some_and(|all| all.len() > place);
         let path = format!("{round}/requests");
-        acknowledged += done(&here, &round, (Method::POST, &path), &wish, asked).await?.1;
+        acknowledged += done(here, &round, (Method::POST, &path), &wish, asked).await?.1;
     }
-    let page = seen(&here, &round).await?;
+    let page = seen(here, &round).await?;
     let mut ids = Vec::new();
     for request in page["requests"].as_array().into_iter().flatten() {
         let id = text(request, "id")?.to_owned();
@@ -282,7 +286,33 @@ pub(super) async fn one(desks: [Desk; 3], seed: u64, index: usize) -> Result<(Ve
         .await?;
         ids.push(id);
     }
-    acknowledged += command(&here, &round, "open", &json!({}), |page| page["state"] == "OPEN").await?;
+    acknowledged += command(here, &round, "open", &json!({}), |page| page["state"] == "OPEN").await?;
+    Ok(Opened {
+        case,
+        round,
+        ids,
+        acknowledged,
+    })
+}
+
+/// A guest, as it is asked.
+pub(super) fn a_guest() -> Value {
+    json!({ "guest": { "name": "Verein (fiktiv)", "address": "verein@example.org" } })
+}
+
+/// A round with three bodies, from the application to what they answer.
+pub(super) async fn one(desks: [Desk; 3], seed: u64, index: usize) -> Result<(Vec<Both>, usize)> {
+    let [here, chamber, office] = desks;
+    let whom = [
+        json!({ "to": "TEST/GOV/1002" }),
+        json!({ "to": "TEST/GOV/1003" }),
+        a_guest(),
+    ];
+    let Opened {
+        ids,
+        mut acknowledged,
+        ..
+    } = opened(&here, seed, index, &whom).await?;
     let guest = ids.get(2).context("three are asked")?;
     let (desk, link) = invited(&here, guest).await?;
     let bodies = [
@@ -311,7 +341,7 @@ pub(super) async fn one(desks: [Desk; 3], seed: u64, index: usize) -> Result<(Ve
 }
 
 /// Invites the guest of a request; its first look is the delivery.
-async fn invited(here: &Desk, id: &str) -> Result<(Desk, String)> {
+pub(super) async fn invited(here: &Desk, id: &str) -> Result<(Desk, String)> {
     let path = format!("/api/v1/requests/{id}");
     let begun = Instant::now();
     loop {

@@ -26,6 +26,8 @@ use crate::config::casework::{PARTICIPATION, SERVICE};
 const AT_ONCE: usize = 32;
 /// The first wait after a failure, and the longest.
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// The wait for a peer that answers, and cannot take a message yet.
+const NOT_YET: Duration = Duration::from_secs(2);
 /// After so long in vain a message is parked.
 const END: Duration = Duration::from_secs(30 * 86_400);
 
@@ -62,6 +64,8 @@ enum Ended {
     Settled,
     /// The peer is silent.
     Silent,
+    /// The peer answers, and cannot take this one yet: what it waits for may stand behind it.
+    NotYet,
 }
 
 impl Outbox {
@@ -107,7 +111,7 @@ impl Outbox {
         let peer = peers.entry(name.to_owned()).or_default();
         let more = peer.running.remove(process).unwrap_or(false);
         match ended {
-            Ended::Settled => {
+            Ended::Settled | Ended::NotYet => {
                 peer.failures = 0;
                 peer.not_before = None;
                 peer.window = (peer.window.max(1) + 1).min(AT_ONCE);
@@ -179,6 +183,10 @@ impl Casework {
                         }
                     };
                     casework.outbox.ended(&peer, &process, &ended);
+                    if matches!(ended, Ended::NotYet) {
+                        tokio::time::sleep(NOT_YET).await;
+                        casework.outbox.queue(&peer, &process);
+                    }
                 });
             }
             let wait = async {
@@ -254,18 +262,23 @@ impl Casework {
         let body = Bytes::from(row.body.clone());
         let answered = caller.call(&row.peer, service, Method::PUT, &path, body).await;
         let answer = match answered {
+            // It asks no more, or does not yet: the role of who asks is on its way.
+            Ok(answer) if self.waits_for_who_asks(process, answer.status, &answer.body) => {
+                tracing::info!(%process, seq = row.seq, kind = row.kind, status = answer.status.as_u16(), "who asks is about to be another one");
+                return match self.is_over(&row) {
+                    false => Ok(Ended::NotYet),
+                    true => {
+                        self.silent(row, "not_there", format!("it answers with {}", answer.status))
+                            .await
+                    }
+                };
+            }
             Ok(answer)
                 if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS =>
             {
                 tracing::info!(%process, seq = row.seq, kind = row.kind, status = answer.status.as_u16(), "a peer asks for patience");
                 return self
                     .silent(row, "unavailable", format!("it answers with {}", answer.status))
-                    .await;
-            }
-            // Who asks from now on may not have got the request yet.
-            Ok(answer) if answer.status == StatusCode::NOT_FOUND && self.waits_for_who_asks(process) => {
-                return self
-                    .silent(row, "not_there_yet", format!("it answers with {}", answer.status))
                     .await;
             }
             Ok(answer) => answer,
@@ -314,8 +327,13 @@ impl Casework {
         Ok(Ended::Settled)
     }
 
+    /// Whether a message was tried for long enough.
+    fn is_over(&self, row: &OutRow) -> bool {
+        self.now().duration_since(row.at).unsigned_abs() >= END
+    }
+
     async fn silent(self: &Arc<Self>, mut row: OutRow, code: &str, reason: String) -> Result<Ended, Refused> {
-        if self.now().duration_since(row.at).unsigned_abs() < END {
+        if !self.is_over(&row) {
             return Ok(Ended::Silent);
         }
         row.state = OutState::Parked {

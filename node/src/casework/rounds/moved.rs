@@ -12,6 +12,7 @@
 
 use std::collections::BTreeSet;
 
+use http::StatusCode;
 use jiff::{Timestamp, ToSpan};
 use kontor_participation::application::manifest::Digest;
 use kontor_participation::round::delivery::{ExtensionReason, RequestBody, Side};
@@ -38,6 +39,8 @@ use crate::messagelog::VaultPart;
 
 /// What the document of such a late item says it is.
 const FORMAT: &str = "kontor-moved-request/1";
+/// The code of the answer to whoever is asked and does not know yet.
+pub(super) const MOVED: &str = "requester_moved";
 /// How often it is looked whether something came to its end of which nobody tells.
 const LATER: i64 = 15;
 
@@ -572,13 +575,26 @@ impl Casework {
         Ok(())
     }
 
-    /// Whether a message of who is asked has to wait until who asks now has got the request.
-    pub(in crate::casework) fn waits_for_who_asks(&self, process: &Process) -> bool {
-        match process {
-            Process::Request(Side::Participant, id) => self
+    /// Whether a message of who is asked has to wait: who asked hands the case over just now, or who took it over has not got the
+    /// request yet.
+    pub(in crate::casework) fn waits_for_who_asks(
+        &self,
+        process: &Process,
+        status: StatusCode,
+        body: &[u8],
+    ) -> bool {
+        let Process::Request(Side::Participant, id) = process else {
+            return false;
+        };
+        match status {
+            StatusCode::SERVICE_UNAVAILABLE => {
+                let problem: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+                problem["code"] == MOVED
+            }
+            StatusCode::NOT_FOUND => self
                 .request(Side::Participant, id)
                 .is_ok_and(|row| !row.moves.is_empty()),
-            Process::Request(Side::Requester, _) | Process::Transfer(_) => false,
+            _ => false,
         }
     }
 }

@@ -15,7 +15,7 @@ use kontor_pki::crypto::sha256;
 use super::super::inbox::{Answered, Arrival, Brought};
 use super::super::row::{InRow, Process};
 use super::super::{Casework, Refused, Step, Table};
-use super::moved::Stage;
+use super::moved::{MOVED, Stage};
 use super::row::{Announced, Asking, RequestRow};
 
 impl Casework {
@@ -38,6 +38,10 @@ impl Casework {
         {
             return Err(Refused::not_found("request", id));
         }
+        // Nobody answers what was not asked; it may be asked yet, by who takes a case over.
+        if row.is_none() && by == Side::Participant {
+            return Err(Refused::not_found("request", id));
+        }
         let digest = Digest(sha256(&bytes));
         let came = Arrival {
             brought,
@@ -53,7 +57,7 @@ impl Casework {
         let gone = row.as_ref().and_then(|row| row.moving.as_ref());
         if let Some(moving) = gone.filter(|moving| moving.stage > Stage::Waiting) {
             let detail = format!("{} asks from now on, and takes this message", moving.it.to);
-            return Err(Refused::unavailable("requester_moved", detail));
+            return Err(Refused::unavailable(MOVED, detail));
         }
         let sent =
             Sent::read(&bytes, kind).map_err(|error| Refused::invalid(error.code(), error.to_string()))?;
