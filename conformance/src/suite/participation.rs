@@ -119,10 +119,11 @@ pub(crate) async fn refused(
     code: &str,
 ) -> Result<Value> {
     let path = format!("{subject}/commands/{command}");
+    let begun = Instant::now();
     loop {
         let now = desk.get(subject).await?;
         let (status, page) = desk.post(&path, number(&now, "version")?, body).await?;
-        if status == StatusCode::PRECONDITION_FAILED {
+        if status == StatusCode::PRECONDITION_FAILED && begun.elapsed() < PATIENCE {
             continue;
         }
         ensure!(
@@ -472,6 +473,7 @@ pub(crate) async fn passed(clock: &Path, days: u64) -> Result<()> {
 
 /// Puts a draft of a statement.
 pub(crate) async fn put(desk: &Desk, subject: &str, draft: &Value) -> Result<Value> {
+    let begun = Instant::now();
     loop {
         let now = desk.get(subject).await?;
         let answer = desk
@@ -483,7 +485,7 @@ pub(crate) async fn put(desk: &Desk, subject: &str, draft: &Value) -> Result<Val
                 draft.to_string().into_bytes(),
             )
             .await?;
-        if answer.status == StatusCode::PRECONDITION_FAILED {
+        if answer.status == StatusCode::PRECONDITION_FAILED && begun.elapsed() < PATIENCE {
             continue;
         }
         let page: Value = serde_json::from_slice(&answer.body)?;

@@ -375,9 +375,20 @@ impl Participant {
         }
     }
 
+    /// Whether the oldest message that has no answer is a statement of which a newer version waits: by its number that one would be
+    /// refused without it, and lost although it may have been in time.
+    pub fn is_built_on(&self) -> bool {
+        let is_statement = |pending: &Pending| matches!(pending.message, Message::Statement { .. });
+        let mut unanswered = self.pending.iter().filter(|pending| pending.answer.is_none());
+        unanswered.next().is_some_and(is_statement) && unanswered.any(is_statement)
+    }
+
     /// The oldest message that has no answer is given up: a `void` that says to have taken as many messages as it did uses its number,
-    /// and nothing follows.
+    /// and nothing follows. Not if a newer version is built on it.
     pub fn gave_up(&self) -> Option<Decision> {
+        if self.is_built_on() {
+            return None;
+        }
         let mut next = self.clone();
         let pending = next.pending.iter_mut().find(|pending| pending.answer.is_none())?;
         pending.message = Message::Void;

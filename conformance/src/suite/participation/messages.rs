@@ -2,6 +2,7 @@
 //! right and wrong, and the bundles that messages announce (casework 1, domain 4.6).
 
 mod bundles;
+mod given_up;
 
 use std::collections::BTreeSet;
 
@@ -188,6 +189,7 @@ async fn messages(world: &World) -> Result<()> {
     let outcome = is_asked(&pages, &asked, large, small, &question, &statement).await?;
     answers(&pages, &asking, &question, &outcome, &request).await?;
     bundles::unreadable(&pages, &asking, &told, &request, &question).await?;
+    given_up::statements(&pages, &asking, &told, &request).await?;
     let kinds = |side: &Side<'_>| side.said.borrow().clone();
     contract(&gamma, &(&kinds(&asking) | &kinds(&asked))).await
 }

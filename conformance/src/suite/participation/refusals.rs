@@ -2,6 +2,7 @@
 //! it stands in the input or what has to come first. Rounds, wishes and commands are here; the rest is below.
 
 mod guests;
+mod release;
 mod statements;
 mod time;
 
@@ -20,6 +21,8 @@ cases! {
     slow PARTICIPATION_REFUSALS => refusals;
 }
 
+/// A service under tax secrecy.
+const TAX_SERVICE: &str = "99102013104999";
 /// A template with a name that means two places of the suite's application.
 const TEMPLATE: &str = r#"
 [[template]]
@@ -120,7 +123,7 @@ async fn refusals(world: &World) -> Result<()> {
     std::fs::write(&lists, TEMPLATE)?;
     let lines = |eyes: &str| {
         format!(
-            "training_clock = {:?}\n[casework.participation]\neyes = \"{eyes}\"\nrecipients = {:?}\n{}{}{}",
+            "training_clock = {:?}\ntax_secrecy = [\"{TAX_SERVICE}\"]\n[casework.participation]\neyes = \"{eyes}\"\nrecipients = {:?}\n{}{}{}",
             passing.display().to_string(),
             lists.display().to_string(),
             one_more_key("second-coordinator", &["coordinator"], &[]),
@@ -157,6 +160,7 @@ async fn refusals(world: &World) -> Result<()> {
     statements::of_eyes(&stage).await?;
     statements::of_statements(&stage).await?;
     guests::of_guests(&stage).await?;
+    release::of_release(&stage).await?;
     // From here on time passes.
     time::of_the_calendar(&stage).await?;
     time::of_the_end(&stage, &passing).await
@@ -417,6 +421,11 @@ async fn of_wishes(stage: &Stage<'_>) -> Result<()> {
             .await
             .with_context(|| profile.to_owned())?;
             ensure!(page["pointer"] == pointer, "{page}");
+            let says_where = |it: &str| it.contains("person/telefon means 2 places in beide-telefone");
+            ensure!(
+                code != "template_ambiguous" || page["detail"].as_str().is_some_and(says_where),
+                "{page}"
+            );
         }
         // Nothing of all that is there.
         let now = here.get(&path).await?;

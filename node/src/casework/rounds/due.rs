@@ -278,7 +278,7 @@ impl Step {
     }
 
     /// A parked message is sent again, or given up: whatever who asks has decided counts, so that it gives up only what asks or reminds;
-    /// what who is asked has entered may be given up, and nothing follows from it.
+    /// what who is asked has entered may be given up, and nothing follows from it, but for a statement that a newer version is built on.
     pub(in crate::casework) fn tried_again(
         &mut self,
         again: bool,
@@ -288,6 +288,12 @@ impl Step {
         let table = HolidayTable::built_in();
         for row in &mut self.requests {
             match &mut row.asking {
+                Asking::Participant(machine) if !again && machine.is_built_on() => {
+                    let detail =
+                        "a newer version waits behind this statement, and would be refused without it";
+                    return Err(Refused::conflict("not_voidable", detail)
+                        .hint("send it again; the newer one follows it"));
+                }
                 Asking::Participant(machine) => {
                     if let Some(decision) = machine.gave_up().filter(|_| !again) {
                         machine.apply(&decision);

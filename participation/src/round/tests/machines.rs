@@ -503,3 +503,38 @@ fn what_the_participant_gives_up_counts_at_neither_side() {
     pair.participant(&participant::Command::Acknowledge, start());
     assert_eq!(pair.state(), State::Acknowledged);
 }
+
+#[test]
+fn a_statement_that_a_newer_version_is_built_on_is_not_given_up_and_both_come() {
+    let mut pair = Pair::delivered(terms(SilenceEffect::ConsentDeemedGiven), vec![], start());
+    let mut entered = Vec::new();
+    for minutes in [10, 20] {
+        let submit = participant::Command::Submit(submission(Kind::Consent));
+        let decision = pair
+            .participant
+            .decide(&submit, start() + minutes.minutes())
+            .unwrap();
+        pair.participant.apply(&decision);
+        entered.extend(decision.tell);
+    }
+    assert_eq!(pair.participant.gave_up(), None);
+    for told in &entered {
+        let (decision, answer) = pair.requester.receive(told, pair.end());
+        pair.requester.apply(&decision);
+        pair.participant.apply(&pair.participant.answered(answer));
+    }
+    assert_eq!(
+        (pair.state(), pair.requester.request().versions().len()),
+        (State::Amended, 2)
+    );
+    // What waits behind it besides does not need it.
+    let mut pair = Pair::delivered(terms(SilenceEffect::None), vec![], start());
+    for command in [
+        participant::Command::Submit(submission(Kind::Consent)),
+        participant::Command::Withdraw,
+    ] {
+        let decision = pair.participant.decide(&command, start()).unwrap();
+        pair.participant.apply(&decision);
+    }
+    assert!(pair.participant.gave_up().is_some());
+}

@@ -1,12 +1,14 @@
 //! Guests: links that lead nowhere, wrong codes, and what is not shown.
 
+use std::time::Instant;
+
 use anyhow::{Result, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{Stage, no};
 use crate::desk::{number, text};
-use crate::suite::participation::{PURPOSE, act, until};
+use crate::suite::participation::{PATIENCE, PURPOSE, act, until};
 
 /// Guests: links that lead nowhere, wrong codes, and what is not shown.
 pub(super) async fn of_guests(stage: &Stage<'_>) -> Result<()> {
@@ -22,6 +24,7 @@ pub(super) async fn of_guests(stage: &Stage<'_>) -> Result<()> {
     let request = stage.rounds().ask(&round, &wish).await?;
     let ours = format!("/api/v1/requests/{}", text(&request, "id")?);
     let invite = async || -> Result<Value> {
+        let begun = Instant::now();
         loop {
             let now = here.get(&ours).await?;
             let (status, page) = here
@@ -31,7 +34,7 @@ pub(super) async fn of_guests(stage: &Stage<'_>) -> Result<()> {
                     &json!({}),
                 )
                 .await?;
-            if status.as_u16() != 412 {
+            if status.as_u16() != 412 || begun.elapsed() > PATIENCE {
                 ensure!(status.as_u16() == 201, "{status}: {page}");
                 return Ok(page);
             }
