@@ -186,7 +186,7 @@ struct Step {
     case: Option<CaseRow>,
     content: Option<(Id, Option<String>)>,
     transfer: Option<TransferRow>,
-    round: Option<RoundRow>,
+    rounds: Vec<RoundRow>,
     requests: Vec<RequestRow>,
     /// Letters of requests as they are now, sealed, and those that are gone.
     letters: Vec<(Vec<u8>, Option<String>)>,
@@ -241,9 +241,10 @@ impl Step {
     /// Tells whoever follows what happened.
     fn event(&mut self, kind: &str, at: Timestamp) {
         let (case, transfer) = (self.case.as_ref(), self.transfer.as_ref());
-        let (round, request) = (self.round.as_ref(), self.requests.first());
-        // What happened to a round is told of the round, and not of each of its requests.
-        let request = request.filter(|_| !kind.starts_with("round."));
+        // What happened to a case is told of the case, and what happened to a round of the round and not of each of its requests.
+        let round = self.rounds.first().filter(|_| !kind.starts_with("case."));
+        let request = self.requests.first();
+        let request = request.filter(|_| !kind.starts_with("case.") && !kind.starts_with("round."));
         let unit = case
             .and_then(|case| case.unit.clone())
             .or_else(|| transfer.and_then(|transfer| transfer.unit.clone()))
@@ -519,7 +520,7 @@ impl Casework {
             mut case,
             content,
             mut transfer,
-            mut round,
+            mut rounds,
             mut requests,
             letters,
             guests,
@@ -536,7 +537,7 @@ impl Casework {
         if let Some(transfer) = &mut transfer {
             transfer.cites = cites.clone();
         }
-        if let Some(round) = &mut round {
+        for round in &mut rounds {
             round.cites = cites.clone();
         }
         for request in &mut requests {
@@ -574,7 +575,7 @@ impl Casework {
                     row.version += 1;
                     tx.put(Table::Transfers, &key, &row)?;
                 }
-                if let Some(round) = &round {
+                for round in &rounds {
                     let key = row_key(&round.round.id);
                     let there = tx
                         .get::<RoundRow>(Table::Rounds, &key)?
@@ -627,7 +628,8 @@ impl Casework {
                     tx.append(Table::Events, event)?;
                 }
                 // A request of a peer is no act that something has to follow from, and where no row rests on it anew it stands there.
-                let rests = case.is_some() || transfer.is_some() || round.is_some() || !requests.is_empty();
+                let rests =
+                    case.is_some() || transfer.is_some() || !rounds.is_empty() || !requests.is_empty();
                 if incoming.is_none() && rests {
                     tx.put(Table::Acts, &cites.number.to_be_bytes(), &cites.leaf)?;
                 }

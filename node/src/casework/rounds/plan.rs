@@ -264,7 +264,7 @@ impl Casework {
         case.open_round = true;
         let mut step = Step {
             case: Some(case),
-            round: Some(row),
+            rounds: vec![row],
             ..Step::default()
         };
         step.event("round.prepared", now);
@@ -508,7 +508,7 @@ impl Casework {
             "effect": effect_name(request.body.terms.effect),
         });
         let cites = self.act(who, "prepare_request", "worker", details).await?;
-        step.round = Some(row);
+        step.rounds.push(row);
         step.requests.push(request);
         step.event("request.prepared", now);
         self.commit("ask", &cites, step).await?;
