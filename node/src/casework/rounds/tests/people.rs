@@ -1,14 +1,22 @@
 //! Who sees and does what.
 
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
 use kontor_participation::round::delivery::Side;
+use kontor_participation::round::release::Eyes;
+use kontor_participation::round::state::State;
+use kontor_participation::transfer::offer::Id;
 use serde_json::{Value, json};
 
 use super::super::super::Principal;
 use super::super::super::cases::Change;
 use super::super::super::tests::Bed;
 use super::super::board::Wanted;
+use super::super::participant::{Command as Theirs, Details};
+use super::super::statement::Draft;
 use super::person;
-use crate::config::casework::Role;
+use crate::config::casework::{ParticipationSettings, Role};
 
 fn weeks() -> Value {
     json!({ "rule": { "kind": "weeks", "n": 6 } })
@@ -18,6 +26,30 @@ fn worker_of(unit: &str) -> Principal {
     let mut who = person(&format!("worker of {unit}"), &[Role::Worker]);
     who.units = [unit.to_owned()].into();
     who
+}
+
+impl Bed {
+    /// A guest is invited to what it is asked, and opens it.
+    async fn let_in(&self, id: &Id) -> Principal {
+        let casework = self.casework();
+        let worker = person("worker", &[Role::Worker]);
+        let version = casework.request(Side::Requester, id).unwrap().version;
+        let (_, handed) = casework.invite(&worker, id, version).await.unwrap();
+        let delivered = async {
+            let opened = || {
+                let row = casework.request(Side::Requester, id).unwrap();
+                row.invitation.unwrap().opened_at().is_some()
+            };
+            while !opened() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            self.deliver().await;
+        };
+        casework.ready.store(true, Ordering::Release);
+        let let_in = async { casework.let_in(&handed.link, &handed.code).await.unwrap() };
+        let ((guest, _), ()) = tokio::join!(let_in, delivered);
+        guest
+    }
 }
 
 #[tokio::test]
@@ -57,4 +89,31 @@ async fn a_case_that_is_handed_to_another_unit_takes_its_rounds_and_requests_alo
         let event = bed.events().pop().unwrap();
         assert_eq!((event.kind.as_str(), event.request), ("case.assign", None));
     }
+}
+
+#[tokio::test]
+async fn a_guest_submits_alone_also_where_the_house_wants_six_eyes() {
+    let bed = Bed::with("2027-01-04T08:00:00Z", |_| ParticipationSettings {
+        eyes: Eyes::SIX,
+        ..ParticipationSettings::default()
+    })
+    .await;
+    let mut wish = weeks();
+    wish["unit"] = Value::Null;
+    wish["guest"] = json!({ "name": "Verein (fiktiv)", "address": "verein@example.org" });
+    wish["class"] = json!("PUBLIC_BODY");
+    let id = bed.asked(1, "AMTSHILFE", "PUBLIC_BODY", wish).await;
+    let guest = bed.let_in(&id).await;
+    let casework = bed.casework();
+    let version = || casework.request(Side::Participant, &id).unwrap().version;
+    let draft: Draft =
+        serde_json::from_value(json!({ "kind": "NO_OBJECTION", "author": "Vorstand" })).unwrap();
+    casework.draft(&guest, &id, version(), draft).await.unwrap();
+    casework
+        .contribution_command(&guest, &id, version(), Theirs::Submit, Details::default())
+        .await
+        .unwrap();
+    bed.deliver().await;
+    let state = casework.request(Side::Requester, &id).unwrap().state();
+    assert_eq!(state, State::Submitted);
 }
