@@ -11,7 +11,7 @@ use kontor_participation::transfer::offer::Id;
 use kontor_participation::transfer::receiver::{self, State};
 use serde_json::json;
 
-use super::caller::Caller;
+use super::caller::{Caller, Pulled};
 use super::files::pack_key;
 use super::intake::{Arrived, Received};
 use super::row::{CaseFile, CaseRow, Machine, Pack, TransferRow, Verdict};
@@ -23,6 +23,9 @@ use crate::messagelog::{ContentReader, Kept, VaultPart};
 pub(super) const SMALL: u64 = 256 * 1024;
 /// Octets of a manifest.
 const MAX_MANIFEST: u64 = 16 * 1024 * 1024;
+
+/// That the other side has a part no more, and will not have it again.
+pub(super) const PART_GONE: &str = "part_gone";
 
 /// Where parts are pulled from.
 pub(super) struct Whence<'a> {
@@ -245,7 +248,16 @@ impl Casework {
         let came = caller
             .pull(whence.peer, whence.service, &whence.path, &mut writer)
             .await;
-        let came = came.map_err(|error| Refused::unavailable("part_not_pulled", error))?;
+        let came = match came.map_err(|error| Refused::unavailable("part_not_pulled", error))? {
+            Pulled::Octets(came) => came,
+            Pulled::Refused(StatusCode::GONE, text) => {
+                return Err(Refused::new(StatusCode::GONE, PART_GONE, text));
+            }
+            Pulled::Refused(status, text) => {
+                let detail = format!("status {}: {text}", status.as_u16());
+                return Err(Refused::unavailable("part_not_pulled", detail));
+            }
+        };
         let from = part * PART;
         let expected = bundle.octets.saturating_sub(from).min(PART);
         if came != expected {

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::super::caller::Caller;
 use super::super::files::Held;
 use super::super::inbox::Brought;
-use super::super::pull::{SMALL, Whence};
+use super::super::pull::{PART_GONE, SMALL, Whence};
 use super::super::row::{Pack, Process};
 use super::super::{Casework, Refused, Step};
 use super::letters::Letter;
@@ -164,9 +164,11 @@ impl Casework {
                 announced.exchange = came.query_id;
                 (Pack::default(), came.body)
             }
-            false => match self.fetch_parts(caller, &row, &announced).await? {
-                Some(pack) => (pack, Bytes::new()),
-                None => return Ok(false),
+            false => match self.fetch_parts(caller, &row, &announced).await {
+                Ok(Some(pack)) => (pack, Bytes::new()),
+                Ok(None) => return Ok(false),
+                Err(refused) if refused.code == PART_GONE => return self.gone(&row, &announced).await,
+                Err(refused) => return Err(refused),
             },
         };
         self.arrived_bundle(&row, &announced, &pack, octets).await?;
