@@ -9,6 +9,7 @@ use self::command::{fits, illegal, may_be_recorded, missing};
 use jiff::Timestamp;
 use kontor_participation::calendar::HolidayTable;
 use kontor_participation::round::delivery::{Body, CancelReason, RevokeReason, Sent, Side};
+use kontor_participation::round::disclosure::FilePart;
 use kontor_participation::round::disclosure::sheet::Cover;
 use kontor_participation::round::message::{Message, Told};
 use kontor_participation::round::profile::Text;
@@ -353,6 +354,19 @@ impl Casework {
             row.body.class,
             wish,
         )?;
+        let revoked = |part: &FilePart| row.access.is_revoked(&part.file_id);
+        if let Some(place) = disclosure.files.iter().position(revoked) {
+            let at = match wish.files.iter().position(revoked) {
+                Some(place) => format!("/disclosure/files/{place}"),
+                None => "/disclosure".to_owned(),
+            };
+            let file = &disclosure.files[place].file_id;
+            let detail =
+                format!("the file {file} was taken back in this request and is not shown in it again");
+            return Err(Refused::invalid("file_revoked", detail)
+                .hint("leave it out; where it is to be shown after all, add it to the case anew and show that copy")
+                .at(at));
+        }
         self.disclosed(&disclosure, &content, self.cover(row)?).await
     }
 

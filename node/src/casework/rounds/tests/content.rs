@@ -38,7 +38,12 @@ impl Bed {
     }
 
     /// The case's people want something of a request.
-    async fn wants(&self, id: &Id, command: Command, details: Value) -> Result<RequestRow, Refused> {
+    pub(super) async fn wants(
+        &self,
+        id: &Id,
+        command: Command,
+        details: Value,
+    ) -> Result<RequestRow, Refused> {
         let worker = person("worker", &[Role::Worker]);
         let version = self.casework().request(Side::Requester, id).unwrap().version;
         let details: Details = serde_json::from_value(details).unwrap();
@@ -306,4 +311,27 @@ async fn files_that_are_taken_back_after_everything_is_deleted_are_not_deleted_f
     assert_eq!(row().received, seq);
     assert!(casework.request_due(&row()).is_none_or(|at| at > casework.now()));
     assert!(!casework.request_falls_due(Side::Participant, &id).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_not_shown_again_by_a_supplement() {
+    let (bed, id, file) = with_a_file().await;
+    bed.takes_back(&id, &file).await;
+    let part = |file: &str| json!({ "file_id": file, "right": "VIEW" });
+    let shows = |files: Vec<Value>| {
+        let disclosure = json!({ "files": files, "purpose": "fiktiv", "legal_basis": "fiktiv" });
+        bed.wants(&id, Command::Supplement, json!({ "disclosure": disclosure }))
+    };
+    let case = bed
+        .casework()
+        .request(Side::Requester, &id)
+        .unwrap()
+        .case
+        .unwrap();
+    let other = bed.added(&case, "Schnitt", Bytes::from_static(b"x")).await;
+    let refused = shows(vec![part(&other), part(&file)]).await.unwrap_err();
+    let said = (refused.status.as_u16(), refused.code, refused.pointer.as_deref());
+    assert_eq!(said, (422, "file_revoked", Some("/disclosure/files/1")));
+    assert!(refused.detail.contains(&file) && refused.hint.is_some());
+    shows(vec![part(&other)]).await.unwrap();
 }
