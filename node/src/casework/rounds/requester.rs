@@ -96,6 +96,7 @@ impl Casework {
             return Err(Refused::conflict("round_not_open", detail).hint("open the round"));
         }
         let (id, version) = (row.id().clone(), row.version);
+        let (peer, process) = (row.peer.clone(), row.process());
         let mut step = Step::default();
         let row = self.follow_request(&mut step, row, command, details, now).await?;
         let acted = json!({
@@ -112,7 +113,12 @@ impl Casework {
             .await?;
         step.requests.push(row);
         step.event(&format!("request.{}", name.replace('-', "_")), now);
-        self.commit("request", &cites, step).await
+        self.commit("request", &cites, step).await?;
+        if command == Command::RecordDelivery {
+            // What waited for the delivery goes now, with what follows from it.
+            self.outbox.queue(&peer, &process);
+        }
+        Ok(())
     }
 
     /// Releases a request as it is: by another person than who prepared it.

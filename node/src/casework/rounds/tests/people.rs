@@ -11,15 +11,24 @@ use serde_json::{Value, json};
 
 use super::super::super::Principal;
 use super::super::super::cases::Change;
+use super::super::super::row::Process;
 use super::super::super::tests::Bed;
 use super::super::board::Wanted;
 use super::super::participant::{Command as Theirs, Details};
+use super::super::requester::Command;
 use super::super::statement::Draft;
 use super::person;
 use crate::config::casework::{ParticipationSettings, Role};
 
 fn weeks() -> Value {
     json!({ "rule": { "kind": "weeks", "n": 6 } })
+}
+
+fn guest() -> Value {
+    let mut wish = weeks();
+    wish["unit"] = Value::Null;
+    wish["guest"] = json!({ "name": "Verein (fiktiv)", "address": "verein@example.org" });
+    wish
 }
 
 fn worker_of(unit: &str) -> Principal {
@@ -98,11 +107,7 @@ async fn a_guest_submits_alone_also_where_the_house_wants_six_eyes() {
         ..ParticipationSettings::default()
     })
     .await;
-    let mut wish = weeks();
-    wish["unit"] = Value::Null;
-    wish["guest"] = json!({ "name": "Verein (fiktiv)", "address": "verein@example.org" });
-    wish["class"] = json!("PUBLIC_BODY");
-    let id = bed.asked(1, "AMTSHILFE", "PUBLIC_BODY", wish).await;
+    let id = bed.asked(1, "AMTSHILFE", "PUBLIC_BODY", guest()).await;
     let guest = bed.let_in(&id).await;
     let casework = bed.casework();
     let version = || casework.request(Side::Participant, &id).unwrap().version;
@@ -116,4 +121,22 @@ async fn a_guest_submits_alone_also_where_the_house_wants_six_eyes() {
     bed.deliver().await;
     let state = casework.request(Side::Requester, &id).unwrap().state();
     assert_eq!(state, State::Submitted);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_guest_goes_at_once_when_its_delivery_is_recorded() {
+    let bed = Bed::at("2027-01-04T08:00:00Z").await;
+    let id = bed.asked(1, "AMTSHILFE", "PUBLIC_BODY", guest()).await;
+    let casework = bed.casework();
+    let process = Process::Request(Side::Requester, id.clone());
+    assert_eq!(casework.outbox.taken(), std::slice::from_ref(&process));
+    assert_eq!(casework.outbox.taken(), []);
+    let version = casework.request(Side::Requester, &id).unwrap().version;
+    let details = serde_json::from_value(json!({ "delivered_at": casework.now() })).unwrap();
+    let worker = person("worker", &[Role::Worker]);
+    casework
+        .request_command(&worker, &id, version, Command::RecordDelivery, details)
+        .await
+        .unwrap();
+    assert_eq!(casework.outbox.taken(), [process]);
 }
