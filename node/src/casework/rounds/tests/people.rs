@@ -140,3 +140,64 @@ async fn what_waits_for_a_guest_goes_at_once_when_its_delivery_is_recorded() {
         .unwrap();
     assert_eq!(casework.outbox.taken(), [process]);
 }
+
+/// What an adviser sees, file by file, and what it is told of each when it opens it.
+async fn advised(bed: &Bed, id: &Id, files: &[&String]) -> Vec<(bool, Result<(), &'static str>)> {
+    let (casework, adviser) = (bed.casework(), person("adviser", &[Role::Adviser]));
+    let advice = json!(casework.advice(&adviser).unwrap()).to_string();
+    let mut seen = Vec::new();
+    for file in files {
+        let opened = casework.open_for_adviser(&adviser, id, file).await;
+        let opened = opened.map(drop).map_err(|refused| refused.code);
+        seen.push((advice.contains(*file), opened));
+    }
+    seen
+}
+
+#[tokio::test]
+async fn an_adviser_sees_what_the_newest_sheet_of_each_file_allows_and_nothing_that_was_taken_back() {
+    let bed = Bed::at("2027-01-04T08:00:00Z").await;
+    let mut wish = weeks();
+    wish["files"] = json!(["Lageplan", "Schnitt"]);
+    wish["onward"] = json!(true);
+    let id = bed.asked(1, "INTERNAL", "INTERNAL", wish).await;
+    bed.deliver().await;
+    let casework = bed.casework();
+    let row = || casework.request(Side::Participant, &id).unwrap();
+    let files = &casework.sheets(&row()).unwrap()[0].1.files;
+    let (plan, cut) = (&files[0].file_id, &files[1].file_id);
+    let coordinator = person("coordinator", &[Role::Coordinator]);
+    let advise = async |files: &[&String]| {
+        let wish = json!({ "pseudonym": "adviser", "files": files, "until": "2027-02-01" });
+        let wish = serde_json::from_value(wish).unwrap();
+        let advised = casework.advise(&coordinator, &id, row().version, wish).await;
+        advised.map(drop).map_err(|refused| refused.code)
+    };
+    advise(&[plan, cut]).await.unwrap();
+    assert_eq!(
+        advised(&bed, &id, &[plan, cut]).await,
+        [(true, Ok(())), (true, Ok(()))]
+    );
+    // One of them is shown again, and not onward any more.
+    let disclosure = json!({
+        "files": [{ "file_id": plan, "right": "VIEW" }], "purpose": "fiktiv", "legal_basis": "fiktiv",
+    });
+    let supplement = json!({ "disclosure": disclosure });
+    bed.wants(&id, Command::Supplement, supplement).await.unwrap();
+    bed.deliver().await;
+    let hidden = (false, Err("not_found"));
+    assert_eq!(advised(&bed, &id, &[plan, cut]).await, [hidden, (true, Ok(()))]);
+    assert_eq!(advise(&[plan]).await, Err("onward_not_granted"));
+    // The other one is taken back, and not deleted yet.
+    let taken_back = json!({ "files": [cut], "reason": "NO_LONGER_NEEDED" });
+    bed.wants(&id, Command::RevokeFiles, taken_back).await.unwrap();
+    bed.bring().await;
+    assert!(!row().to_delete.is_empty());
+    let gone = (false, Err("file_revoked"));
+    assert_eq!(advised(&bed, &id, &[plan, cut]).await, [hidden, gone]);
+    assert_eq!(
+        casework.advice(&person("adviser", &[Role::Adviser])).unwrap(),
+        Vec::<Value>::new()
+    );
+    assert_eq!(advise(&[cut]).await, Err("file_revoked"));
+}
