@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use kontor_participation::application::manifest::PART;
 use kontor_participation::calendar::HolidayTable;
+use kontor_participation::deadline::end_of;
 use kontor_participation::round::delivery::{Place, Side};
 use kontor_participation::round::disclosure::sheet::Sheet;
 use kontor_participation::round::statement::Statement;
@@ -51,6 +52,12 @@ impl Casework {
                 "what was disclosed is closed: the request is {}",
                 row.state().name()
             );
+            return Err(Refused::new(StatusCode::GONE, "disclosure_closed", detail));
+        }
+        let ends = row.body.disclosure_ends.map(end_of).transpose();
+        let ends = ends.map_err(|error| Refused::internal(&error))?;
+        if by == Side::Requester && shows && ends.is_some_and(|ends| ends <= self.now()) {
+            let detail = "what was disclosed is closed: its last day is over";
             return Err(Refused::new(StatusCode::GONE, "disclosure_closed", detail));
         }
         let pack = self.pack_of(&row, seq)?;

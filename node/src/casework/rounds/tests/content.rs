@@ -335,3 +335,25 @@ async fn what_was_taken_back_is_not_shown_again_by_a_supplement() {
     assert!(refused.detail.contains(&file) && refused.hint.is_some());
     shows(vec![part(&other)]).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_disclosed_is_handed_out_until_its_last_day_ends() {
+    let bed = Bed::at("2027-01-04T08:00:00Z").await;
+    let mut wish = weeks();
+    wish["ends"] = json!("2027-01-20");
+    let id = bed.asked(1, "INTERNAL", "INTERNAL", wish).await;
+    bed.bring().await;
+    let part = async || {
+        let brought = bed.brought().await;
+        let part = bed
+            .casework()
+            .round_part(&brought, &id, Side::Requester, 1, 0)
+            .await;
+        part.map(drop)
+            .map_err(|refused| (refused.status.as_u16(), refused.code))
+    };
+    bed.clock.set(at("2027-01-20T22:59:59Z"));
+    assert_eq!(part().await, Ok(()));
+    bed.clock.set(at("2027-01-20T23:00:00Z"));
+    assert_eq!(part().await, Err((410, "disclosure_closed")));
+}
