@@ -324,12 +324,12 @@ impl Casework {
             ..Step::default()
         };
         self.drop_packed(&case, &mut step);
-        self.drop_rounds(&case, &mut step)?;
+        let of_rounds = self.drop_rounds(&case, &mut step)?;
         let details = json!({ "case": case.id, "files": files.len() });
         let cites = self.act(who, "purge", ground, details).await?;
         self.vault.forget(VaultPart::Content, case.subject)?;
-        for file in &files {
-            self.vault.remove(&file.kept)?;
+        for kept in files.iter().map(|file| &file.kept).chain(&of_rounds) {
+            self.vault.remove(kept)?;
         }
         case.purged_at = Some(now);
         case.delete_at = None;

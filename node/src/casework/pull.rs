@@ -267,15 +267,14 @@ impl Casework {
         Ok(self.vault.keep(writer.finish().await?.into()).await?)
     }
 
-    /// Checks what was pulled, file by file.
+    /// Checks what was pulled, file by file. Where that breaks off nothing of it is left.
     pub(super) async fn check(
         &self,
         pack: &Pack,
         octets: Bytes,
         bundle: Bundle,
     ) -> Result<Imported, Refused> {
-        let now = self.now();
-        let mut parts = Parts {
+        let parts = Parts {
             casework: self,
             waiting: pack.parts.iter(),
             reading: None,
@@ -287,15 +286,31 @@ impl Casework {
             results: Vec::new(),
             complete: false,
         };
+        if let Err(refused) = self.check_files(parts, bundle, &mut imported).await {
+            for file in &imported.files {
+                self.vault.remove(&file.kept)?;
+            }
+            return Err(refused);
+        }
+        Ok(imported)
+    }
+
+    async fn check_files(
+        &self,
+        mut parts: Parts<'_>,
+        bundle: Bundle,
+        imported: &mut Imported,
+    ) -> Result<(), Refused> {
+        let now = self.now();
         if bundle.manifest_octets > MAX_MANIFEST {
-            return Ok(imported);
+            return Ok(());
         }
         let bytes = parts.whole(bundle.manifest_octets).await?;
         let manifest = match Manifest::read(&bytes, &bundle.manifest) {
             Ok(manifest) => manifest,
             Err(error) => {
                 tracing::warn!(code = error.code(), "a package is not what was offered");
-                return Ok(imported);
+                return Ok(());
             }
         };
         imported.complete = true;
@@ -322,7 +337,7 @@ impl Casework {
                 result,
             });
         }
-        Ok(imported)
+        Ok(())
     }
 
     /// Reads one file of the stream; form and dossier are kept in memory and not as files.

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::super::caller::Caller;
 use super::super::files::Held;
 use super::super::inbox::Brought;
-use super::super::pull::{PART_GONE, SMALL, Whence};
+use super::super::pull::{Imported, PART_GONE, SMALL, Whence};
 use super::super::row::{Pack, Process};
 use super::super::{Casework, Refused, Step};
 use super::letters::Letter;
@@ -23,6 +23,7 @@ use super::requester::Details;
 use super::row::{Announced, Asking, RequestRow};
 use crate::body::OutBody;
 use crate::config::casework::PARTICIPATION;
+use crate::messagelog::Kept;
 
 impl Casework {
     /// A part of a bundle of ours, for whoever it was announced to. What the requester shows counts as fetched once all of it went out.
@@ -267,6 +268,23 @@ impl Casework {
         octets: Bytes,
     ) -> Result<(), Refused> {
         let imported = self.check(pack, octets, announced.bundle).await?;
+        let came: Vec<Kept> = imported.files.iter().map(|file| file.kept.clone()).collect();
+        // Where this ends with an error it is not known whether something refers to them; the next start removes what nothing does.
+        let taken = self.take_bundle(row, announced, pack, imported).await?;
+        for kept in came.iter().filter(|kept| !taken.contains(kept)) {
+            self.vault.remove(kept)?;
+        }
+        Ok(())
+    }
+
+    /// Puts what was checked where people read it, as far as it is still wanted; gives what is kept of its files.
+    async fn take_bundle(
+        &self,
+        row: &RequestRow,
+        announced: &Announced,
+        pack: &Pack,
+        imported: Imported,
+    ) -> Result<Vec<Kept>, Refused> {
         let document = String::from_utf8(imported.texts.form).unwrap_or_default();
         let problem = match imported.complete {
             false => Some("manifest_mismatch"),
@@ -276,7 +294,7 @@ impl Casework {
         let mut row = self.request(row.side(), row.id())?;
         let now = self.now();
         if !self.awaits(&mut row, announced)? {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut step = Step {
             files: pack.parts.iter().map(Held::dropped).collect(),
@@ -292,12 +310,14 @@ impl Casework {
             one.problem = problem.map(str::to_owned);
         }
         // What was taken back before it was here is deleted already, as the other side was told.
-        let (taken_back, files): (Vec<_>, Vec<_>) = imported
-            .files
-            .into_iter()
-            .partition(|file| row.access.is_revoked(&file.file.file_id));
+        let files = imported.files.into_iter();
+        let files: Vec<_> = files
+            .filter(|file| !row.access.is_revoked(&file.file.file_id))
+            .collect();
+        let mut taken = Vec::new();
         match problem {
             None => {
+                taken.extend(files.iter().map(|file| file.kept.clone()));
                 step.files
                     .extend(files.iter().map(|file| Held::by(row.id(), &file.kept)));
                 let letter = Letter {
@@ -328,10 +348,10 @@ impl Casework {
         step.requests.push(row);
         step.event(&format!("{name}.fetched"), now);
         self.commit("fetched", &cites, step).await?;
-        for kept in pack.parts.iter().chain(taken_back.iter().map(|file| &file.kept)) {
-            self.vault.remove(kept)?;
+        for part in &pack.parts {
+            self.vault.remove(part)?;
         }
-        Ok(())
+        Ok(taken)
     }
 }
 
