@@ -43,6 +43,14 @@ pub(super) struct PeerAnswer {
     pub(super) query_id: Option<String>,
 }
 
+/// What a peer gave of what was to be pulled.
+pub(super) enum Pulled {
+    /// So many octets.
+    Octets(u64),
+    /// Nothing: the status, and what it said.
+    Refused(StatusCode, String),
+}
+
 /// Which of our services a recipient offers.
 #[derive(Clone, Copy)]
 struct Taker {
@@ -88,14 +96,14 @@ impl Caller {
         .await
     }
 
-    /// Pulls octets and hands them on as they come; gives how many there were.
+    /// Pulls octets and hands them on as they come.
     pub(super) async fn pull(
         &self,
         peer: &str,
         service: &str,
         path: &str,
         to: &mut ContentWriter,
-    ) -> Result<u64, String> {
+    ) -> Result<Pulled, String> {
         let peer = peer_of(peer)?;
         let asked = async {
             let target = format!("{service}{path}");
@@ -108,7 +116,8 @@ impl Caller {
                     .chars()
                     .take(300)
                     .collect::<String>();
-                return Err(format!("status {}: {text}", parts.status.as_u16()));
+                self.links.keep((), link);
+                return Ok(Pulled::Refused(parts.status, text));
             }
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| error.to_string())?;
@@ -119,7 +128,7 @@ impl Caller {
                 to.write(piece).await.map_err(|error| error.to_string())?;
             }
             self.links.keep((), link);
-            Ok(to.written())
+            Ok(Pulled::Octets(to.written()))
         };
         in_time(PATIENCE, asked).await
     }

@@ -194,11 +194,17 @@ impl Casework {
         change: Change,
     ) -> Result<CaseRow, Refused> {
         who.needs(change.roles())?;
-        let _lock = self.lock(&[id]).await;
+        let moved = match &change {
+            Change::Assign { .. } => self.asked_of(&self.seen_case(who, id)?)?,
+            _ => Vec::new(),
+        };
+        let ids: Vec<&Id> = std::iter::once(id).chain(&moved).collect();
+        let _lock = self.lock(&ids).await;
         let mut case = self.matching(who, id, version)?;
         let now = self.decisive_now()?;
         let name = change.name();
         let mut content = None;
+        let mut step = Step::default();
         let mut details = json!({ "case": id, "version": version });
         match change {
             Change::Assign { unit, assignee } => {
@@ -206,6 +212,10 @@ impl Casework {
                 details["assignee"] = json!(assignee);
                 case.unit = unit;
                 case.assignee = assignee;
+                if self.asked_of(&case)? != moved {
+                    return Err(Refused::changed("case"));
+                }
+                self.follow_case(&mut step, &case)?;
             }
             Change::Reference(reference) => {
                 may_act(who, &case)?;
@@ -281,11 +291,8 @@ impl Casework {
             }
         }
         let cites = self.act(who, name, "worker", details).await?;
-        let mut step = Step {
-            content: content.map(|sealed| (id.clone(), Some(sealed))),
-            case: Some(case),
-            ..Step::default()
-        };
+        step.content = content.map(|sealed| (id.clone(), Some(sealed)));
+        step.case = Some(case);
         step.event(&format!("case.{name}"), now);
         self.commit(name, &cites, step).await?;
         self.case(id)
@@ -317,12 +324,12 @@ impl Casework {
             ..Step::default()
         };
         self.drop_packed(&case, &mut step);
-        self.drop_rounds(&case, &mut step)?;
+        let of_rounds = self.drop_rounds(&case, &mut step)?;
         let details = json!({ "case": case.id, "files": files.len() });
         let cites = self.act(who, "purge", ground, details).await?;
         self.vault.forget(VaultPart::Content, case.subject)?;
-        for file in &files {
-            self.vault.remove(&file.kept)?;
+        for kept in files.iter().map(|file| &file.kept).chain(&of_rounds) {
+            self.vault.remove(kept)?;
         }
         case.purged_at = Some(now);
         case.delete_at = None;

@@ -1,18 +1,22 @@
 //! Late items: what comes for an application after it was handed over, or while its copy is frozen, is relayed for a set time.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use kontor_participation::application::manifest::Manifest;
 use kontor_participation::transfer::Responsibility;
-use kontor_participation::transfer::delivery::{Body, Bundle};
+use kontor_participation::transfer::delivery::{Body, Bundle, Place};
 use kontor_participation::transfer::offer::Id;
 use kontor_pki::crypto::random;
 use serde_json::json;
 
+use super::caller::Caller;
 use super::files::pack_key;
-use super::row::{Late, Machine, Pack, TransferRow};
+use super::pull::whence_of;
+use super::rounds::moved::Passed;
+use super::row::{CaseRow, Late, Machine, Pack, TransferRow};
 use super::{Casework, Held, Principal, Refused, Step};
 use crate::config::casework::Role;
-use crate::messagelog::VaultPart;
+use crate::messagelog::{Kept, VaultPart};
 
 impl Casework {
     /// Adds files that came for an application which was handed over, or is being.
@@ -129,5 +133,121 @@ impl Casework {
                 late.item = item;
             }
         }
+    }
+
+    /// Pulls late items and puts them into the case.
+    pub(super) async fn pull_late(&self, caller: &Caller, id: &Id) -> Result<bool, Refused> {
+        let row = self.transfer(id)?;
+        let Some(index) = row.late.iter().position(|late| !late.imported) else {
+            return Ok(false);
+        };
+        let late = row.late[index].clone();
+        let mut pack = self.pack(&row, Some(index))?;
+        while (pack.parts.len() as u64) < late.bundle.parts() {
+            let part = pack.parts.len() as u64;
+            let place = Place::Late {
+                transfer: id.clone(),
+                item: late.item,
+                part,
+            };
+            let kept = self
+                .fetch(caller, &whence_of(&row, &place), late.bundle, part)
+                .await?;
+            let held = Held::by(id, &kept);
+            pack.parts.push(kept);
+            let _lock = self.lock(&[id]).await;
+            let mut row = self.transfer(id)?;
+            let sealed = self.seal_pack(&row, &pack)?;
+            if let Some(late) = row.late.get_mut(index) {
+                late.packed = true;
+                late.pulled = pack.parts.len() as u64;
+            }
+            let step = Step {
+                files: vec![held],
+                packs: vec![(pack_key(id, Some(index)), Some(sealed))],
+                ..Step::default()
+            };
+            self.note(row, step).await?;
+        }
+        let mut imported = self.check(&pack, Bytes::new(), late.bundle).await?;
+        let case = row
+            .case
+            .clone()
+            .ok_or_else(|| Refused::internal(&"a take-over without a case"))?;
+        let request = late.request.as_ref();
+        let passed = request.map(|request| Passed::read(&imported.texts.form, request));
+        let round = passed.iter().flatten().map(Passed::round);
+        let ids: Vec<&Id> = [id, &case].into_iter().chain(request).chain(round).collect();
+        let _lock = self.lock(&ids).await;
+        let (mut row, mut case): (TransferRow, CaseRow) = (self.transfer(id)?, self.case(&case)?);
+        let now = self.now();
+        let mut step = Step {
+            files: pack.parts.iter().map(Held::dropped).collect(),
+            packs: vec![(pack_key(id, Some(index)), None)],
+            ..Step::default()
+        };
+        if let Some(found) = row.late.get_mut(index) {
+            found.imported = true;
+            found.packed = false;
+        }
+        let whole = imported.complete && case.purged_at.is_none();
+        let ok = match passed {
+            None => whole,
+            Some(passed) => {
+                let kept: Vec<Kept> = imported.files.iter().map(|file| file.kept.clone()).collect();
+                let findings = imported.files.iter().filter_map(|file| self.file_finding(file));
+                case.findings.extend(findings);
+                let files = std::mem::take(&mut imported.files);
+                let taken = match passed.filter(|_| whole) {
+                    Some(passed) => self.take_request_over(&mut step, &mut case, &row.peer, passed, files)?,
+                    None => false,
+                };
+                if !taken {
+                    for kept in &kept {
+                        self.vault.remove(kept)?;
+                    }
+                    row.flags.push("round_unusable".into());
+                }
+                taken
+            }
+        };
+        if late.request.is_some() {
+            // What came lies with the request.
+        } else if ok {
+            let mut content = self.content(&case)?;
+            for mut file in imported.files {
+                file.late = Some(late.item);
+                case.files += 1;
+                case.octets += file.file.size;
+                case.findings.extend(self.file_finding(&file));
+                step.files.push(Held::by(&case.id, &file.kept));
+                content.files.push(file);
+            }
+            let sealed = self.seal(VaultPart::Content, case.subject, &content)?;
+            step.content = Some((case.id.clone(), Some(sealed)));
+        } else {
+            for file in &imported.files {
+                self.vault.remove(&file.kept)?;
+            }
+            row.flags.push("late_item_unusable".into());
+        }
+        let details = json!({ "transfer": id, "case": case.id, "item": late.item, "complete": ok });
+        let cites = self
+            .act(&Principal::node(), "late_item", "relayed", details)
+            .await?;
+        step.case = Some(case);
+        step.transfer = Some(row);
+        step.event(
+            match late.request {
+                None => "case.late_item",
+                Some(_) => "request.taken_over",
+            },
+            now,
+        );
+        self.commit("late_item", &cites, step).await?;
+        for kept in &pack.parts {
+            self.vault.remove(kept)?;
+        }
+        Ok(true)
     }
 }

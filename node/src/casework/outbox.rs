@@ -490,6 +490,17 @@ mod tests {
 
     const PEER: &str = "TEST/GOV/1002/KONTOR";
 
+    impl Outbox {
+        /// What would be sent now; it counts as settled.
+        pub(in crate::casework) fn taken(&self) -> Vec<Process> {
+            let (ready, _) = self.next(Instant::now());
+            for (peer, process) in &ready {
+                self.ended(peer, process, &Ended::Settled);
+            }
+            ready.into_iter().map(|(_, process)| process).collect()
+        }
+    }
+
     fn next(outbox: &Outbox, in_seconds: u64) -> Vec<Process> {
         let (ready, _) = outbox.next(Instant::now() + Duration::from_secs(in_seconds));
         ready.into_iter().map(|(_, process)| process).collect()

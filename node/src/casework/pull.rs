@@ -11,11 +11,10 @@ use kontor_participation::transfer::offer::Id;
 use kontor_participation::transfer::receiver::{self, State};
 use serde_json::json;
 
-use super::caller::Caller;
+use super::caller::{Caller, Pulled};
 use super::files::pack_key;
 use super::intake::{Arrived, Received};
-use super::rounds::moved::Passed;
-use super::row::{CaseFile, CaseRow, Machine, Pack, TransferRow, Verdict};
+use super::row::{CaseFile, Machine, Pack, TransferRow, Verdict};
 use super::{Casework, Held, Principal, Refused, Step};
 use crate::config::casework::SERVICE;
 use crate::messagelog::{ContentReader, Kept, VaultPart};
@@ -24,6 +23,9 @@ use crate::messagelog::{ContentReader, Kept, VaultPart};
 pub(super) const SMALL: u64 = 256 * 1024;
 /// Octets of a manifest.
 const MAX_MANIFEST: u64 = 16 * 1024 * 1024;
+
+/// That the other side has a part no more, and will not have it again.
+pub(super) const PART_GONE: &str = "part_gone";
 
 /// Where parts are pulled from.
 pub(super) struct Whence<'a> {
@@ -186,7 +188,7 @@ impl Casework {
         parts.whole(bundle.manifest_octets).await.map(Some)
     }
 
-    fn seal_pack(&self, row: &TransferRow, pack: &Pack) -> Result<String, Refused> {
+    pub(super) fn seal_pack(&self, row: &TransferRow, pack: &Pack) -> Result<String, Refused> {
         let subject = row
             .subject
             .ok_or_else(|| Refused::internal(&"a package without a subject"))?;
@@ -194,7 +196,7 @@ impl Casework {
     }
 
     /// Commits a row that rests on what it rested on before: progress, and nothing that was decided.
-    async fn note(&self, row: TransferRow, step: Step) -> Result<(), Refused> {
+    pub(super) async fn note(&self, row: TransferRow, step: Step) -> Result<(), Refused> {
         let cites = row.cites.clone();
         let step = Step {
             transfer: Some(row),
@@ -246,7 +248,16 @@ impl Casework {
         let came = caller
             .pull(whence.peer, whence.service, &whence.path, &mut writer)
             .await;
-        let came = came.map_err(|error| Refused::unavailable("part_not_pulled", error))?;
+        let came = match came.map_err(|error| Refused::unavailable("part_not_pulled", error))? {
+            Pulled::Octets(came) => came,
+            Pulled::Refused(StatusCode::GONE, text) => {
+                return Err(Refused::new(StatusCode::GONE, PART_GONE, text));
+            }
+            Pulled::Refused(status, text) => {
+                let detail = format!("status {}: {text}", status.as_u16());
+                return Err(Refused::unavailable("part_not_pulled", detail));
+            }
+        };
         let from = part * PART;
         let expected = bundle.octets.saturating_sub(from).min(PART);
         if came != expected {
@@ -256,15 +267,14 @@ impl Casework {
         Ok(self.vault.keep(writer.finish().await?.into()).await?)
     }
 
-    /// Checks what was pulled, file by file.
+    /// Checks what was pulled, file by file. Where that breaks off nothing of it is left.
     pub(super) async fn check(
         &self,
         pack: &Pack,
         octets: Bytes,
         bundle: Bundle,
     ) -> Result<Imported, Refused> {
-        let now = self.now();
-        let mut parts = Parts {
+        let parts = Parts {
             casework: self,
             waiting: pack.parts.iter(),
             reading: None,
@@ -276,15 +286,31 @@ impl Casework {
             results: Vec::new(),
             complete: false,
         };
+        if let Err(refused) = self.check_files(parts, bundle, &mut imported).await {
+            for file in &imported.files {
+                self.vault.remove(&file.kept)?;
+            }
+            return Err(refused);
+        }
+        Ok(imported)
+    }
+
+    async fn check_files(
+        &self,
+        mut parts: Parts<'_>,
+        bundle: Bundle,
+        imported: &mut Imported,
+    ) -> Result<(), Refused> {
+        let now = self.now();
         if bundle.manifest_octets > MAX_MANIFEST {
-            return Ok(imported);
+            return Ok(());
         }
         let bytes = parts.whole(bundle.manifest_octets).await?;
         let manifest = match Manifest::read(&bytes, &bundle.manifest) {
             Ok(manifest) => manifest,
             Err(error) => {
                 tracing::warn!(code = error.code(), "a package is not what was offered");
-                return Ok(imported);
+                return Ok(());
             }
         };
         imported.complete = true;
@@ -311,7 +337,7 @@ impl Casework {
                 result,
             });
         }
-        Ok(imported)
+        Ok(())
     }
 
     /// Reads one file of the stream; form and dossier are kept in memory and not as files.
@@ -443,126 +469,10 @@ impl Casework {
         }
         Ok(())
     }
-
-    /// Pulls late items and puts them into the case.
-    async fn pull_late(&self, caller: &Caller, id: &Id) -> Result<bool, Refused> {
-        let row = self.transfer(id)?;
-        let Some(index) = row.late.iter().position(|late| !late.imported) else {
-            return Ok(false);
-        };
-        let late = row.late[index].clone();
-        let mut pack = self.pack(&row, Some(index))?;
-        while (pack.parts.len() as u64) < late.bundle.parts() {
-            let part = pack.parts.len() as u64;
-            let place = Place::Late {
-                transfer: id.clone(),
-                item: late.item,
-                part,
-            };
-            let kept = self
-                .fetch(caller, &whence_of(&row, &place), late.bundle, part)
-                .await?;
-            let held = Held::by(id, &kept);
-            pack.parts.push(kept);
-            let _lock = self.lock(&[id]).await;
-            let mut row = self.transfer(id)?;
-            let sealed = self.seal_pack(&row, &pack)?;
-            if let Some(late) = row.late.get_mut(index) {
-                late.packed = true;
-                late.pulled = pack.parts.len() as u64;
-            }
-            let step = Step {
-                files: vec![held],
-                packs: vec![(pack_key(id, Some(index)), Some(sealed))],
-                ..Step::default()
-            };
-            self.note(row, step).await?;
-        }
-        let mut imported = self.check(&pack, Bytes::new(), late.bundle).await?;
-        let case = row
-            .case
-            .clone()
-            .ok_or_else(|| Refused::internal(&"a take-over without a case"))?;
-        let request = late.request.as_ref();
-        let passed = request.map(|request| Passed::read(&imported.texts.form, request));
-        let round = passed.iter().flatten().map(Passed::round);
-        let ids: Vec<&Id> = [id, &case].into_iter().chain(request).chain(round).collect();
-        let _lock = self.lock(&ids).await;
-        let (mut row, mut case): (TransferRow, CaseRow) = (self.transfer(id)?, self.case(&case)?);
-        let now = self.now();
-        let mut step = Step {
-            files: pack.parts.iter().map(Held::dropped).collect(),
-            packs: vec![(pack_key(id, Some(index)), None)],
-            ..Step::default()
-        };
-        if let Some(found) = row.late.get_mut(index) {
-            found.imported = true;
-            found.packed = false;
-        }
-        let whole = imported.complete && case.purged_at.is_none();
-        let ok = match passed {
-            None => whole,
-            Some(passed) => {
-                let kept: Vec<Kept> = imported.files.iter().map(|file| file.kept.clone()).collect();
-                let findings = imported.files.iter().filter_map(|file| self.file_finding(file));
-                case.findings.extend(findings);
-                let files = std::mem::take(&mut imported.files);
-                let taken = match passed.filter(|_| whole) {
-                    Some(passed) => self.take_request_over(&mut step, &mut case, &row.peer, passed, files)?,
-                    None => false,
-                };
-                if !taken {
-                    for kept in &kept {
-                        self.vault.remove(kept)?;
-                    }
-                    row.flags.push("round_unusable".into());
-                }
-                taken
-            }
-        };
-        if late.request.is_some() {
-            // What came lies with the request.
-        } else if ok {
-            let mut content = self.content(&case)?;
-            for mut file in imported.files {
-                file.late = Some(late.item);
-                case.files += 1;
-                case.octets += file.file.size;
-                case.findings.extend(self.file_finding(&file));
-                step.files.push(Held::by(&case.id, &file.kept));
-                content.files.push(file);
-            }
-            let sealed = self.seal(VaultPart::Content, case.subject, &content)?;
-            step.content = Some((case.id.clone(), Some(sealed)));
-        } else {
-            for file in &imported.files {
-                self.vault.remove(&file.kept)?;
-            }
-            row.flags.push("late_item_unusable".into());
-        }
-        let details = json!({ "transfer": id, "case": case.id, "item": late.item, "complete": ok });
-        let cites = self
-            .act(&Principal::node(), "late_item", "relayed", details)
-            .await?;
-        step.case = Some(case);
-        step.transfer = Some(row);
-        step.event(
-            match late.request {
-                None => "case.late_item",
-                Some(_) => "request.taken_over",
-            },
-            now,
-        );
-        self.commit("late_item", &cites, step).await?;
-        for kept in &pack.parts {
-            self.vault.remove(kept)?;
-        }
-        Ok(true)
-    }
 }
 
 /// Where a part of a transfer is.
-fn whence_of<'a>(row: &'a TransferRow, place: &Place) -> Whence<'a> {
+pub(super) fn whence_of<'a>(row: &'a TransferRow, place: &Place) -> Whence<'a> {
     Whence {
         peer: &row.peer,
         service: SERVICE,

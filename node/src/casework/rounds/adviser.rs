@@ -9,6 +9,7 @@ use kontor_participation::deadline::end_of;
 use kontor_participation::round::delivery::Side;
 use kontor_participation::round::disclosure::Right;
 use kontor_participation::round::disclosure::access::AccessError;
+use kontor_participation::round::disclosure::sheet::Sheet;
 use kontor_participation::transfer::offer::Id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -71,13 +72,10 @@ impl Casework {
         }
         let sheets = self.sheets(&row)?;
         for file in &wish.files {
-            let sheet = sheets
-                .iter()
-                .map(|(_, sheet, _)| sheet)
-                .rfind(|sheet| sheet.files.iter().any(|shown| shown.file_id == *file));
-            match sheet {
+            match newest(&sheets, file) {
                 None => return Err(AccessError::NotDisclosed.into()),
-                Some(sheet) if !sheet.onward => {
+                Some(_) if row.access.is_revoked(file) => return Err(AccessError::Revoked.into()),
+                Some((sheet, _)) if !sheet.onward => {
                     let detail = "who asks did not allow this to be shown to an adviser";
                     return Err(
                         Refused::conflict("onward_not_granted", detail).hint("ask for it by a question")
@@ -125,11 +123,19 @@ impl Casework {
                 continue;
             };
             let sheets = self.sheets(&row)?;
-            let question = sheets.first().map(|(_, sheet, _)| sheet.cover.question.clone());
-            let files: Vec<Value> = sheets
+            let onward: Vec<_> = adviser
+                .files
                 .iter()
-                .flat_map(|(_, _, files)| files)
-                .filter(|file| adviser.files.contains(&file.file.file_id))
+                .filter(|file| !row.access.is_revoked(file))
+                .filter_map(|file| newest(&sheets, file))
+                .filter(|(sheet, _)| sheet.onward)
+                .collect();
+            let Some(question) = onward.first().map(|(sheet, _)| &sheet.cover.question) else {
+                continue;
+            };
+            let files: Vec<Value> = onward
+                .iter()
+                .filter_map(|(_, file)| *file)
                 .map(|file| {
                     json!({
                         "file_id": file.file.file_id, "original_name": file.file.original_name, "size": file.file.size,
@@ -157,12 +163,29 @@ impl Casework {
         )?;
         let now = self.now();
         // Of what it is not admitted to, an adviser does not learn that it exists.
-        let adviser = row.as_ref().and_then(|row| admitted(row, who, now));
-        if !adviser.is_some_and(|adviser| adviser.files.contains(file)) {
-            return Err(Refused::not_found("file for advice in the request", id));
+        let unknown = || Refused::not_found("file for advice in the request", id);
+        let row = row.ok_or_else(unknown)?;
+        if !admitted(&row, who, now).is_some_and(|adviser| adviser.files.contains(file)) {
+            return Err(unknown());
+        }
+        if machine_of(&row)?.may_open(now)
+            && newest(&self.sheets(&row)?, file).is_none_or(|(sheet, _)| !sheet.onward)
+        {
+            return Err(unknown());
         }
         self.disclosed_file(who, id, file, Right::View).await
     }
+}
+
+/// The newest sheet that shows a file, which is the one that says who may see it; with the file as far as it is here.
+fn newest<'a>(
+    sheets: &'a [(u32, Sheet, Vec<CaseFile>)],
+    file: &str,
+) -> Option<(&'a Sheet, Option<&'a CaseFile>)> {
+    let (_, sheet, files) = sheets
+        .iter()
+        .rfind(|(_, sheet, _)| sheet.files.iter().any(|shown| shown.file_id == file))?;
+    Some((sheet, files.iter().find(|one| one.file.file_id == file)))
 }
 
 /// What an adviser is admitted to now.

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::cases::{WORKERS, may_act};
+use super::super::row::CaseRow;
 use super::super::{Casework, Principal, Refused, Step};
 use super::requester::{Command, Details};
 use super::row::{Asking, RequestRow, RoundRow};
@@ -104,10 +105,36 @@ impl Casework {
             case.open_round = open;
             step.case = Some(case);
         }
-        step.round = Some(row);
+        step.rounds.push(row);
         step.event(&format!("round.{}", command.name()), now);
         self.commit("round", &cites, step).await?;
         self.round(id)
+    }
+
+    /// The rounds of a case, and who is asked in them.
+    pub(in crate::casework) fn asked_of(&self, case: &CaseRow) -> Result<Vec<Id>, Refused> {
+        let rounds = self.rounds_of(case)?.into_iter();
+        Ok(rounds
+            .flat_map(|row| {
+                let asked = row.round.asked.into_iter().map(|asked| asked.request);
+                std::iter::once(row.round.id).chain(asked)
+            })
+            .collect())
+    }
+
+    /// Hands rounds and requests of a case to whom the case was handed to: whoever sees it sees them.
+    pub(in crate::casework) fn follow_case(&self, step: &mut Step, case: &CaseRow) -> Result<(), Refused> {
+        for mut row in self.rounds_of(case)? {
+            for asked in &row.round.asked {
+                let mut request = self.request(Side::Requester, &asked.request)?;
+                request.unit.clone_from(&case.unit);
+                request.assignee.clone_from(&case.assignee);
+                step.requests.push(request);
+            }
+            row.unit.clone_from(&case.unit);
+            step.rounds.push(row);
+        }
+        Ok(())
     }
 
     /// What a command on the round does to one of its requests; nothing where that does not allow it.

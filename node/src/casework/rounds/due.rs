@@ -18,7 +18,7 @@ use super::moved::Stage;
 use super::participant::Details;
 use super::requester::Command;
 use super::row::{Asking, RequestRow};
-use crate::messagelog::VaultPart;
+use crate::messagelog::{Kept, VaultPart};
 
 impl Casework {
     /// When something of a request may be due next; now, if something is to be fetched or deleted.
@@ -212,12 +212,14 @@ impl Casework {
         )
     }
 
-    /// What of rounds goes with the content of a case: letters and bundles of its requests. Their key is that of the case.
+    /// What of rounds goes with the content of a case: letters and bundles of its requests. Their key is that of the case. Gives the
+    /// files of them.
     pub(in crate::casework) fn drop_rounds(
         &self,
         case: &super::super::row::CaseRow,
         step: &mut Step,
-    ) -> Result<(), Refused> {
+    ) -> Result<Vec<Kept>, Refused> {
+        let mut gone = Vec::new();
         for round in self.rounds_of(case)? {
             for asked in &round.round.asked {
                 let process = Process::Request(Side::Requester, asked.request.clone());
@@ -231,14 +233,15 @@ impl Casework {
                     }
                 }
                 let row = self.request(Side::Requester, &asked.request)?;
-                step.files.extend(self.files_of(&row).iter().map(Held::dropped));
+                gone.extend(self.files_of(&row));
             }
         }
-        Ok(())
+        step.files.extend(gone.iter().map(Held::dropped));
+        Ok(gone)
     }
 
     /// What lies here of a request of ours besides the files of its case.
-    pub(in crate::casework) fn files_of(&self, row: &RequestRow) -> Vec<crate::messagelog::Kept> {
+    pub(in crate::casework) fn files_of(&self, row: &RequestRow) -> Vec<Kept> {
         let mut kept = Vec::new();
         for announced in &row.bundles {
             match announced.side {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use kontor_participation::application::manifest::PART;
 use kontor_participation::calendar::HolidayTable;
+use kontor_participation::deadline::end_of;
 use kontor_participation::round::delivery::{Place, Side};
 use kontor_participation::round::disclosure::sheet::Sheet;
 use kontor_participation::round::statement::Statement;
@@ -14,7 +15,7 @@ use serde_json::json;
 use super::super::caller::Caller;
 use super::super::files::Held;
 use super::super::inbox::Brought;
-use super::super::pull::{SMALL, Whence};
+use super::super::pull::{Imported, PART_GONE, SMALL, Whence};
 use super::super::row::{Pack, Process};
 use super::super::{Casework, Refused, Step};
 use super::letters::Letter;
@@ -22,6 +23,7 @@ use super::requester::Details;
 use super::row::{Announced, Asking, RequestRow};
 use crate::body::OutBody;
 use crate::config::casework::PARTICIPATION;
+use crate::messagelog::Kept;
 
 impl Casework {
     /// A part of a bundle of ours, for whoever it was announced to. What the requester shows counts as fetched once all of it went out.
@@ -51,6 +53,12 @@ impl Casework {
                 "what was disclosed is closed: the request is {}",
                 row.state().name()
             );
+            return Err(Refused::new(StatusCode::GONE, "disclosure_closed", detail));
+        }
+        let ends = row.body.disclosure_ends.map(end_of).transpose();
+        let ends = ends.map_err(|error| Refused::internal(&error))?;
+        if by == Side::Requester && shows && ends.is_some_and(|ends| ends <= self.now()) {
+            let detail = "what was disclosed is closed: its last day is over";
             return Err(Refused::new(StatusCode::GONE, "disclosure_closed", detail));
         }
         let pack = self.pack_of(&row, seq)?;
@@ -164,9 +172,11 @@ impl Casework {
                 announced.exchange = came.query_id;
                 (Pack::default(), came.body)
             }
-            false => match self.fetch_parts(caller, &row, &announced).await? {
-                Some(pack) => (pack, Bytes::new()),
-                None => return Ok(false),
+            false => match self.fetch_parts(caller, &row, &announced).await {
+                Ok(Some(pack)) => (pack, Bytes::new()),
+                Ok(None) => return Ok(false),
+                Err(refused) if refused.code == PART_GONE => return self.gone(&row, &announced).await,
+                Err(refused) => return Err(refused),
             },
         };
         self.arrived_bundle(&row, &announced, &pack, octets).await?;
@@ -258,6 +268,23 @@ impl Casework {
         octets: Bytes,
     ) -> Result<(), Refused> {
         let imported = self.check(pack, octets, announced.bundle).await?;
+        let came: Vec<Kept> = imported.files.iter().map(|file| file.kept.clone()).collect();
+        // Where this ends with an error it is not known whether something refers to them; the next start removes what nothing does.
+        let taken = self.take_bundle(row, announced, pack, imported).await?;
+        for kept in came.iter().filter(|kept| !taken.contains(kept)) {
+            self.vault.remove(kept)?;
+        }
+        Ok(())
+    }
+
+    /// Puts what was checked where people read it, as far as it is still wanted; gives what is kept of its files.
+    async fn take_bundle(
+        &self,
+        row: &RequestRow,
+        announced: &Announced,
+        pack: &Pack,
+        imported: Imported,
+    ) -> Result<Vec<Kept>, Refused> {
         let document = String::from_utf8(imported.texts.form).unwrap_or_default();
         let problem = match imported.complete {
             false => Some("manifest_mismatch"),
@@ -267,7 +294,7 @@ impl Casework {
         let mut row = self.request(row.side(), row.id())?;
         let now = self.now();
         if !self.awaits(&mut row, announced)? {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut step = Step {
             files: pack.parts.iter().map(Held::dropped).collect(),
@@ -283,12 +310,14 @@ impl Casework {
             one.problem = problem.map(str::to_owned);
         }
         // What was taken back before it was here is deleted already, as the other side was told.
-        let (taken_back, files): (Vec<_>, Vec<_>) = imported
-            .files
-            .into_iter()
-            .partition(|file| row.access.is_revoked(&file.file.file_id));
+        let files = imported.files.into_iter();
+        let files: Vec<_> = files
+            .filter(|file| !row.access.is_revoked(&file.file.file_id))
+            .collect();
+        let mut taken = Vec::new();
         match problem {
             None => {
+                taken.extend(files.iter().map(|file| file.kept.clone()));
                 step.files
                     .extend(files.iter().map(|file| Held::by(row.id(), &file.kept)));
                 let letter = Letter {
@@ -319,10 +348,10 @@ impl Casework {
         step.requests.push(row);
         step.event(&format!("{name}.fetched"), now);
         self.commit("fetched", &cites, step).await?;
-        for kept in pack.parts.iter().chain(taken_back.iter().map(|file| &file.kept)) {
-            self.vault.remove(kept)?;
+        for part in &pack.parts {
+            self.vault.remove(part)?;
         }
-        Ok(())
+        Ok(taken)
     }
 }
 

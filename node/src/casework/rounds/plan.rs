@@ -1,33 +1,33 @@
 //! Who is asked what, by which profile, and what is shown to them: everything is checked here before a word of it leaves, and
 //! nothing is guessed that the profile leaves open.
 
+mod wish;
+
+pub(crate) use self::wish::{AskWish, RoundWish, ShowWish};
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use kontor_participation::application::manifest::Digest;
 use kontor_participation::calendar::{HolidayTable, Land, Place};
-use kontor_participation::deadline::Rule;
 use kontor_participation::round::delivery::{Body, RequestBody, Side};
-use kontor_participation::round::disclosure::access::Access;
-use kontor_participation::round::disclosure::{Disclosure, FilePart, FormPart, Selection, tree_digest};
+use kontor_participation::round::disclosure::{Disclosure, Selection, tree_digest};
 use kontor_participation::round::life::{Asked, Party, Round};
 use kontor_participation::round::profile::{Class, ProfileError, effect_name};
 use kontor_participation::round::recipient::Ground;
 use kontor_participation::round::requester::Requester;
 use kontor_participation::round::state::State;
-use kontor_participation::round::terms::{Extendable, Terms};
+use kontor_participation::round::terms::Terms;
 use kontor_participation::round::{Refusal, life, profile};
 use kontor_participation::transfer::delivery::Bundle;
-use kontor_participation::transfer::offer::{Flags, Id, SilenceEffect};
-use serde::Deserialize;
+use kontor_participation::transfer::offer::{Flags, Id};
 use serde_json::json;
 
 use super::super::cases::{WORKERS, may_act};
-use super::super::row::{CaseContent, CaseRow, Cited};
+use super::super::row::{CaseContent, CaseRow};
 use super::super::{Casework, Principal, Refused, Step, Table, fresh_id, random_id, row_key};
 use super::letters::{Choice, held, refused};
-use super::row::{Asking, RequestRow, RoundRow, RoundWords};
+use super::row::{Asking, RequestRow, RoundRow, RoundWords, nothing_yet};
 use crate::config::casework::PARTICIPATION;
 use crate::messagelog::VaultPart;
 
@@ -36,103 +36,6 @@ const MAX_QUESTION: usize = 20_000;
 const MAX_LINE: usize = 300;
 /// Who is asked in one round, at most.
 const MAX_ASKED: usize = 1000;
-
-/// A round that is wanted.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RoundWish {
-    /// Code of the profile.
-    #[serde(default)]
-    pub(crate) profile: Option<String>,
-    /// What is asked.
-    pub(crate) question: String,
-    /// Role and unit to write to.
-    pub(crate) contact: String,
-    /// The only topics.
-    #[serde(default)]
-    pub(crate) topics: Vec<String>,
-    /// The round that it renews.
-    #[serde(default)]
-    pub(crate) renews: Option<Id>,
-}
-
-/// Somebody to be asked.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct AskWish {
-    /// A member with a node, `INSTANCE/CLASS/CODE`.
-    #[serde(default)]
-    pub(crate) to: Option<String>,
-    /// A guest.
-    #[serde(default)]
-    pub(crate) guest: Option<GuestWish>,
-    /// An own unit.
-    #[serde(default)]
-    pub(crate) unit: Option<String>,
-    /// What the participant is.
-    pub(crate) class: Class,
-    /// How long.
-    #[serde(default)]
-    pub(crate) rule: Option<Rule>,
-    /// What silence means.
-    #[serde(default)]
-    pub(crate) effect: Option<SilenceEffect>,
-    /// Whether more time can be had.
-    #[serde(default)]
-    pub(crate) extension: Option<Extendable>,
-    /// The day with whose end the period begins.
-    #[serde(default)]
-    pub(crate) runs_from: Option<Date>,
-    /// What is shown.
-    pub(crate) disclosure: ShowWish,
-    /// The content has data of special categories (Art. 9 GDPR).
-    #[serde(default)]
-    pub(crate) special_categories: bool,
-    /// The content has business secrets (§ 30 VwVfG).
-    #[serde(default)]
-    pub(crate) business_secrets: bool,
-    /// The request that this one replaces.
-    #[serde(default)]
-    pub(crate) replaces: Option<Id>,
-}
-
-/// A guest.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct GuestWish {
-    /// Its name.
-    pub(crate) name: String,
-    /// Where it is written to: the link goes there, and the code by another way.
-    pub(crate) address: String,
-}
-
-/// What is to be shown.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ShowWish {
-    /// Code of a recipient class, whose list decides.
-    #[serde(default)]
-    pub(crate) recipient_class: Option<String>,
-    /// Take the template for the profile where there is one.
-    #[serde(default)]
-    pub(crate) template: bool,
-    /// Places of the form, by indices.
-    #[serde(default)]
-    pub(crate) parts: Vec<FormPart>,
-    /// Files.
-    #[serde(default)]
-    pub(crate) files: Vec<FilePart>,
-    /// For what.
-    pub(crate) purpose: String,
-    /// On which ground.
-    pub(crate) legal_basis: String,
-    /// The last day on which it may be seen.
-    #[serde(default)]
-    pub(crate) ends: Option<Date>,
-    /// Whether the participant may show it to an adviser.
-    #[serde(default)]
-    pub(crate) onward: bool,
-}
 
 impl From<ProfileError> for Refused {
     fn from(error: ProfileError) -> Self {
@@ -272,7 +175,7 @@ impl Casework {
         case.open_round = true;
         let mut step = Step {
             case: Some(case),
-            round: Some(row),
+            rounds: vec![row],
             ..Step::default()
         };
         step.event("round.prepared", now);
@@ -516,7 +419,7 @@ impl Casework {
             "effect": effect_name(request.body.terms.effect),
         });
         let cites = self.act(who, "prepare_request", "worker", details).await?;
-        step.round = Some(row);
+        step.rounds.push(row);
         step.requests.push(request);
         step.event("request.prepared", now);
         self.commit("ask", &cites, step).await?;
@@ -566,58 +469,5 @@ impl Casework {
             };
             is_open(round)
         }))
-    }
-}
-
-/// What a row cites before its first commit.
-pub(super) const fn nothing_yet() -> Cited {
-    Cited {
-        number: 0,
-        leaf: Digest([0; 32]),
-    }
-}
-
-impl RequestRow {
-    /// One that nothing happened to yet.
-    pub(super) fn new(
-        body: RequestBody,
-        asking: Asking,
-        peer: String,
-        subject: (u32, u64),
-        now: Timestamp,
-    ) -> Self {
-        Self {
-            version: 0,
-            peer,
-            party: None,
-            case: None,
-            subject,
-            unit: None,
-            assignee: None,
-            asking,
-            since: now,
-            sent: 0,
-            received: 0,
-            bundles: Vec::new(),
-            access: Access::default(),
-            to_delete: Vec::new(),
-            drafted_by: None,
-            approved_by: None,
-            work: None,
-            invitation: None,
-            replaces: None,
-            reference: None,
-            declined: None,
-            extension: None,
-            purge: None,
-            downloaded: Vec::new(),
-            advisers: Vec::new(),
-            notices: BTreeSet::new(),
-            moves: Vec::new(),
-            moving: None,
-            folder: None,
-            cites: nothing_yet(),
-            body,
-        }
     }
 }

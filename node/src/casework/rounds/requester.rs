@@ -9,6 +9,7 @@ use self::command::{fits, illegal, may_be_recorded, missing};
 use jiff::Timestamp;
 use kontor_participation::calendar::HolidayTable;
 use kontor_participation::round::delivery::{Body, CancelReason, RevokeReason, Sent, Side};
+use kontor_participation::round::disclosure::FilePart;
 use kontor_participation::round::disclosure::sheet::Cover;
 use kontor_participation::round::message::{Message, Told};
 use kontor_participation::round::profile::Text;
@@ -95,6 +96,7 @@ impl Casework {
             return Err(Refused::conflict("round_not_open", detail).hint("open the round"));
         }
         let (id, version) = (row.id().clone(), row.version);
+        let (peer, process) = (row.peer.clone(), row.process());
         let mut step = Step::default();
         let row = self.follow_request(&mut step, row, command, details, now).await?;
         let acted = json!({
@@ -111,7 +113,12 @@ impl Casework {
             .await?;
         step.requests.push(row);
         step.event(&format!("request.{}", name.replace('-', "_")), now);
-        self.commit("request", &cites, step).await
+        self.commit("request", &cites, step).await?;
+        if command == Command::RecordDelivery {
+            // What waited for the delivery goes now, with what follows from it.
+            self.outbox.queue(&peer, &process);
+        }
+        Ok(())
     }
 
     /// Releases a request as it is: by another person than who prepared it.
@@ -353,6 +360,19 @@ impl Casework {
             row.body.class,
             wish,
         )?;
+        let revoked = |part: &FilePart| row.access.is_revoked(&part.file_id);
+        if let Some(place) = disclosure.files.iter().position(revoked) {
+            let at = match wish.files.iter().position(revoked) {
+                Some(place) => format!("/disclosure/files/{place}"),
+                None => "/disclosure".to_owned(),
+            };
+            let file = &disclosure.files[place].file_id;
+            let detail =
+                format!("the file {file} was taken back in this request and is not shown in it again");
+            return Err(Refused::invalid("file_revoked", detail)
+                .hint("leave it out; where it is to be shown after all, add it to the case anew and show that copy")
+                .at(at));
+        }
         self.disclosed(&disclosure, &content, self.cover(row)?).await
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use kontor_participation::application::manifest::Digest;
 use kontor_participation::round::delivery::{ExtensionReason, RequestBody, Side};
 use kontor_participation::round::disclosure::access::{Access, Downloaded};
 use kontor_participation::round::guest::Invitation;
@@ -208,6 +209,49 @@ impl Announced {
 }
 
 impl RequestRow {
+    /// One that nothing happened to yet.
+    pub(super) fn new(
+        body: RequestBody,
+        asking: Asking,
+        peer: String,
+        subject: (u32, u64),
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            version: 0,
+            peer,
+            party: None,
+            case: None,
+            subject,
+            unit: None,
+            assignee: None,
+            asking,
+            since: now,
+            sent: 0,
+            received: 0,
+            bundles: Vec::new(),
+            access: Access::default(),
+            to_delete: Vec::new(),
+            drafted_by: None,
+            approved_by: None,
+            work: None,
+            invitation: None,
+            replaces: None,
+            reference: None,
+            declined: None,
+            extension: None,
+            purge: None,
+            downloaded: Vec::new(),
+            advisers: Vec::new(),
+            notices: BTreeSet::new(),
+            moves: Vec::new(),
+            moving: None,
+            folder: None,
+            cites: nothing_yet(),
+            body,
+        }
+    }
+
     pub(crate) const fn id(&self) -> &Id {
         &self.body.request_id
     }
@@ -283,4 +327,12 @@ impl RequestRow {
 /// The member of a subsystem.
 pub(crate) fn member_of(peer: &str) -> &str {
     peer.rsplit_once('/').map_or(peer, |(member, _)| member)
+}
+
+/// What a row cites before its first commit.
+pub(super) const fn nothing_yet() -> Cited {
+    Cited {
+        number: 0,
+        leaf: Digest([0; 32]),
+    }
 }

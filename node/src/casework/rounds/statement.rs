@@ -6,6 +6,7 @@ use kontor_participation::deadline::day_of;
 use kontor_participation::round::delivery::Side;
 use kontor_participation::round::message::Kind;
 use kontor_participation::round::participant;
+use kontor_participation::round::release::Eyes;
 use kontor_participation::round::statement::work::{Submission, Work, WorkError};
 use kontor_participation::round::statement::{Point, Statement};
 use kontor_participation::round::{Refusal, statement};
@@ -105,7 +106,7 @@ impl Casework {
         desk.statement = Some(statement);
         match &mut row.work {
             Some(work) => work.change(who.actor()),
-            None => row.work = Some(Work::begun(self.settings.participation.eyes, who.actor())),
+            None => row.work = Some(Work::begun(self.eyes(&row), who.actor())),
         }
         self.put_desk(who, row, &desk, "draft", Vec::new(), now).await?;
         self.request(Side::Participant, id)
@@ -158,6 +159,14 @@ impl Casework {
         }
     }
 
+    /// How many persons a statement needs: what this house wants of its own people. A guest is one person.
+    fn eyes(&self, row: &RequestRow) -> Eyes {
+        match row.is_guest() {
+            true => Eyes::TWO,
+            false => self.settings.participation.eyes,
+        }
+    }
+
     async fn put_desk(
         &self,
         who: &Principal,
@@ -198,11 +207,12 @@ impl Casework {
         now: Timestamp,
     ) -> Result<(Submission, Packed), Refused> {
         let desk = self.desk(row)?;
+        let eyes = self.eyes(row);
         let (Some(statement), Some(work)) = (desk.statement, &mut row.work) else {
             return Err(nothing_drafted());
         };
         // Where one person does it all, submitting is releasing.
-        if !work.is_released() && !self.settings.participation.eyes.release_by_another {
+        if !work.is_released() && !eyes.release_by_another {
             work.release(&statement, who.actor())?;
         }
         let submission = work.submit(&statement, who.actor())?;

@@ -3,6 +3,7 @@
 //! brought to the other as its node would bring it.
 
 mod content;
+mod people;
 
 use std::collections::BTreeMap;
 

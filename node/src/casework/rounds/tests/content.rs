@@ -21,6 +21,7 @@ use super::super::row::{Announced, RequestRow};
 use super::super::statement::Draft;
 use super::person;
 use crate::config::casework::Role;
+use crate::messagelog::Kept;
 
 fn weeks() -> Value {
     json!({ "rule": { "kind": "weeks", "n": 6 } })
@@ -38,7 +39,12 @@ impl Bed {
     }
 
     /// The case's people want something of a request.
-    async fn wants(&self, id: &Id, command: Command, details: Value) -> Result<RequestRow, Refused> {
+    pub(super) async fn wants(
+        &self,
+        id: &Id,
+        command: Command,
+        details: Value,
+    ) -> Result<RequestRow, Refused> {
         let worker = person("worker", &[Role::Worker]);
         let version = self.casework().request(Side::Requester, id).unwrap().version;
         let details: Details = serde_json::from_value(details).unwrap();
@@ -47,21 +53,26 @@ impl Bed {
             .await
     }
 
-    /// Shows another file of so many octets, which is announced and not pulled yet; gives its id and the number of the message.
-    async fn shows_besides(&self, id: &Id, octets: usize) -> (String, u32) {
+    /// Shows other files of so many octets each, which are announced and not pulled yet; gives their ids and the number of the message.
+    async fn shows_besides<const N: usize>(&self, id: &Id, octets: [usize; N]) -> ([String; N], u32) {
         let case = self
             .casework()
             .request(Side::Requester, id)
             .unwrap()
             .case
             .unwrap();
-        let file = self.added(&case, "Schnitt", vec![b'x'; octets].into()).await;
-        let details = json!({ "disclosure": {
-            "files": [{ "file_id": file, "right": "VIEW" }], "purpose": "fiktiv", "legal_basis": "fiktiv",
-        } });
+        let mut files = octets.map(|_| String::new());
+        for (file, octets) in files.iter_mut().zip(octets) {
+            *file = self.added(&case, "Schnitt", vec![b'x'; octets].into()).await;
+        }
+        let parts = files
+            .each_ref()
+            .map(|file| json!({ "file_id": file, "right": "VIEW" }));
+        let disclosure = json!({ "files": parts.as_slice(), "purpose": "fiktiv", "legal_basis": "fiktiv" });
+        let details = json!({ "disclosure": disclosure });
         let row = self.wants(id, Command::Supplement, details).await.unwrap();
         self.bring().await;
-        (file, row.sent)
+        (files, row.sent)
     }
 
     async fn takes_back(&self, id: &Id, file: &str) {
@@ -84,19 +95,29 @@ impl Bed {
             .unwrap()
     }
 
-    /// Pulls the one part of a bundle and keeps it, as one that is large is kept until it is imported.
-    async fn pulls(&self, id: &Id, seq: u32) -> Pack {
-        let (casework, brought) = (self.casework(), self.brought().await);
-        let part = casework
+    /// The one part of a bundle.
+    async fn part(&self, id: &Id, seq: u32) -> Bytes {
+        let brought = self.brought().await;
+        let part = self
+            .casework()
             .round_part(&brought, id, Side::Requester, seq, 0)
             .await
             .unwrap();
-        let octets = part.into_body().collect().await.unwrap().to_bytes();
-        let mut writer = casework.vault.spool();
+        part.into_body().collect().await.unwrap().to_bytes()
+    }
+
+    async fn kept(&self, octets: Bytes) -> Kept {
+        let vault = &self.casework().vault;
+        let mut writer = vault.spool();
         writer.write(octets).await.unwrap();
-        let kept = casework.vault.keep(writer.finish().await.unwrap().into()).await;
+        vault.keep(writer.finish().await.unwrap().into()).await.unwrap()
+    }
+
+    /// Pulls the one part of a bundle and keeps it, as one that is large is kept until it is imported.
+    async fn pulls(&self, id: &Id, seq: u32) -> Pack {
+        let casework = self.casework();
         let pack = Pack {
-            parts: vec![kept.unwrap()],
+            parts: vec![self.kept(self.part(id, seq).await).await],
             ..Pack::default()
         };
         let row = casework.request(Side::Participant, id).unwrap();
@@ -216,7 +237,7 @@ async fn with_a_file() -> (Bed, Id, String) {
 async fn a_file_that_is_taken_back_leaves_other_bundles_as_far_as_they_were_pulled() {
     let (bed, id, file) = with_a_file().await;
     let casework = bed.casework();
-    let (other, seq) = bed.shows_besides(&id, LARGE).await;
+    let ([other], seq) = bed.shows_besides(&id, [LARGE]).await;
     let pack = bed.pulls(&id, seq).await;
     bed.takes_back(&id, &file).await;
     let row = casework.request(Side::Participant, &id).unwrap();
@@ -244,7 +265,7 @@ async fn a_file_that_is_taken_back_leaves_other_bundles_as_far_as_they_were_pull
 async fn a_bundle_whose_file_is_taken_back_goes_as_far_as_it_was_pulled_and_is_not_pulled_again() {
     let (bed, id, _) = with_a_file().await;
     let casework = bed.casework();
-    let (file, seq) = bed.shows_besides(&id, LARGE).await;
+    let ([file], seq) = bed.shows_besides(&id, [LARGE]).await;
     let before = bed.lies_here();
     bed.pulls(&id, seq).await;
     bed.takes_back(&id, &file).await;
@@ -259,12 +280,10 @@ async fn a_bundle_whose_file_is_taken_back_goes_as_far_as_it_was_pulled_and_is_n
 async fn a_file_that_is_taken_back_while_its_bundle_is_on_its_way_is_not_kept() {
     let (bed, id, _) = with_a_file().await;
     let casework = bed.casework();
-    let (file, seq) = bed.shows_besides(&id, LARGE).await;
+    let ([file], seq) = bed.shows_besides(&id, [LARGE]).await;
     let before = bed.lies_here();
     let row = casework.request(Side::Participant, &id).unwrap();
-    let brought = bed.brought().await;
-    let part = casework.round_part(&brought, &id, Side::Requester, seq, 0).await;
-    let octets = part.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let octets = bed.part(&id, seq).await;
     bed.takes_back(&id, &file).await;
     casework
         .arrived_bundle(&row, &bed.announced(&id, seq), &Pack::default(), octets)
@@ -306,4 +325,122 @@ async fn files_that_are_taken_back_after_everything_is_deleted_are_not_deleted_f
     assert_eq!(row().received, seq);
     assert!(casework.request_due(&row()).is_none_or(|at| at > casework.now()));
     assert!(!casework.request_falls_due(Side::Participant, &id).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_was_taken_back_is_not_shown_again_by_a_supplement() {
+    let (bed, id, file) = with_a_file().await;
+    bed.takes_back(&id, &file).await;
+    let part = |file: &str| json!({ "file_id": file, "right": "VIEW" });
+    let shows = |files: Vec<Value>| {
+        let disclosure = json!({ "files": files, "purpose": "fiktiv", "legal_basis": "fiktiv" });
+        bed.wants(&id, Command::Supplement, json!({ "disclosure": disclosure }))
+    };
+    let case = bed
+        .casework()
+        .request(Side::Requester, &id)
+        .unwrap()
+        .case
+        .unwrap();
+    let other = bed.added(&case, "Schnitt", Bytes::from_static(b"x")).await;
+    let refused = shows(vec![part(&other), part(&file)]).await.unwrap_err();
+    let said = (refused.status.as_u16(), refused.code, refused.pointer.as_deref());
+    assert_eq!(said, (422, "file_revoked", Some("/disclosure/files/1")));
+    assert!(refused.detail.contains(&file) && refused.hint.is_some());
+    shows(vec![part(&other)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_disclosed_is_handed_out_until_its_last_day_ends() {
+    let bed = Bed::at("2027-01-04T08:00:00Z").await;
+    let mut wish = weeks();
+    wish["ends"] = json!("2027-01-20");
+    let id = bed.asked(1, "INTERNAL", "INTERNAL", wish).await;
+    bed.bring().await;
+    let part = async || {
+        let brought = bed.brought().await;
+        let part = bed
+            .casework()
+            .round_part(&brought, &id, Side::Requester, 1, 0)
+            .await;
+        part.map(drop)
+            .map_err(|refused| (refused.status.as_u16(), refused.code))
+    };
+    bed.clock.set(at("2027-01-20T22:59:59Z"));
+    assert_eq!(part().await, Ok(()));
+    bed.clock.set(at("2027-01-20T23:00:00Z"));
+    assert_eq!(part().await, Err((410, "disclosure_closed")));
+}
+
+#[tokio::test]
+async fn a_bundle_that_ends_damaged_or_unwanted_or_breaks_off_leaves_no_files() {
+    let (bed, id, _) = with_a_file().await;
+    let casework = bed.casework();
+    let (_, seq) = bed.shows_besides(&id, [LARGE]).await;
+    let (_, second) = bed.shows_besides(&id, [LARGE, LARGE]).await;
+    let before = bed.lies_here();
+    let octets = bed.part(&id, seq).await;
+    let row = casework.request(Side::Participant, &id).unwrap();
+    let arrived = async |seq: u32, parts: Vec<Kept>, octets: Bytes| {
+        let pack = Pack {
+            parts,
+            ..Pack::default()
+        };
+        let announced = bed.announced(&id, seq);
+        casework.arrived_bundle(&row, &announced, &pack, octets).await
+    };
+    let both = bed.part(&id, second).await;
+    // The part that is to be read last is lost.
+    let middle = both.len() - 1;
+    let there = bed.kept(both.slice(..middle)).await;
+    let lost = bed.kept(both.slice(middle..)).await;
+    casework.vault.remove(&lost).unwrap();
+    arrived(second, vec![there.clone(), lost], Bytes::new())
+        .await
+        .unwrap_err();
+    casework.vault.remove(&there).unwrap();
+    assert_eq!(bed.lies_here(), before, "it breaks off");
+    let mut damaged = both.to_vec();
+    *damaged.last_mut().unwrap() ^= 1;
+    arrived(second, Vec::new(), damaged.into()).await.unwrap();
+    let problem = bed.announced(&id, second).problem;
+    assert_eq!(problem.as_deref(), Some("manifest_mismatch"));
+    assert_eq!(bed.lies_here(), before, "its last file is damaged");
+    let reason = json!({ "reason": "NO_LONGER_NEEDED" });
+    bed.wants(&id, Command::Revoke, reason).await.unwrap();
+    bed.bring().await;
+    arrived(seq, Vec::new(), octets).await.unwrap();
+    assert_eq!(bed.lies_here(), before, "nobody wants it any more");
+}
+
+#[tokio::test]
+async fn with_the_content_of_a_case_goes_what_was_answered_on_it() {
+    let (bed, id, _) = with_a_file().await;
+    let casework = bed.casework();
+    let coordinator = person("coordinator", &[Role::Coordinator]);
+    let version = || casework.request(Side::Participant, &id).unwrap().version;
+    let before = bed.lies_here();
+    let photo = bed.file("Foto", vec![b'x'; LARGE].into()).await;
+    let (_, added) = casework
+        .attach(&coordinator, &id, version(), vec![photo])
+        .await
+        .unwrap();
+    let draft: Draft = serde_json::from_value(json!({
+        "kind": "STATEMENT", "author": "Amt", "text": "siehe Foto", "attachments": [added[0].file.file_id],
+    }))
+    .unwrap();
+    casework.draft(&coordinator, &id, version(), draft).await.unwrap();
+    bed.enters(&id, Theirs::Submit, participant::Details::default())
+        .await;
+    let row = casework.request(Side::Requester, &id).unwrap();
+    let answer = casework.letter(&row, Side::Participant, row.received).unwrap();
+    let path = |kept: &Kept| bed.dir().join("casework").join("content").join(kept.name());
+    let (ours, theirs) = (path(&answer.files[0].kept), path(&added[0].kept));
+    assert!(ours.exists() && theirs.exists() && before < bed.lies_here());
+    let case = casework.case(&row.case.unwrap()).unwrap();
+    casework
+        .purge(&Principal::node(), case, "test", casework.now())
+        .await
+        .unwrap();
+    assert!(!ours.exists() && theirs.exists());
 }
