@@ -207,7 +207,12 @@ impl Both {
     /// What comes when the time is over.
     pub(super) async fn go_late(&mut self) -> Result<usize> {
         match self.way {
-            Way::Late => self.submit(self.index, self.index.is_multiple_of(2)).await,
+            Way::Late => {
+                // A node sees a moment later that time has passed; what it enters before that is in time.
+                let over = |page: &Value| page["state"] == "EXPIRED";
+                until(&self.body, &self.theirs, "over", over).await?;
+                self.submit(self.index, self.index.is_multiple_of(2)).await
+            }
             Way::Answer
             | Way::AnswerAfterQuestion
             | Way::Amend
