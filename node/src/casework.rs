@@ -147,6 +147,8 @@ pub struct Casework {
     vault: Vault,
     /// One change of a case or a transfer at a time.
     locks: StdMutex<BTreeMap<Id, Arc<Mutex<()>>>>,
+    /// An entry, and the locks that were held when it was the last one and have not been let go since.
+    marking: StdMutex<Option<Marking>>,
     /// The newest instant that was used, in milliseconds.
     newest: AtomicI64,
     /// Numbers of subjects that this process may give: the next one, and the end of its block.
@@ -178,6 +180,8 @@ impl std::fmt::Debug for Casework {
         f.debug_struct("Casework").finish_non_exhaustive()
     }
 }
+
+type Marking = (u64, Vec<Arc<Mutex<()>>>);
 
 fn row_key(id: &Id) -> Vec<u8> {
     id.to_string().into_bytes()
@@ -234,6 +238,7 @@ impl Casework {
             store: Store::new(Arc::new(engine)),
             vault,
             locks: StdMutex::default(),
+            marking: StdMutex::default(),
             newest: AtomicI64::new(i64::MIN),
             subjects: Mutex::new((0, 0)),
             ready: AtomicBool::new(false),

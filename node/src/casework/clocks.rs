@@ -490,12 +490,24 @@ impl Casework {
         Ok(overdue)
     }
 
-    /// Moves the mark on while nothing is between its act and its transaction, which whoever changes something holds a lock for.
+    /// Moves the mark on: up to an entry before which every act is followed by its transaction. Whoever changes something holds a
+    /// lock from before its act until after its transaction, so that is where all of those have been let go that were held when
+    /// the entry was the last one. A node that is never quiet has a mark too, and does not read its whole log at the next start.
     async fn mark_acts(&self) -> Result<(), Refused> {
         let end = {
-            let locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
-            let quiet = locks.values().all(|lock| Arc::strong_count(lock) == 1);
-            quiet.then(|| self.log.stats().entries)
+            let mut marking = self.marking.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, held)) = marking.as_mut() {
+                held.retain(|lock| lock.try_lock().is_err());
+            }
+            let settled = marking.take_if(|(_, held)| held.is_empty());
+            if marking.is_none() {
+                // The entries first: who takes a lock after that has its act behind them.
+                let entries = self.log.stats().entries;
+                let locks = self.locks.lock().unwrap_or_else(PoisonError::into_inner);
+                let held = locks.values().filter(|lock| lock.try_lock().is_err());
+                *marking = Some((entries, held.cloned().collect()));
+            }
+            settled.map(|(entries, _)| entries)
         };
         match end {
             Some(end) if self.store.get::<u64>(Table::Meta, b"acts checked")? != Some(end) => {

@@ -208,9 +208,18 @@ impl Casework {
     ) -> Result<(Submission, Packed), Refused> {
         let desk = self.desk(row)?;
         let eyes = self.eyes(row);
+        let next = row.expected().versions().len() + 1;
         let (Some(statement), Some(work)) = (desk.statement, &mut row.work) else {
             return Err(nothing_drafted());
         };
+        // One before it was given up meanwhile; persons have released it with its number.
+        if usize::try_from(statement.version) != Ok(next) {
+            let detail = format!(
+                "it was drafted as version {}, and version {next} is next",
+                statement.version
+            );
+            return Err(Refused::conflict("draft_outdated", detail).hint("put the draft once more"));
+        }
         // Where one person does it all, submitting is releasing.
         if !work.is_released() && !eyes.release_by_another {
             work.release(&statement, who.actor())?;

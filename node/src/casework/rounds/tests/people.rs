@@ -9,10 +9,10 @@ use kontor_participation::round::state::State;
 use kontor_participation::transfer::offer::Id;
 use serde_json::{Value, json};
 
-use super::super::super::Principal;
 use super::super::super::cases::Change;
-use super::super::super::row::Process;
+use super::super::super::row::{OutState, Process};
 use super::super::super::tests::Bed;
+use super::super::super::{Principal, Step};
 use super::super::board::Wanted;
 use super::super::participant::{Command as Theirs, Details};
 use super::super::requester::Command;
@@ -200,4 +200,47 @@ async fn an_adviser_sees_what_the_newest_sheet_of_each_file_allows_and_nothing_t
         Vec::<Value>::new()
     );
     assert_eq!(advise(&[cut]).await, Err("file_revoked"));
+}
+
+#[tokio::test]
+async fn a_draft_whose_number_is_free_again_is_put_once_more() {
+    let bed = Bed::at("2027-01-04T08:00:00Z").await;
+    let id = bed.asked(1, "AMTSHILFE", "PUBLIC_BODY", guest()).await;
+    let guest = bed.let_in(&id).await;
+    let casework = bed.casework();
+    let version = || casework.request(Side::Participant, &id).unwrap().version;
+    let draft = async || {
+        let draft: Draft =
+            serde_json::from_value(json!({ "kind": "NO_OBJECTION", "author": "Vorstand" })).unwrap();
+        casework.draft(&guest, &id, version(), draft).await.unwrap();
+    };
+    let submit = async || {
+        let submit = Theirs::Submit;
+        casework
+            .contribution_command(&guest, &id, version(), submit, Details::default())
+            .await
+    };
+    draft().await;
+    submit().await.unwrap();
+    draft().await;
+    // The first one cannot be told, and is given up.
+    let process = Process::Request(Side::Participant, id.clone());
+    let mut told = casework.sent_messages(&process).unwrap().pop().unwrap();
+    told.state = OutState::Parked {
+        code: "undeliverable".into(),
+        reason: "for a test".into(),
+    };
+    let cites = casework.request(Side::Participant, &id).unwrap().cites;
+    casework.put_out(&cites, Step::default(), told).await.unwrap();
+    casework.parked(&guest, &process, false).await.unwrap();
+    let refused = submit().await.unwrap_err();
+    assert_eq!(refused.code, "draft_outdated", "{refused:?}");
+    draft().await;
+    submit().await.unwrap();
+    bed.deliver().await;
+    let ours = casework.request(Side::Requester, &id).unwrap();
+    assert_eq!(
+        (ours.state(), ours.expected().versions().len()),
+        (State::Submitted, 1)
+    );
 }
