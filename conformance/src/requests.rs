@@ -92,23 +92,9 @@ pub async fn run(subject: &Subject, plan: RequestsPlan) -> Result<RequestsReport
     let ended = Arc::new(AtomicUsize::new(0));
     let driving = {
         let (desks, ended) = (desks.clone(), Arc::clone(&ended));
-        tokio::spawn(async move {
-            let (mut running, mut all) = (JoinSet::new(), Vec::new());
-            for index in 0..rounds {
-                while running.len() >= plan.at_once {
-                    if let Some(one) = running.join_next().await {
-                        ended.fetch_add(1, Ordering::Relaxed);
-                        all.push(one.context("a task")?);
-                    }
-                }
-                running.spawn(one(desks.clone(), plan.seed, index));
-            }
-            while let Some(one) = running.join_next().await {
-                ended.fetch_add(1, Ordering::Relaxed);
-                all.push(one.context("a task")?);
-            }
-            anyhow::Ok(all)
-        })
+        tokio::spawn(driven(rounds, plan.at_once, ended, move |index| {
+            one(desks.clone(), plan.seed, index)
+        }))
     };
     let mut killer = Killer {
         federation: &mut federation,
@@ -156,15 +142,48 @@ pub async fn run(subject: &Subject, plan: RequestsPlan) -> Result<RequestsReport
     report.opinions = opinions::compare(subject, &federation, &asked, &mut report.wrong).await?;
     report.cuts = wires.iter().map(Wire::cuts).sum();
     report.seconds = begun.elapsed().as_secs_f64();
+    report.wrong.extend(waiting(&desks).await?);
+    Ok(report)
+}
+
+/// Has all of them go their way, some at once, and gives what each came to.
+async fn driven<T, F>(
+    count: usize,
+    at_once: usize,
+    ended: Arc<AtomicUsize>,
+    one: impl Fn(usize) -> F,
+) -> Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let (mut running, mut all) = (JoinSet::new(), Vec::new());
+    for index in 0..count {
+        if running.len() >= at_once
+            && let Some(one) = running.join_next().await
+        {
+            ended.fetch_add(1, Ordering::Relaxed);
+            all.push(one.context("a task")?);
+        }
+        running.spawn(one(index));
+    }
+    while let Some(one) = running.join_next().await {
+        ended.fetch_add(1, Ordering::Relaxed);
+        all.push(one.context("a task")?);
+    }
+    Ok(all)
+}
+
+/// What still waits at the nodes, which is wrong once all has ended.
+async fn waiting(desks: &[Desk; 3]) -> Result<Vec<String>> {
+    let mut wrong = Vec::new();
     for (desk, name) in desks.iter().zip(NAMES) {
         let status = seen(desk, "/api/v1/status").await?;
         for waiting in status["waiting"].as_array().into_iter().flatten() {
-            report
-                .wrong
-                .push(format!("{name}: something waits though all has ended: {waiting}"));
+            wrong.push(format!("{name}: something waits though all has ended: {waiting}"));
         }
     }
-    Ok(report)
+    Ok(wrong)
 }
 
 /// Kills one node after the other, as drawn.

@@ -143,7 +143,7 @@ async fn letters(
 }
 
 /// Whether everything that the other side announced was fetched.
-fn all_here(page: &Value) -> bool {
+pub(super) fn all_here(page: &Value) -> bool {
     let came = page["bundles"].as_array().into_iter().flatten();
     came.filter(|bundle| bundle["side"] == "participant")
         .all(|bundle| bundle["complete"] == true)

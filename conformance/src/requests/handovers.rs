@@ -2,6 +2,8 @@
 //! over asks from then on, who is asked answers before, meanwhile and after, and nothing of it is lost, doubled or with the wrong house.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -9,11 +11,11 @@ use hyper::Method;
 use kontor_oracle::participation::opinions;
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
+use super::ends::all_here;
 use super::steps::{command, done, octets, seen, until};
 use super::way::{Both, Opened, Way, a_guest, digest, invited, opened, statements};
-use super::{CUT, FRONTS, Killer, NAMES, nodes};
+use super::{CUT, FRONTS, Killer, NAMES, driven, nodes, waiting};
 use crate::address::Net;
 use crate::desk::{Desk, text};
 use crate::federation::Federation;
@@ -64,23 +66,12 @@ pub async fn run(subject: &Subject, plan: HandoversPlan) -> Result<HandoversRepo
     }
     let desks = NAMES.map(|name| Desk::at(federation.node(name)));
     let begun = Instant::now();
+    let ended = Arc::new(AtomicUsize::new(0));
     let driving = {
-        let desks = desks.clone();
-        tokio::spawn(async move {
-            let (mut running, mut all) = (JoinSet::new(), Vec::new());
-            for index in 0..plan.cases {
-                while running.len() >= plan.at_once {
-                    if let Some(one) = running.join_next().await {
-                        all.push(one.context("a task")?);
-                    }
-                }
-                running.spawn(one(desks.clone(), plan.seed, index));
-            }
-            while let Some(one) = running.join_next().await {
-                all.push(one.context("a task")?);
-            }
-            anyhow::Ok(all)
-        })
+        let (desks, ended) = (desks.clone(), Arc::clone(&ended));
+        tokio::spawn(driven(plan.cases, plan.at_once, ended, move |index| {
+            one(desks.clone(), plan.seed, index)
+        }))
     };
     let mut killer = Killer {
         federation: &mut federation,
@@ -90,7 +81,12 @@ pub async fn run(subject: &Subject, plan: HandoversPlan) -> Result<HandoversRepo
     while killer.kills < plan.kills && !driving.is_finished() {
         killer.strikes(200, 6).await?;
         if plan.aloud && killer.kills.is_multiple_of(10) {
-            say(format_args!("{} kills", killer.kills));
+            say(format_args!(
+                "{} kills, {} of {} cases were handed over",
+                killer.kills,
+                ended.load(Ordering::Relaxed),
+                plan.cases
+            ));
         }
     }
     let mut report = HandoversReport {
@@ -123,14 +119,7 @@ pub async fn run(subject: &Subject, plan: HandoversPlan) -> Result<HandoversRepo
     }
     report.cuts = wires.iter().map(Wire::cuts).sum();
     report.seconds = begun.elapsed().as_secs_f64();
-    for (desk, name) in desks.iter().zip(NAMES) {
-        let status = seen(desk, "/api/v1/status").await?;
-        for waiting in status["waiting"].as_array().into_iter().flatten() {
-            report
-                .wrong
-                .push(format!("{name}: something waits though all has ended: {waiting}"));
-        }
-    }
+    report.wrong.extend(waiting(&desks).await?);
     Ok(report)
 }
 
@@ -212,7 +201,9 @@ async fn handed_over(here: &Desk, there: &Desk, case: &str) -> Result<usize> {
 async fn holds(before: &Desk, after: &Desk, both: &Both, report: &mut HandoversReport) -> Result<()> {
     let ours = both.ours();
     let said = both.submitted.len();
-    let there = until(after, &ours, "told everything", |page| statements(page) == said).await?;
+    // A statement counts when it is received; its files are fetched after that.
+    let told = |page: &Value| statements(page) == said && all_here(page);
+    let there = until(after, &ours, "told everything", told).await?;
     let theirs = until(&both.body, &both.theirs, "settled", |page| {
         page["settled"] == true
     })
