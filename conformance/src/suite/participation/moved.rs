@@ -175,6 +175,13 @@ async fn moved(world: &World) -> Result<()> {
     .await?;
     ensure!(partly["coming"] == json!([to_chamber]), "{partly}");
     refused(&there, &path, "close", &json!({}), "requests_coming").await?;
+    // What is not all here yet is not handed on.
+    let on = format!("/api/v1/cases/{case_there}");
+    let version = number(&there.get(&on).await?, "version")?;
+    let wish = json!({ "to": ALPHA, "situation": "MISDIRECTED", "returns": transfer });
+    there
+        .refused(&format!("{on}/transfers"), version, &wish, "open_round")
+        .await?;
     let waits = here.get(&ours(to_chamber)).await?;
     ensure!(waits["moving"]["stage"] == "said", "{waits}");
     federation.restart("beta").await?;

@@ -74,6 +74,13 @@ impl Casework {
     pub(in crate::casework) fn rounds_may_go(&self, case: &CaseRow) -> Result<(), Refused> {
         for row in self.open_rounds(case)? {
             let number = row.round.number;
+            if !row.coming.is_empty() {
+                let detail = format!(
+                    "{} requests of round {number} are still with who asked before",
+                    row.coming.len()
+                );
+                return Err(Refused::conflict("open_round", detail).hint("wait until they are here"));
+            }
             if row.round.state() == life::State::Preparing {
                 let detail = format!("round {number} is being prepared, and nobody is asked yet");
                 return Err(Refused::conflict("open_round", detail).hint("open the round, or cancel it"));
