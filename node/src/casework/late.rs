@@ -196,17 +196,20 @@ impl Casework {
             Some(passed) => {
                 let kept: Vec<Kept> = imported.files.iter().map(|file| file.kept.clone()).collect();
                 let findings = imported.files.iter().filter_map(|file| self.file_finding(file));
-                case.findings.extend(findings);
+                let findings: Vec<_> = findings.collect();
                 let files = std::mem::take(&mut imported.files);
                 let taken = match passed.filter(|_| whole) {
                     Some(passed) => self.take_request_over(&mut step, &mut case, &row.peer, passed, files)?,
                     None => false,
                 };
-                if !taken {
-                    for kept in &kept {
-                        self.vault.remove(kept)?;
+                match taken {
+                    true => case.findings.extend(findings),
+                    false => {
+                        for kept in &kept {
+                            self.vault.remove(kept)?;
+                        }
+                        row.flags.push("round_unusable".into());
                     }
-                    row.flags.push("round_unusable".into());
                 }
                 taken
             }
