@@ -184,8 +184,10 @@ impl Casework {
                     };
                     casework.outbox.ended(&peer, &process, &ended);
                     if matches!(ended, Ended::NotYet) {
-                        tokio::time::sleep(NOT_YET).await;
-                        casework.outbox.queue(&peer, &process);
+                        tokio::select! {
+                            () = tokio::time::sleep(NOT_YET) => casework.outbox.queue(&peer, &process),
+                            () = casework.shutdown.soft() => {}
+                        }
                     }
                 });
             }
