@@ -493,7 +493,7 @@ impl Casework {
     /// Moves the mark on: up to an entry before which every act is followed by its transaction. Whoever changes something holds a
     /// lock from before its act until after its transaction, so that is where all of those have been let go that were held when
     /// the entry was the last one. A node that is never quiet has a mark too, and does not read its whole log at the next start.
-    async fn mark_acts(&self) -> Result<(), Refused> {
+    pub(super) async fn mark_acts(&self) -> Result<(), Refused> {
         let end = {
             let mut marking = self.marking.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some((_, held)) = marking.as_mut() {

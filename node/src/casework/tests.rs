@@ -390,3 +390,49 @@ async fn a_clock_that_was_set_back_refuses_commands_also_after_a_restart() {
     let rows: Vec<(Vec<u8>, super::row::CaseRow)> = bed.casework().store.below(Table::Cases, b"").unwrap();
     assert_eq!(rows.len(), 3);
 }
+
+#[tokio::test]
+async fn the_mark_of_acts_moves_at_a_node_that_is_never_quiet_and_never_past_an_act_that_is_not_carried_out()
+{
+    let bed = Bed::at("2026-06-01T10:00:00Z").await;
+    let casework = bed.casework();
+    let opened = |number| async move {
+        let (form, who) = (form(number), Principal::node());
+        let taken = casework.take_in(&who, form.as_bytes(), Vec::new());
+        taken.await.unwrap().case.id
+    };
+    let (one, other) = (opened(1).await, opened(2).await);
+    let entries = || casework.log.stats().entries;
+    let marked = || async {
+        casework.mark_acts().await.unwrap();
+        casework
+            .store
+            .get::<u64>(Table::Meta, b"acts checked")
+            .unwrap()
+            .unwrap()
+    };
+    let (one, other) = ([&one], [&other]);
+    let first = casework.lock(&one).await;
+    let before = marked().await;
+    let seen = entries();
+    assert!(before < seen, "everything was marked already");
+    // Others go on meanwhile; who holds the first lock may not have carried out what it logged.
+    opened(3).await;
+    assert_eq!(marked().await, before);
+    let second = casework.lock(&other).await;
+    assert_eq!(marked().await, before);
+    drop(first);
+    let later = entries();
+    assert!(later > seen);
+    assert_eq!(
+        marked().await,
+        seen,
+        "up to where the first was the last one that was held"
+    );
+    // Somebody always holds something, but not the same.
+    let first = casework.lock(&one).await;
+    assert_eq!(marked().await, seen);
+    drop(second);
+    assert_eq!(marked().await, later);
+    drop(first);
+}
