@@ -279,6 +279,16 @@ impl Desk {
         Ok(page)
     }
 
+    /// Invites the guest of a request, as this page shows it; gives its desk and its link.
+    pub async fn invited(&self, request: &str, now: &Value) -> Result<(Self, String)> {
+        let path = format!("{request}/invitation");
+        let handed = self.done(&path, number(now, "version")?, &json!({})).await?;
+        Ok((
+            self.guest(text(&handed, "code")?),
+            text(&handed, "link")?.to_owned(),
+        ))
+    }
+
     /// A command that is refused with this code.
     pub async fn refused(&self, path: &str, version: u64, body: &Value, code: &str) -> Result<Value> {
         let (status, page) = self.post(path, version, body).await?;

@@ -351,22 +351,13 @@ pub(super) async fn invited(here: &Desk, id: &str) -> Result<(Desk, String)> {
     let begun = Instant::now();
     loop {
         let now = seen(here, &path).await?;
-        let handed = here
-            .post(
-                &format!("{path}/invitation"),
-                number(&now, "version")?,
-                &json!({}),
-            )
-            .await;
-        if let Ok((StatusCode::CREATED, handed)) = handed {
-            let (desk, link) = (
-                here.guest(text(&handed, "code")?),
-                text(&handed, "link")?.to_owned(),
-            );
-            seen(&desk, &link).await?;
-            return Ok((desk, link));
+        match here.invited(&path, &now).await {
+            Ok((desk, link)) => {
+                seen(&desk, &link).await?;
+                return Ok((desk, link));
+            }
+            Err(error) if begun.elapsed() > PATIENCE => return Err(error),
+            Err(_) => sleep(Duration::from_millis(20)).await,
         }
-        ensure!(begun.elapsed() < PATIENCE, "{id}: no invitation: {handed:?}");
-        sleep(Duration::from_millis(20)).await;
     }
 }

@@ -324,19 +324,10 @@ async fn whole(world: &World) -> Result<()> {
     // The guest: nothing is delivered before it opens the link with its code.
     let path = format!("/api/v1/requests/{to_guest}");
     let sent = until(&here, &path, |page| page["state"] == "SENT").await?;
-    let (status, handed) = here
-        .post(
-            &format!("{path}/invitation"),
-            number(&sent, "version")?,
-            &json!({}),
-        )
-        .await?;
-    ensure!(status == StatusCode::CREATED, "{status}: {handed}");
-    let link = text(&handed, "link")?.to_owned();
+    let (guest, link) = here.invited(&path, &sent).await?;
     let wrong = here.guest("WRONG-CODE");
     let answer = wrong.send(Method::GET, &link, None, "", Vec::new()).await?;
     ensure!(answer.status == StatusCode::UNAUTHORIZED, "{answer:?}");
-    let guest = here.guest(text(&handed, "code")?);
     let seen = guest.get(&link).await?;
     ensure!(
         seen["proof_level"] == "guest"

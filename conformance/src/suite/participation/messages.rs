@@ -2,11 +2,12 @@
 //! right and wrong, and the bundles that messages announce (casework 1, domain 4.6).
 
 mod bundles;
+mod contract;
 mod given_up;
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
 use self::bundles::{PART, Packed};
@@ -191,7 +192,7 @@ async fn messages(world: &World) -> Result<()> {
     bundles::unreadable(&pages, &asking, &told, &request, &question).await?;
     given_up::statements(&pages, &asking, &told, &request).await?;
     let kinds = |side: &Side<'_>| side.said.borrow().clone();
-    contract(&gamma, &(&kinds(&asking) | &kinds(&asked))).await
+    contract::holds(&gamma, &(&kinds(&asking) | &kinds(&asked))).await
 }
 
 /// The desks at both nodes.
@@ -566,44 +567,5 @@ async fn answers(
         .say("beta", FIRST, "requester", "reminder", &reminder)
         .await?;
     ensure!(no.status == 404, "{}: {}", no.status, no.page);
-    Ok(())
-}
-
-/// Every kind of the contract was said here, and whatever the nodes said is of the form that the contract states.
-async fn contract(gamma: &Scripted<'_>, said: &BTreeSet<String>) -> Result<()> {
-    let delta = gamma.federation.peer("delta");
-    let place = "participation/v1/openapi.json";
-    let (status, octets) = asked(gamma.federation, "beta", delta, "GET", place, "").await?;
-    let document: Value = serde_json::from_slice(&octets)?;
-    ensure!(status == 200 && document["openapi"] == "3.1.0", "{status}");
-    let mut kinds = BTreeSet::new();
-    let paths = document["paths"].as_object().context("no paths")?;
-    for (path, item) in paths.iter().filter(|(_, item)| item.get("put").is_some()) {
-        let kind = path.rsplit('/').next().unwrap_or_default();
-        kinds.insert(kind.to_owned());
-        let schema = &item["put"]["requestBody"]["content"]["application/json"]["schema"];
-        let whole = json!({ "$ref": schema["$ref"], "components": document["components"] });
-        let validator = jsonschema::options()
-            .should_validate_formats(true)
-            .build(&whole)
-            .map_err(|error| anyhow!("{kind}: {error}"))?;
-        let party = path.split('/').nth(4).unwrap_or_default();
-        let script = gamma.script();
-        let of = |told: &&(String, Value)| {
-            told.0.ends_with(&format!("/{kind}")) && told.0.split('/').nth(4) == Some(party)
-        };
-        for (path, body) in script.said.iter().filter(of) {
-            let wrong: Vec<String> = validator
-                .iter_errors(body)
-                .map(|error| error.to_string())
-                .collect();
-            ensure!(wrong.is_empty(), "{path}: {}: {body}", wrong.join("; "));
-        }
-    }
-    ensure!(
-        kinds.len() == 25 && *said == kinds,
-        "not said: {:?}",
-        kinds.difference(said).collect::<Vec<_>>()
-    );
     Ok(())
 }

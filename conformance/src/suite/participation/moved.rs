@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use hyper::{Method, StatusCode};
+use hyper::Method;
 use kontor_oracle::participation::opinions;
 use serde_json::{Value, json};
 
@@ -83,19 +83,12 @@ async fn asks(here: &Desk, case: &str) -> Result<Asked> {
     rounds.round(&round, "open", &json!({})).await?;
     let path = format!("/api/v1/requests/{}", ids[1]);
     let sent = until(here, &path, |page| page["state"] == "SENT").await?;
-    let (status, handed) = here
-        .post(
-            &format!("{path}/invitation"),
-            number(&sent, "version")?,
-            &json!({}),
-        )
-        .await?;
-    ensure!(status == StatusCode::CREATED, "{status}: {handed}");
+    let (guest, link) = here.invited(&path, &sent).await?;
     Ok(Asked {
         round,
         ids,
-        link: text(&handed, "link")?.to_owned(),
-        guest: here.guest(text(&handed, "code")?),
+        guest,
+        link,
     })
 }
 
@@ -248,17 +241,11 @@ async fn moved(world: &World) -> Result<()> {
     until(&asked.guest, &asked.link, |page| page["state"] == "EXPIRED").await?;
     let still = here.get(&ours(to_guest)).await?;
     ensure!(still["expiry"].is_null(), "{still}");
-    let (status, page) = there
-        .post(
-            &format!("{}/invitation", ours(to_guest)),
-            number(&expired, "version")?,
-            &json!({}),
-        )
+    let path = format!("{}/invitation", ours(to_guest));
+    let version = number(&expired, "version")?;
+    there
+        .refused(&path, version, &json!({}), "guest_elsewhere")
         .await?;
-    ensure!(
-        status == StatusCode::CONFLICT && page["code"] == "guest_elsewhere",
-        "{status}: {page}"
-    );
 
     let rounds = Rounds { here: &there };
     rounds.round(&asked.round, "close", &json!({})).await?;

@@ -345,16 +345,7 @@ async fn of_each_other(federation: &Federation, here: &Desk) -> Result<()> {
     for id in &ids[..2] {
         let path = format!("/api/v1/requests/{id}");
         let now = until(here, &path, |page| page["state"] == "SENT").await?;
-        let (status, handed) = here
-            .post(
-                &format!("{path}/invitation"),
-                number(&now, "version")?,
-                &json!({}),
-            )
-            .await?;
-        ensure!(status.as_u16() == 201, "{status}: {handed}");
-        let link = text(&handed, "link")?.to_owned();
-        let guest = here.guest(text(&handed, "code")?);
+        let (guest, link) = here.invited(&path, &now).await?;
         guest.get(&link).await?;
         put(
             &guest,

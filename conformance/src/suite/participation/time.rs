@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Rounds, act, disclosure, federation, is_here, passed, refused, until};
 use crate::address::Net;
 use crate::clock;
-use crate::desk::{BETA, Desk, application, files, number, text};
+use crate::desk::{BETA, Desk, application, files, text};
 use crate::federation::Federation;
 use crate::suite::{World, cases};
 
@@ -159,9 +159,7 @@ async fn recorded(here: &Desk, shown: &Shown) -> Result<()> {
         page["state"] == "SENT" && page["settled"] == true
     })
     .await?;
-    let path = format!("{ours}/invitation");
-    let (status, handed) = here.post(&path, number(&sent, "version")?, &json!({})).await?;
-    ensure!(status == StatusCode::CREATED, "{status}: {handed}");
+    let (there, theirs) = here.invited(&ours, &sent).await?;
     let at = text(&sent, "since")?;
     let before = json!({ "delivered_at": "2020-01-05T08:00:00Z" });
     refused(here, &ours, "record-delivery", &before, "delivery_instant").await?;
@@ -175,9 +173,9 @@ async fn recorded(here: &Desk, shown: &Shown) -> Result<()> {
     ensure!(page["deadline"].is_null(), "{page}");
     let both = Both {
         here,
-        there: &here.guest(text(&handed, "code")?),
+        there: &there,
         ours,
-        theirs: text(&handed, "link")?.to_owned(),
+        theirs,
     };
     both.there.get(&both.theirs).await?;
     let page = both.same(|page| page["deadline"].is_object()).await?;

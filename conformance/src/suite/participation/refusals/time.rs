@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{Stage, no};
 use crate::clock;
-use crate::desk::{BETA, number, text};
+use crate::desk::{BETA, text};
 use crate::suite::participation::{PURPOSE, act, disclosure, is_here, passed, put, refused, until};
 
 /// An end that no calendar knows is stated by a person.
@@ -60,18 +60,7 @@ pub(super) async fn of_the_end(stage: &Stage<'_>, passing: &Path) -> Result<()> 
         .asked(&json!({ "guest": guest, "class": "PUBLIC_BODY", "disclosure": until_soon }))
         .await?;
     let now = until(here, &ends, |page| page["state"] == "SENT").await?;
-    let (status, handed) = here
-        .post(
-            &format!("{ends}/invitation"),
-            number(&now, "version")?,
-            &json!({}),
-        )
-        .await?;
-    ensure!(status.as_u16() == 201, "{status}: {handed}");
-    let (link, opener) = (
-        text(&handed, "link")?.to_owned(),
-        here.guest(text(&handed, "code")?),
-    );
+    let (opener, link) = here.invited(&ends, &now).await?;
     opener.get(&link).await?;
     let (ours, theirs) = stage.asked(&json!({ "to": BETA })).await?;
     until(there, &theirs, is_here).await?;
