@@ -6,7 +6,6 @@
 
 use std::fmt;
 use std::io::{Read, Write};
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,15 +26,13 @@ use object_store::{
     BackoffConfig, ClientOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode, PutOptions,
     PutPayload, RetryConfig,
 };
-use rustls::pki_types::ServerName;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::config::BucketSettings;
-use crate::{roots, secret};
+use crate::fetch::{Stream, Way};
+use crate::secret;
 
 /// Bytes that are sent at once.
 pub const PIECE: usize = 8 * 1024 * 1024;
@@ -97,7 +94,7 @@ impl Bucket {
             ))
         })?;
         let mut builder = AmazonS3Builder::new()
-            .with_http_connector(Connector::new(settings.ca.as_deref())?)
+            .with_http_connector(Connector(Arc::new(Way::new(&settings.egress).map_err(wrong)?)))
             .with_crypto_provider(Arc::new(Crypto))
             .with_bucket_name(&settings.bucket)
             .with_region(&settings.region)
@@ -243,9 +240,7 @@ impl fmt::Display for Bucket {
 
 /// One connection for each request: there are few, and far between.
 #[derive(Clone)]
-struct Connector {
-    tls: TlsConnector,
-}
+struct Connector(Arc<Way>);
 
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -254,13 +249,6 @@ impl fmt::Debug for Connector {
 }
 
 impl Connector {
-    fn new(ca: Option<&Path>) -> Result<Self, BucketError> {
-        let config = roots::client(ca).map_err(BucketError::Settings)?;
-        Ok(Self {
-            tls: TlsConnector::from(Arc::new(config)),
-        })
-    }
-
     async fn ask(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let unknown =
             |text: &str| HttpError::new(HttpErrorKind::Unknown, std::io::Error::other(text.to_owned()));
@@ -269,13 +257,11 @@ impl Connector {
             .authority()
             .ok_or_else(|| unknown("the address names no host"))?;
         let secure = uri.scheme() == Some(&Scheme::HTTPS);
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
         let connect = |error: std::io::Error| HttpError::new(HttpErrorKind::Connect, error);
-        let stream = timeout(CONNECT, TcpStream::connect((host, port)))
+        let stream = timeout(CONNECT, self.0.connect(authority, secure))
             .await
             .map_err(|late| connect(late.into()))?
-            .map_err(connect)?;
+            .map_err(|reason| connect(std::io::Error::other(reason)))?;
         if !request.headers().contains_key(HOST) {
             let value = authority
                 .as_str()
@@ -288,16 +274,9 @@ impl Connector {
             .insert(CONNECTION, http::HeaderValue::from_static("close"));
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         *request.uri_mut() = path.parse().map_err(|_| unknown("the address has no path"))?;
-        if secure {
-            let name = ServerName::try_from(host.to_owned())
-                .map_err(|_| unknown("the host is neither a name nor an address"))?;
-            let stream = timeout(CONNECT, self.tls.connect(name, stream))
-                .await
-                .map_err(|late| connect(late.into()))?
-                .map_err(connect)?;
-            exchange(TokioIo::new(stream), request).await
-        } else {
-            exchange(TokioIo::new(stream), request).await
+        match stream {
+            Stream::Plain(stream) => exchange(TokioIo::new(stream), request).await,
+            Stream::Secure(stream) => exchange(TokioIo::new(*stream), request).await,
         }
     }
 }

@@ -5,27 +5,23 @@
 
 #[cfg(test)]
 mod tests;
+mod way;
 
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, PROXY_AUTHORIZATION};
-use http::uri::Authority;
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use http::{Method, Request, Uri};
-use http_body_util::{BodyExt, Empty, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
+use self::way::Proxy;
+pub use self::way::{Stream, Way};
 use crate::config::EgressSettings;
-use crate::{roots, secret};
 
 /// How long and how much one fetch may take.
 #[derive(Clone, Copy, Debug)]
@@ -76,22 +72,9 @@ pub enum FetchError {
     },
 }
 
-/// The way out: whom TLS believes, and which proxy stands between.
+/// Fetches over one way out.
 #[derive(Clone, Default)]
 pub struct Fetcher(Arc<Way>);
-
-#[derive(Default)]
-struct Way {
-    tls: Option<TlsConnector>,
-    proxy: Option<Proxy>,
-}
-
-struct Proxy {
-    authority: Authority,
-    authorization: Option<HeaderValue>,
-    /// Host names, or endings of them after a dot, that are reached directly.
-    direct: Vec<String>,
-}
 
 impl std::fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -105,19 +88,7 @@ impl Fetcher {
     /// # Errors
     /// Certificates or credentials that cannot be used, in a sentence.
     pub fn new(settings: &EgressSettings) -> Result<Self, String> {
-        let tls = roots::client(settings.ca.as_deref())?;
-        let proxy = match &settings.proxy {
-            None => None,
-            Some(authority) => Some(Proxy {
-                authority: authority.clone(),
-                authorization: settings.credentials.as_deref().map(authorization).transpose()?,
-                direct: settings.direct.clone(),
-            }),
-        };
-        Ok(Self(Arc::new(Way {
-            tls: Some(TlsConnector::from(Arc::new(tls))),
-            proxy,
-        })))
+        Ok(Self(Arc::new(Way::new(settings)?)))
     }
 
     /// `GET url`.
@@ -150,10 +121,10 @@ impl Fetcher {
         let authority = uri.authority().ok_or_else(address_error)?.clone();
         let secure = match uri.scheme_str() {
             Some("http") => false,
-            Some("https") if self.0.tls.is_some() => true,
+            Some("https") if self.0.is_secure() => true,
             _ => return Err(address_error()),
         };
-        let proxy = self.0.proxy.as_ref().filter(|proxy| proxy.is_for(&authority));
+        let proxy = self.0.proxy(&authority);
         // A proxy is asked for the whole address, unless a tunnel goes through it.
         let target = match proxy.is_some() && !secure {
             true => url.to_owned(),
@@ -167,7 +138,7 @@ impl Fetcher {
         if let Some(content_type) = content_type {
             request = request.header(CONTENT_TYPE, content_type);
         }
-        if let (Some(value), false) = (proxy.and_then(|proxy| proxy.authorization.as_ref()), secure) {
+        if let (Some(value), false) = (proxy.and_then(Proxy::authorization), secure) {
             request = request.header(PROXY_AUTHORIZATION, value);
         }
         let exchange_error = |reason: &dyn Display| FetchError::Exchange {
@@ -179,7 +150,7 @@ impl Fetcher {
             url: url.to_owned(),
             reason: reason.to_string(),
         };
-        let stream = timeout(bounds.connect, self.connect(&authority, secure, proxy))
+        let stream = timeout(bounds.connect, self.0.connect(&authority, secure))
             .await
             .map_err(|_| connect_error(&"no connection in time"))?
             .map_err(|reason| connect_error(&reason))?;
@@ -194,111 +165,6 @@ impl Fetcher {
             .map_err(|_| exchange_error(&"no whole answer in time"))?
             .map_err(|reason| exchange_error(&reason))
     }
-
-    async fn connect(
-        &self,
-        authority: &Authority,
-        secure: bool,
-        proxy: Option<&Proxy>,
-    ) -> Result<Stream, String> {
-        let port = authority.port_u16().unwrap_or(if secure { 443 } else { 80 });
-        let stream = match proxy {
-            None => open(host(authority), port).await?,
-            Some(proxy) => {
-                let through = format!("the proxy {}", proxy.authority);
-                let stream = open(host(&proxy.authority), proxy.authority.port_u16().unwrap_or(3128));
-                let stream = stream.await.map_err(|reason| format!("{through}: {reason}"))?;
-                match secure {
-                    false => stream,
-                    true => {
-                        let target = format!("{}:{port}", authority.host());
-                        proxy
-                            .tunnel(stream, &target)
-                            .await
-                            .map_err(|reason| format!("{through}: {reason}"))?
-                    }
-                }
-            }
-        };
-        let (true, Some(tls)) = (secure, &self.0.tls) else {
-            return Ok(Stream::Plain(stream));
-        };
-        let name = ServerName::try_from(host(authority).to_owned())
-            .map_err(|_| "the host is neither a name nor an address".to_owned())?;
-        let stream = tls.connect(name, stream).await.map_err(|e| e.to_string())?;
-        Ok(Stream::Secure(Box::new(stream)))
-    }
-}
-
-enum Stream {
-    Plain(TcpStream),
-    Secure(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-}
-
-fn host(authority: &Authority) -> &str {
-    authority.host().trim_start_matches('[').trim_end_matches(']')
-}
-
-async fn open(host: &str, port: u16) -> Result<TcpStream, String> {
-    let stream = TcpStream::connect((host, port))
-        .await
-        .map_err(|e| e.to_string())?;
-    let _ = stream.set_nodelay(true);
-    Ok(stream)
-}
-
-impl Proxy {
-    fn is_for(&self, target: &Authority) -> bool {
-        let host = host(target).to_ascii_lowercase();
-        !self.direct.iter().any(|known| {
-            let known = known.to_ascii_lowercase();
-            host == known.trim_start_matches('.') || (known.starts_with('.') && host.ends_with(&known))
-        })
-    }
-
-    /// A tunnel to `target` (RFC 9110, 9.3.6).
-    async fn tunnel(&self, stream: TcpStream, target: &str) -> Result<TcpStream, String> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|e| e.to_string())?;
-        let mut request = Request::builder()
-            .method(Method::CONNECT)
-            .uri(target)
-            .header(HOST, target);
-        if let Some(value) = &self.authorization {
-            request = request.header(PROXY_AUTHORIZATION, value);
-        }
-        let request = request.body(Empty::<Bytes>::new()).map_err(|e| e.to_string())?;
-        let driven = async { connection.without_shutdown().await };
-        let asked = async move {
-            let answer = sender.send_request(request).await.map_err(|e| e.to_string())?;
-            match answer.status().is_success() {
-                true => Ok(()),
-                false => Err(format!("it refuses the tunnel with status {}", answer.status())),
-            }
-        };
-        let (asked, parts) = tokio::join!(asked, driven);
-        asked?;
-        let parts = parts.map_err(|e| e.to_string())?;
-        match parts.read_buf.is_empty() {
-            true => Ok(parts.io.into_inner()),
-            // The server of a TLS connection never speaks first.
-            false => Err("it sent something before the tunnel was used".into()),
-        }
-    }
-}
-
-/// `USER:PASSWORD` of a file as the value of a header (RFC 7617).
-fn authorization(path: &std::path::Path) -> Result<HeaderValue, String> {
-    let read = secret::read(path).map_err(|e| e.to_string())?;
-    let text = std::str::from_utf8(&read).unwrap_or_default().trim();
-    if !text.contains(':') {
-        return Err(format!("{} does not hold USER:PASSWORD", path.display()));
-    }
-    let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(text)))
-        .map_err(|_| format!("{} does not hold USER:PASSWORD", path.display()))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 async fn ask<S>(stream: S, request: Request<Full<Bytes>>, max_body: usize) -> Result<Fetched, String>

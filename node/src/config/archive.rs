@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::EgressSettings;
+
 /// Which messages go into one chain of archives.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Grouping {
@@ -35,7 +37,7 @@ pub enum ArchiveTarget {
     /// A directory; made if it is missing, when its parent exists.
     Dir(PathBuf),
     /// A bucket of an S3-compatible store, which exists.
-    Bucket(BucketSettings),
+    Bucket(Box<BucketSettings>),
 }
 
 /// A bucket of an S3-compatible store.
@@ -51,8 +53,8 @@ pub struct BucketSettings {
     pub prefix: String,
     /// A TOML file (0600) with `access_key_id` and `secret_access_key`.
     pub credentials: PathBuf,
-    /// PEM file with the authorities that are trusted for TLS; `None`: those of the system.
-    pub ca: Option<PathBuf>,
+    /// The way there: that of the node, with the authorities that are trusted for this store.
+    pub egress: EgressSettings,
     /// Whether the bucket stands in the path and not in the name of the host.
     pub path_style: bool,
     /// How often a request that failed is made again.
@@ -119,7 +121,7 @@ struct BucketTable {
 }
 
 impl BucketTable {
-    fn settings(self, base: &Path) -> Result<BucketSettings, String> {
+    fn settings(self, base: &Path, egress: &EgressSettings) -> Result<BucketSettings, String> {
         let address: http::Uri = self
             .endpoint
             .parse()
@@ -146,6 +148,10 @@ impl BucketTable {
                 ));
             }
         }
+        let egress = EgressSettings {
+            ca: self.ca.map(|ca| base.join(ca)).or_else(|| egress.ca.clone()),
+            ..egress.clone()
+        };
         if self.bucket.is_empty() || self.bucket.contains('/') {
             return Err(
                 "archive.s3.bucket: the name of a bucket, without a path; that goes into prefix".into(),
@@ -157,7 +163,14 @@ impl BucketTable {
             bucket: self.bucket,
             prefix: self.prefix.trim_matches('/').to_owned(),
             credentials: base.join(self.credentials),
-            ca: self.ca.map(|ca| base.join(ca)),
+            // What is in clear stays on this machine.
+            egress: match loopback {
+                true => EgressSettings {
+                    proxy: None,
+                    ..egress
+                },
+                false => egress,
+            },
             path_style: self.path_style,
             retries: 5,
         })
@@ -195,12 +208,17 @@ pub struct Archiving {
 
 impl ArchiveTable {
     /// The settings, or one mistake more.
-    pub(super) fn read(self, base: &Path, mistakes: &mut Vec<String>) -> Option<Archiving> {
-        let settings = self.settings(base);
+    pub(super) fn read(
+        self,
+        base: &Path,
+        egress: &EgressSettings,
+        mistakes: &mut Vec<String>,
+    ) -> Option<Archiving> {
+        let settings = self.settings(base, egress);
         settings.map_err(|mistake| mistakes.push(mistake)).ok()
     }
 
-    fn settings(self, base: &Path) -> Result<Archiving, String> {
+    fn settings(self, base: &Path, egress: &EgressSettings) -> Result<Archiving, String> {
         let group = match self.group.as_str() {
             "none" => Grouping::None,
             "member" => Grouping::Member,
@@ -226,7 +244,7 @@ impl ArchiveTable {
         }
         let target = match (self.dir, self.s3) {
             (Some(dir), None) => ArchiveTarget::Dir(base.join(dir)),
-            (None, Some(bucket)) => ArchiveTarget::Bucket(bucket.settings(base)?),
+            (None, Some(bucket)) => ArchiveTarget::Bucket(Box::new(bucket.settings(base, egress)?)),
             _ => return Err("archive: name dir, or a bucket under [archive.s3], and not both".into()),
         };
         Ok(Archiving {
@@ -248,7 +266,7 @@ mod tests {
 
     fn read(text: &str) -> Result<Archiving, String> {
         let table: ArchiveTable = toml::from_str(text).map_err(|error| error.to_string())?;
-        table.settings(Path::new("/etc/kontor"))
+        table.settings(Path::new("/etc/kontor"), &EgressSettings::default())
     }
 
     #[test]
@@ -288,6 +306,31 @@ mod tests {
         }
         let both = format!("dir = \"a\"\n{}", table("https://s3.example"));
         assert!(read(&both).unwrap_err().contains("not both"));
+    }
+
+    #[test]
+    fn a_bucket_is_reached_as_the_node_reaches_the_world_unless_it_is_on_this_machine() {
+        let egress = EgressSettings {
+            proxy: Some("proxy:3128".parse().unwrap()),
+            ca: Some("/etc/kontor/roots.pem".into()),
+            ..EgressSettings::default()
+        };
+        let way = |endpoint: &str, more: &str| {
+            let text = format!(
+                "[s3]\nendpoint = \"{endpoint}\"\nbucket = \"archive\"\ncredentials = \"s3.toml\"\n{more}"
+            );
+            let table: ArchiveTable = toml::from_str(&text).unwrap();
+            let archiving = table.settings(Path::new("/etc/kontor"), &egress).unwrap();
+            match archiving.settings.target {
+                ArchiveTarget::Bucket(bucket) => bucket.egress,
+                ArchiveTarget::Dir(_) => panic!("no bucket"),
+            }
+        };
+        assert_eq!(way("https://s3.example", ""), egress);
+        let own = way("https://s3.example", "ca = \"store.pem\"");
+        assert_eq!(own.ca.unwrap(), Path::new("/etc/kontor/store.pem"));
+        assert_eq!(own.proxy, egress.proxy);
+        assert_eq!(way("http://127.0.0.1:9000", "").proxy, None);
     }
 
     #[test]

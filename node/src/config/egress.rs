@@ -1,5 +1,5 @@
-//! `[egress]`: how the node reaches the authorities of its federation (configuration, OCSP, time-stamps). Peers and services are
-//! always reached directly.
+//! `[egress]`: how the node reaches the authorities of its federation (configuration, OCSP, time-stamps), issuers of
+//! tokens, and a bucket for archives. Peers and services are always reached directly.
 
 use std::path::{Path, PathBuf};
 

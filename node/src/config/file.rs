@@ -298,9 +298,10 @@ impl Reading {
         };
         let stamping = file.timestamping.read(&mut self.mistakes);
         let (mut retention, schedule) = self.retention(&file.messagelog, &file.client);
+        let egress = file.egress.checked(&self.base, &mut self.mistakes);
         let archiving = file
             .archive
-            .and_then(|it| it.read(&self.base, &mut self.mistakes));
+            .and_then(|it| it.read(&self.base, &egress, &mut self.mistakes));
         let administration = file
             .administration
             .and_then(|it| it.read(&self.base, &mut self.mistakes));
@@ -322,7 +323,6 @@ impl Reading {
         }
         let checkpoint_age = Duration::from_secs(file.transparency.checkpoint_seconds.clamp(1, 3600));
         let federations = file.trust.federations.checked(&mut self.mistakes);
-        let egress = file.egress.checked(&self.base, &mut self.mistakes);
         let ledger = self.ledger(file.transparency, &members, &clients);
         let seconds = Duration::from_secs;
         let pair = |base: &PathBuf, t: KeyPairTable| KeyPair {

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 
 const BOUNDS: Bounds = Bounds {
@@ -93,21 +96,6 @@ async fn hosts_that_are_reached_directly_never_see_the_proxy() {
     let fetcher = through(&proxy, |settings| settings.direct = vec!["127.0.0.1".into()]);
     fetcher.get(&format!("http://{server}/"), &BOUNDS).await.unwrap();
     assert_eq!((heads.lock().unwrap().len(), asked.lock().unwrap().len()), (0, 1));
-    let proxy = Proxy {
-        authority: "proxy:3128".parse().unwrap(),
-        authorization: None,
-        direct: vec!["cs.example".into(), ".lan".into()],
-    };
-    for (host, is_for) in [
-        ("cs.example", false),
-        ("CS.example:80", false),
-        ("a.cs.example", true),
-        ("tsa.lan", false),
-        ("lan", false),
-        ("plan", true),
-    ] {
-        assert_eq!(proxy.is_for(&host.parse().unwrap()), is_for, "{host}");
-    }
 }
 
 #[tokio::test]

@@ -13,16 +13,23 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use kontor_conformance::authority::{pem, stranger};
+use kontor_conformance::wire::tls;
+use kontor_pki::authority::{CertificateAuthority, Validity};
+use kontor_pki::profile::Subject;
+use kontor_pki::signing::{KeyAlgorithm, SigningKey, SoftwareKey};
 use kontor_protocol::archive::Archive;
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::{
     bucket::{Bucket, PIECE},
     clock::ManualClock,
-    config::{ArchiveSettings, ArchiveTarget, BucketSettings},
+    config::{ArchiveSettings, ArchiveTarget, BucketSettings, EgressSettings},
     messagelog::{
         LogSettings,
         control::tests::{World, now},
@@ -46,6 +53,10 @@ enum Weather {
     Short,
 }
 
+trait Both: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Both for S {}
+
 struct Store {
     root: tempfile::TempDir,
     url: String,
@@ -55,13 +66,34 @@ struct Store {
 
 impl Store {
     async fn new() -> Self {
+        Self::over(None).await
+    }
+
+    /// Over TLS, with a certificate of this authority.
+    async fn secure(ca: &CertificateAuthority) -> Self {
+        let key = SoftwareKey::generate(KeyAlgorithm::EcdsaP256).unwrap();
+        let names = ["127.0.0.1".to_owned()];
+        let validity = Validity::days(kontor_conformance::clock::now(), 1);
+        let certificate = ca
+            .issue_authentication(key.public_key(), Subject::common_name("store"), &names, validity)
+            .unwrap();
+        let identity = tls::Identity {
+            chain: vec![certificate.der().to_vec()],
+            pkcs8: key.to_pkcs8().to_vec(),
+        };
+        let config = tls::server(&identity, tls::Ask::Nothing, rustls::ALL_VERSIONS).unwrap();
+        Self::over(Some(TlsAcceptor::from(config))).await
+    }
+
+    async fn over(tls: Option<TlsAcceptor>) -> Self {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir(root.path().join("archives")).unwrap();
         let mut service = S3ServiceBuilder::new(FileSystem::new(root.path()).unwrap());
         service.set_auth(SimpleAuth::from_single(KEY, SECRET));
         let service = service.build();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().unwrap());
         let weather = Arc::new(Mutex::new(Weather::Fair));
         let asked = Arc::new(AtomicUsize::new(0));
         let store = Self {
@@ -78,7 +110,18 @@ impl Store {
                     let (service, weather) = (service.clone(), *weather.lock().unwrap());
                     async move { Ok::<_, std::io::Error>(answer(&service, weather, request).await) }
                 });
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), serve));
+                let tls = tls.clone();
+                tokio::spawn(async move {
+                    let stream: Box<dyn Both> = match tls {
+                        None => Box::new(stream),
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => Box::new(stream),
+                            Err(_) => return,
+                        },
+                    };
+                    let served = http1::Builder::new().serve_connection(TokioIo::new(stream), serve);
+                    let _ = served.await;
+                });
             }
         });
         store
@@ -97,7 +140,7 @@ impl Store {
             bucket: "archives".into(),
             prefix: "node/one".into(),
             credentials,
-            ca: None,
+            egress: EgressSettings::default(),
             path_style: true,
             retries: 0,
         }
@@ -105,7 +148,7 @@ impl Store {
 
     fn settings(&self, world: &World) -> ArchiveSettings {
         ArchiveSettings {
-            target: ArchiveTarget::Bucket(self.bucket(world)),
+            target: ArchiveTarget::Bucket(Box::new(self.bucket(world))),
             rotate: 10_000,
             ..ArchiveSettings::in_dir(PathBuf::new())
         }
@@ -282,7 +325,7 @@ async fn a_store_that_refuses_is_named_and_no_secret_is_told() {
     let (world, store) = (World::new().await, Store::new().await);
     let refusal = async |settings: BucketSettings| {
         let dir = World::new().await;
-        let target = ArchiveTarget::Bucket(settings);
+        let target = ArchiveTarget::Bucket(Box::new(settings));
         let log = open(
             &dir,
             ArchiveSettings {
@@ -351,4 +394,117 @@ async fn a_large_object_goes_in_pieces_and_none_is_written_over() {
         assert!(bucket.fetch(name, &mut Vec::new()).await.is_err());
     }
     assert!(store.asked.load(Ordering::Relaxed) > 12);
+}
+
+/// A proxy that lets through tunnels with its credentials only; gives its address and how often it did.
+async fn proxy(wanted: &'static str) -> (http::uri::Authority, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+    let through = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&through);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let counted = Arc::clone(&counted);
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                let mut head = String::new();
+                while !head.ends_with("\r\n\r\n") {
+                    if stream.read_line(&mut head).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                let target = head
+                    .strip_prefix("CONNECT ")
+                    .and_then(|rest| rest.split(' ').next());
+                let known = head
+                    .lines()
+                    .any(|line| line.eq_ignore_ascii_case(&format!("proxy-authorization: {wanted}")));
+                let (Some(target), true) = (target, known) else {
+                    let _ = stream
+                        .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                        .await;
+                    return;
+                };
+                let mut server = TcpStream::connect(target).await.unwrap();
+                counted.fetch_add(1, Ordering::Relaxed);
+                let _ = stream.write_all(b"HTTP/1.1 200 Connected\r\n\r\n").await;
+                let _ = copy_bidirectional(&mut stream, &mut server).await;
+            });
+        }
+    });
+    (address, through)
+}
+
+async fn put(settings: &BucketSettings, name: &str) -> Result<bool, String> {
+    let bucket = Bucket::open(settings).map_err(|error| error.to_string())?;
+    let content = b"an archive";
+    let put = bucket
+        .put_new(name, &mut &content[..], content.len() as u64)
+        .await;
+    put.map_err(|error| error.to_string())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_believed_under_its_authority_only_and_nothing_is_sent_to_another() {
+    let ca = stranger().unwrap();
+    let (world, store) = (World::new().await, Store::secure(&ca).await);
+    let trusting = |name: &str, authority: &[u8]| {
+        let path = world.dir.path().join(name);
+        std::fs::write(&path, pem(authority)).unwrap();
+        let mut settings = store.bucket(&world);
+        settings.egress.ca = Some(path);
+        settings
+    };
+    let right = trusting("right.pem", ca.certificate().der());
+    let log = open(
+        &world,
+        ArchiveSettings {
+            target: ArchiveTarget::Bucket(Box::new(right)),
+            ..store.settings(&world)
+        },
+    );
+    messages(&log, &world, 0..4).await;
+    assert_eq!(archive(&log).await.unwrap().messages, 4);
+    chained(&store.objects());
+    let asked = store.asked.load(Ordering::Relaxed);
+    let wrong = trusting("wrong.pem", stranger().unwrap().certificate().der());
+    let refused = put(&wrong, "x").await.unwrap_err();
+    assert!(refused.contains("invalid peer certificate"), "{refused}");
+    assert_eq!(store.asked.load(Ordering::Relaxed), asked);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_reached_through_the_proxy_of_the_node_unless_it_is_to_be_reached_directly() {
+    let ca = stranger().unwrap();
+    let (world, store) = (World::new().await, Store::secure(&ca).await);
+    let (address, through) = proxy("Basic dXNlcjpzZWNyZXQ=").await;
+    let file = |name: &str, text: &str| {
+        use std::os::unix::fs::PermissionsExt;
+        let path = world.dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    };
+    let mut settings = store.bucket(&world);
+    settings.egress = EgressSettings {
+        proxy: Some(address),
+        credentials: Some(file("proxy", "user:secret")),
+        direct: Vec::new(),
+        ca: Some(file("ca.pem", &pem(ca.certificate().der()))),
+    };
+    assert_eq!(put(&settings, "one").await, Ok(true));
+    assert_eq!(put(&settings, "one").await, Ok(false));
+    assert_eq!(through.load(Ordering::Relaxed), 2);
+    settings.egress.direct = vec!["127.0.0.1".into()];
+    assert_eq!(put(&settings, "two").await, Ok(true));
+    assert_eq!(through.load(Ordering::Relaxed), 2);
+    settings.egress.direct.clear();
+    settings.egress.credentials = Some(file("other", "user:wrong"));
+    let refused = put(&settings, "three").await.unwrap_err();
+    assert!(
+        refused.contains("refuses the tunnel with status 407"),
+        "{refused}"
+    );
+    assert!(!refused.contains("wrong"), "{refused}");
+    assert_eq!(store.objects().len(), 2);
 }
