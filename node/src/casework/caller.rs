@@ -48,7 +48,7 @@ pub(super) enum Pulled {
     /// So many octets.
     Octets(u64),
     /// Nothing: the status, and what it said.
-    Refused(StatusCode, String),
+    Refused(StatusCode, Bytes),
 }
 
 /// Which of our services a recipient offers.
@@ -112,12 +112,9 @@ impl Caller {
                 return Err(fault(code, &whole(body).await?));
             }
             if parts.status != StatusCode::OK {
-                let text = String::from_utf8_lossy(&whole(body).await?)
-                    .chars()
-                    .take(300)
-                    .collect::<String>();
+                let said = whole(body).await?;
                 self.links.keep((), link);
-                return Ok(Pulled::Refused(parts.status, text));
+                return Ok(Pulled::Refused(parts.status, said));
             }
             while let Some(frame) = body.frame().await {
                 let frame = frame.map_err(|error| error.to_string())?;

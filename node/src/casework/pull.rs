@@ -26,6 +26,17 @@ const MAX_MANIFEST: u64 = 16 * 1024 * 1024;
 
 /// That the other side has a part no more, and will not have it again.
 pub(super) const PART_GONE: &str = "part_gone";
+/// The same, because a file in it was taken back.
+pub(super) const PART_REVOKED: &str = "part_revoked";
+
+/// Whether such an answer says so, and with which of both codes.
+pub(super) fn part_gone(status: StatusCode, said: &[u8]) -> Option<&'static str> {
+    let problem: serde_json::Value = serde_json::from_slice(said).unwrap_or_default();
+    (status == StatusCode::GONE).then(|| match problem["code"] == "file_revoked" {
+        true => PART_REVOKED,
+        false => PART_GONE,
+    })
+}
 
 /// Where parts are pulled from.
 pub(super) struct Whence<'a> {
@@ -250,10 +261,15 @@ impl Casework {
             .await;
         let came = match came.map_err(|error| Refused::unavailable("part_not_pulled", error))? {
             Pulled::Octets(came) => came,
-            Pulled::Refused(StatusCode::GONE, text) => {
-                return Err(Refused::new(StatusCode::GONE, PART_GONE, text));
-            }
-            Pulled::Refused(status, text) => {
+            Pulled::Refused(status, said) => {
+                if let Some(code) = part_gone(status, &said) {
+                    return Err(Refused::new(
+                        StatusCode::GONE,
+                        code,
+                        "the other side has it no more",
+                    ));
+                }
+                let text: String = String::from_utf8_lossy(&said).chars().take(300).collect();
                 let detail = format!("status {}: {text}", status.as_u16());
                 return Err(Refused::unavailable("part_not_pulled", detail));
             }

@@ -27,8 +27,8 @@ pub(super) struct Script {
     pub(super) refuses: bool,
     /// What it hands out, by the path of the part.
     pub(super) bundles: BTreeMap<String, Vec<u8>>,
-    /// Paths of parts that it will not hand out any more.
-    pub(super) closed: BTreeSet<String>,
+    /// Paths of parts that it will not hand out any more, and why, by code.
+    pub(super) closed: BTreeMap<String, &'static str>,
     /// Parts that were asked for.
     pub(super) pulled: BTreeSet<String>,
     /// Messages that it took: path and body, in order.
@@ -230,8 +230,8 @@ fn answer(seen: &Seen, shared: &Arc<Mutex<Script>>, member: &str) -> Result<Repl
     }
     if seen.text.first == "GET" {
         script.pulled.insert(path.clone());
-        if script.closed.contains(&path) {
-            return problem(seen, 410, "disclosure_closed");
+        if let Some(code) = script.closed.get(&path) {
+            return problem(seen, 410, code);
         }
         return match script.bundles.get(&path) {
             Some(octets) => reply(seen, 200, "application/octet-stream", octets),

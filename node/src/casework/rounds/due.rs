@@ -166,7 +166,7 @@ impl Casework {
         }
         for announced in &mut row.bundles {
             if announced.side == Side::Requester && closed.contains(&announced.seq) {
-                announced.close();
+                announced.close(whole);
             }
         }
         if whole {

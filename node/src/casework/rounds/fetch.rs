@@ -15,7 +15,7 @@ use serde_json::json;
 use super::super::caller::Caller;
 use super::super::files::Held;
 use super::super::inbox::Brought;
-use super::super::pull::{Imported, PART_GONE, SMALL, Whence};
+use super::super::pull::{Imported, PART_GONE, PART_REVOKED, SMALL, Whence, part_gone};
 use super::super::row::{Pack, Process};
 use super::super::{Casework, Refused, Step};
 use super::letters::Letter;
@@ -157,8 +157,8 @@ impl Casework {
                     .call(&row.peer, PARTICIPATION, Method::GET, &place, Bytes::new())
                     .await
                     .map_err(|error| Refused::unavailable("part_not_pulled", error))?;
-                if came.status == StatusCode::GONE {
-                    return self.gone(&row, &announced).await;
+                if let Some(code) = part_gone(came.status, &came.body) {
+                    return self.gone(&row, &announced, code).await;
                 }
                 if came.status != StatusCode::OK || came.body.len() as u64 != announced.bundle.octets {
                     let detail = format!(
@@ -175,7 +175,9 @@ impl Casework {
             false => match self.fetch_parts(caller, &row, &announced).await {
                 Ok(Some(pack)) => (pack, Bytes::new()),
                 Ok(None) => return Ok(false),
-                Err(refused) if refused.code == PART_GONE => return self.gone(&row, &announced).await,
+                Err(refused) if matches!(refused.code, PART_GONE | PART_REVOKED) => {
+                    return self.gone(&row, &announced, refused.code).await;
+                }
                 Err(refused) => return Err(refused),
             },
         };
@@ -238,12 +240,12 @@ impl Casework {
     }
 
     /// What was announced is not to be had any more.
-    async fn gone(&self, row: &RequestRow, announced: &Announced) -> Result<bool, Refused> {
+    async fn gone(&self, row: &RequestRow, announced: &Announced, code: &str) -> Result<bool, Refused> {
         let _lock = self.lock(&[row.id()]).await;
         let mut row = self.request(row.side(), row.id())?;
         let pulled = self.pulled_of(&row, announced.seq)?.parts;
         if let Some(one) = announced_in(&mut row, announced) {
-            one.close();
+            one.close(code != PART_REVOKED);
         }
         let cites = row.cites.clone();
         let mut step = Step {

@@ -199,11 +199,16 @@ impl Announced {
         !self.complete && self.problem.is_none()
     }
 
-    /// It is not to be had any more, where it is not here already.
-    pub(crate) fn close(&mut self) {
+    /// It is not to be had any more, where it is not here already: as a whole, or because a file in it was taken back.
+    pub(crate) fn close(&mut self, whole: bool) {
         if self.is_open() {
             self.pulled = 0;
-            self.problem = Some("disclosure_closed".to_owned());
+            let why = if whole {
+                "disclosure_closed"
+            } else {
+                "file_revoked"
+            };
+            self.problem = Some(why.to_owned());
         }
     }
 }

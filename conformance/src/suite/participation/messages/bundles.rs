@@ -180,22 +180,26 @@ pub(super) async fn unreadable(
         .said("beta", SECOND, "requester", "supplement", &supplement)
         .await?;
     until(there, &path, |page| page["bundles"][2]["complete"] == true).await?;
-    // What is closed while it is pulled is given up.
+    // What is closed while it is pulled is given up, for the reason that is told.
     let mut large = request.clone();
     large.octets.resize(PART + 1, b' ');
     large.told["octets"] = json!(PART + 1);
-    large.hand_out(gamma, SECOND, "requester");
-    let (seq, _) = gamma.next(SECOND);
-    let last = format!("/v1/bundles/{SECOND}/requester/{seq}/1");
-    gamma.script().closed.insert(last);
-    let supplement = json!({ "restarts": false, "bundle": large.told });
-    gamma
-        .said("beta", SECOND, "requester", "supplement", &supplement)
-        .await?;
-    until(there, &path, |page| {
-        page["bundles"][3]["problem"] == "disclosure_closed"
-    })
-    .await?;
+    let closed = [
+        (&large, 1, "disclosure_closed"),
+        (&large, 1, "file_revoked"),
+        (request, 0, "file_revoked"),
+    ];
+    for (place, (bundle, part, code)) in closed.into_iter().enumerate() {
+        bundle.hand_out(gamma, SECOND, "requester");
+        let (seq, _) = gamma.next(SECOND);
+        let last = format!("/v1/bundles/{SECOND}/requester/{seq}/{part}");
+        gamma.script().closed.insert(last, code);
+        let supplement = json!({ "restarts": false, "bundle": bundle.told });
+        gamma
+            .said("beta", SECOND, "requester", "supplement", &supplement)
+            .await?;
+        until(there, &path, |page| page["bundles"][3 + place]["problem"] == code).await?;
+    }
     let cancelled = json!({ "reason": "STARTED_ANEW" });
     side.says(SECOND, "cancelled", &cancelled).await?;
     until(there, &path, |page| page["state"] == "PURGED").await?;

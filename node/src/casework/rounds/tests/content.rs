@@ -271,7 +271,7 @@ async fn a_bundle_whose_file_is_taken_back_goes_as_far_as_it_was_pulled_and_is_n
     bed.takes_back(&id, &file).await;
     assert_eq!(bed.lies_here(), before);
     let announced = bed.announced(&id, seq);
-    assert_eq!(announced.problem.as_deref(), Some("disclosure_closed"));
+    assert_eq!(announced.problem.as_deref(), Some("file_revoked"));
     let row = casework.request(Side::Participant, &id).unwrap();
     assert!(casework.request_due(&row).is_none_or(|at| at > casework.now()));
 }
