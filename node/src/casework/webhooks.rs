@@ -36,6 +36,8 @@ const SETTLED: usize = 32;
 const PASSED: usize = 4096;
 /// The first wait after a failure, and the longest.
 const WAIT: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+/// The longest wait for which a receiver may ask.
+const ASKED: Duration = Duration::from_secs(3600);
 /// The wait after a failure of our own.
 const OWN: Duration = Duration::from_secs(15);
 /// How long a stop waits for the answer to what was posted already.
@@ -62,6 +64,8 @@ struct Standing {
     failures: u32,
     /// What the last one was, by code.
     problem: Option<String>,
+    /// When it is tried again.
+    next_at: Option<Timestamp>,
     settled: usize,
     passed: usize,
     /// Events that wait, counted up to a key.
@@ -397,13 +401,13 @@ impl Casework {
         let letter =
             Letter::new(key, row, &self.server, self.test).map_err(|error| Refused::internal(&error))?;
         while !self.shutdown.is_stopping() {
-            let code = match way.post(&letter, self.clock.now().secs(), &self.shutdown).await {
+            let (code, after) = match way.post(&letter, self.clock.now().secs(), &self.shutdown).await {
                 Posted::Taken => {
                     let mut standing = hook.standing();
                     if standing.place.failing_since.take().is_some() {
                         tracing::info!(webhook = name, "takes events again");
                     }
-                    (standing.failures, standing.problem) = (0, None);
+                    (standing.failures, standing.problem, standing.next_at) = (0, None, None);
                     standing.pass(key, true);
                     return Ok(Delivered::Settled);
                 }
@@ -416,16 +420,18 @@ impl Casework {
                     );
                     return Ok(Delivered::Not(Went::Gone));
                 }
-                Posted::Failed(code) => code,
+                Posted::Failed { code, after } => (code, after),
             };
             let now = self.now();
-            let (failures, since, is_first) = {
+            let (failures, since, is_first, wait) = {
                 let mut standing = hook.standing();
                 let is_first = standing.place.failing_since.is_none();
                 let since = *standing.place.failing_since.get_or_insert(now);
                 standing.failures = standing.failures.saturating_add(1);
                 standing.problem = Some(code.clone());
-                (standing.failures, since, is_first || standing.settled > 0)
+                let wait = wait_after(standing.failures).max(after.unwrap_or_default().min(ASKED));
+                standing.next_at = now.checked_add(wait).ok();
+                (standing.failures, since, is_first || standing.settled > 0, wait)
             };
             tracing::info!(
                 webhook = name,
@@ -442,7 +448,7 @@ impl Casework {
                 self.give_up(hook, webhook, now).await?;
                 return Ok(Delivered::Not(Went::On));
             }
-            self.pause(wait_after(failures)).await;
+            self.pause(wait).await;
         }
         Ok(Delivered::Not(Went::On))
     }

@@ -179,6 +179,7 @@ fn status() -> Value {
                 ("failures_in_a_row", number()),
                 ("failing_since", maybe(&instant())),
                 ("problem", maybe(&text())),
+                ("next_at", maybe(&instant())),
                 ("skipped", number()),
                 ("disabled_at", maybe(&instant())),
             ])),

@@ -48,6 +48,7 @@ impl Casework {
                     "failures_in_a_row": standing.failures,
                     "failing_since": standing.place.failing_since,
                     "problem": standing.problem,
+                    "next_at": standing.next_at,
                     "skipped": standing.place.skipped,
                     "disabled_at": standing.place.gone.as_ref().map(|(at, _)| at),
                 }))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use kontor_pki::crypto::sha256;
@@ -43,8 +43,22 @@ pub(super) enum Posted {
     Taken,
     /// The receiver wants nothing more.
     Gone,
-    /// It has to be tried again: why, by code.
-    Failed(String),
+    /// It has to be tried again.
+    Failed {
+        /// Why, by code.
+        code: String,
+        /// How long the receiver wants to be left alone.
+        after: Option<Duration>,
+    },
+}
+
+impl Posted {
+    fn failed(code: &str) -> Self {
+        Self::Failed {
+            code: code.to_owned(),
+            after: None,
+        }
+    }
 }
 
 /// An event as it is posted: the same bytes under the same id at every try.
@@ -143,12 +157,12 @@ impl Way {
             Ok(request) => request,
             Err(error) => {
                 tracing::error!(webhook = self.webhook.name, %error, "an event cannot be written");
-                return Posted::Failed("unwritable".into());
+                return Posted::failed("unwritable");
             }
         };
         // A connection that lay idle may have been closed meanwhile, which is no failure of the receiver.
         while let Some(link) = self.links.take(&()) {
-            match self.exchange(link, request).await {
+            match self.exchange(link, request, second).await {
                 Ok(posted) => return posted,
                 Err(back) => request = *back,
             }
@@ -160,12 +174,12 @@ impl Way {
         };
         let link = match timeout(CONNECT, opened).await {
             Ok(Ok(link)) => link,
-            Ok(Err(code)) => return Posted::Failed(code),
-            Err(_) => return Posted::Failed("unreachable".into()),
+            Ok(Err(code)) => return Posted::failed(&code),
+            Err(_) => return Posted::failed("unreachable"),
         };
-        match self.exchange(link, request).await {
+        match self.exchange(link, request, second).await {
             Ok(posted) => posted,
-            Err(_) => Posted::Failed("broken_off".into()),
+            Err(_) => Posted::failed("broken_off"),
         }
     }
 
@@ -196,14 +210,19 @@ impl Way {
         &self,
         mut link: Link<()>,
         request: Request<OutBody>,
+        second: i64,
     ) -> Result<Posted, Box<Request<OutBody>>> {
         let answer = match timeout(PATIENCE, link.send(request)).await {
             Ok(Ok((_, answer))) => answer,
             Ok(Err(LinkError::NotSent(request))) => return Err(request),
-            Ok(Err(LinkError::Broken(_))) => return Ok(Posted::Failed("broken_off".into())),
-            Err(_) => return Ok(Posted::Failed("no_answer_in_time".into())),
+            Ok(Err(LinkError::Broken(_))) => return Ok(Posted::failed("broken_off")),
+            Err(_) => return Ok(Posted::failed("no_answer_in_time")),
         };
         let status = answer.status();
+        let after = answer
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| retry_after(value, second));
         // The head says it all; what follows decides only whether the connection is kept.
         if timeout(REST.1, is_read(answer.into_body())).await == Ok(true) {
             self.links.keep((), link);
@@ -211,8 +230,25 @@ impl Way {
         Ok(match status {
             StatusCode::GONE => Posted::Gone,
             status if status.is_success() => Posted::Taken,
-            status => Posted::Failed(format!("status_{}", status.as_u16())),
+            status => Posted::Failed {
+                code: format!("status_{}", status.as_u16()),
+                after,
+            },
         })
+    }
+}
+
+/// How long a receiver wants to be left alone (RFC 9110, 10.2.3): seconds, or an instant.
+fn retry_after(value: &HeaderValue, second: i64) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => {
+            let at = jiff::fmt::rfc2822::parse(text).ok()?.timestamp().as_second();
+            u64::try_from(at.saturating_sub(second))
+                .ok()
+                .map(Duration::from_secs)
+        }
     }
 }
 
@@ -301,7 +337,7 @@ mod tests {
         };
         let request = way.request(&letter, 1).unwrap();
         let posted = tokio::select! {
-            posted = way.exchange(link, request) => posted.unwrap(),
+            posted = way.exchange(link, request, 1) => posted.unwrap(),
             () = receiver => unreachable!(),
         };
         (posted, begun.elapsed(), way.links.take(&()).is_some())
@@ -310,7 +346,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_receiver_that_is_silent_or_trickles_is_waited_for_so_long_only() {
         let (posted, took, _) = answered(b"").await;
-        assert_eq!(posted, Posted::Failed("no_answer_in_time".into()));
+        assert_eq!(posted, Posted::failed("no_answer_in_time"));
         assert!((PATIENCE..2 * PATIENCE).contains(&took), "{took:?}");
         // The head is there: the event is settled, whatever becomes of the rest.
         let (posted, took, kept) = answered(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await;
@@ -323,7 +359,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn redirects_are_not_followed_and_gone_is_gone() {
         let moved = b"HTTP/1.1 307 x\r\nlocation: http://elsewhere.example/\r\ncontent-length: 0\r\n\r\n";
-        assert_eq!(answered(moved).await.0, Posted::Failed("status_307".into()));
+        assert_eq!(answered(moved).await.0, Posted::failed("status_307"));
         let gone = b"HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(answered(gone).await.0, Posted::Gone);
         let none = b"HTTP/1.1 204 No Content\r\n\r\n";
@@ -373,6 +409,26 @@ mod tests {
         (port, authority.certificate().to_pem())
     }
 
+    #[test]
+    fn a_receiver_says_in_seconds_or_by_an_instant_when_to_come_again() {
+        for (text, after) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(37)),
+            // Over already.
+            ("Sun, 06 Nov 1994 08:48:59 GMT", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+            ("99999999999999999999999", None),
+        ] {
+            let value = HeaderValue::from_static(text);
+            let wanted = after.map(Duration::from_secs);
+            assert_eq!(retry_after(&value, 784_111_740), wanted, "{text}");
+        }
+    }
+
     #[tokio::test]
     async fn a_secure_receiver_is_one_whom_the_named_authorities_vouch_for() {
         let dir = tempfile::tempdir().unwrap();
@@ -382,7 +438,7 @@ mod tests {
             id: "i".into(),
             body: Bytes::from_static(b"{}"),
         };
-        let failed = Posted::Failed("tls_failed".into());
+        let failed = Posted::failed("tls_failed");
         for (host, authority, wanted) in [
             ("127.0.0.1", &authority, &Posted::Taken),
             ("127.0.0.1", &stranger, &failed),

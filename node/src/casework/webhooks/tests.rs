@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::{WAIT, wait_after};
 use crate::casework::row::EventRow;
 use crate::casework::{Casework, Setup, Table, TxError, random_id};
-use crate::clock::ManualClock;
+use crate::clock::{Clock, ManualClock};
 use crate::config::casework::{CaseworkSettings, ParticipationSettings, Periods, Scanner};
 use crate::config::webhook::{Secrets, Webhook};
 use crate::config::{EgressSettings, Mode};
@@ -36,6 +36,8 @@ const SECRET: [u8; 32] = [9; 32];
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Status(u16),
+    /// It wants to be left alone for so many seconds.
+    Later(u64),
     /// It reads the post and closes.
     Breaks,
     /// It reads the post and says nothing until it is let go.
@@ -72,15 +74,20 @@ impl Receiver {
                     while let Some(got) = read(&mut stream).await {
                         let _ = told.send(got).await;
                         let answer = next.lock().unwrap().pop_front().unwrap_or(Answer::Status(204));
+                        let mut more = String::new();
                         let status = match answer {
                             Answer::Status(status) => status,
+                            Answer::Later(seconds) => {
+                                more = format!("retry-after: {seconds}\r\n");
+                                429
+                            }
                             Answer::Breaks => return,
                             Answer::Silent => {
                                 released.notified().await;
                                 204
                             }
                         };
-                        let text = format!("HTTP/1.1 {status} x\r\ncontent-length: 0\r\n\r\n");
+                        let text = format!("HTTP/1.1 {status} x\r\n{more}content-length: 0\r\n\r\n");
                         if stream.write_all(text.as_bytes()).await.is_err() {
                             return;
                         }
@@ -401,6 +408,25 @@ async fn what_is_not_taken_comes_again_under_its_id_before_anything_else() {
         page["problem"].is_null() && page["failing_since"].is_null(),
         "{page}"
     );
+}
+
+#[tokio::test]
+async fn who_wants_to_be_left_alone_is_for_an_hour_at_most_and_another_configuration_ends_that() {
+    for (asked, waits) in [(1800, 1800), (1_000_000, 3600)] {
+        let mut receiver = Receiver::start(&[Answer::Later(asked)]).await;
+        let mut bed = Bed::with(vec![webhook("w", &receiver)]).await;
+        bed.happens("case.a", None).await;
+        let first = receiver.next().await;
+        let page = bed.until("w", |page| page["problem"] == "status_429").await;
+        let again = UnixTime::parse_rfc3339(page["next_at"].as_str().unwrap()).unwrap();
+        assert_eq!(again.secs() - bed.clock.now().secs(), waits, "{page}");
+        assert!(receiver.got.is_empty());
+        bed.settings.webhooks[0].give_up = 6 * DAY;
+        bed.casework().admit(&bed.settings);
+        assert_eq!(receiver.next().await.id, first.id);
+        let page = bed.until("w", |page| page["waiting"] == 0).await;
+        assert!(page["next_at"].is_null(), "{page}");
+    }
 }
 
 #[tokio::test]
