@@ -65,8 +65,9 @@ pub struct Shower {
     /// The second of the binding of the own key when the node started, which peers are thought to know.
     bound: Option<u64>,
     peers: HashMap<ServerId, Peer>,
-    /// Peers that have to be shown the newest checkpoint.
-    pending: HashMap<ServerId, Place>,
+    /// Peers that have to be shown a checkpoint, and how many entries it has to have: those of the exchanges with them, some of which
+    /// may be newer than the newest one.
+    pending: HashMap<ServerId, (Place, u64)>,
 }
 
 /// Why a peer did not co-sign.
@@ -218,9 +219,13 @@ impl Shower {
         let Ok(trust) = handles.trust.current(handles.now()) else {
             return;
         };
-        for member in handles.partners.take() {
+        let size = checkpoint.claimed().size();
+        let partners = handles.partners.take();
+        // Whoever is noted has its entries in the log already.
+        let entries = handles.log.stats().entries;
+        for member in partners {
             for place in asker.places(&member, &trust) {
-                self.pending.insert(place.server.clone(), place);
+                self.pending.insert(place.server.clone(), (place, entries));
             }
         }
         let now = Instant::now();
@@ -228,8 +233,13 @@ impl Shower {
         let mut waiting: Vec<_> = self
             .pending
             .values()
-            .filter(|place| is_due(self.peers.get(&place.server)))
-            .cloned()
+            .filter(|(place, wanted)| {
+                let peer = self.peers.get(&place.server);
+                // The one that it waits for is still to come.
+                let has_this = *wanted > size && peer.is_some_and(|peer| peer.size >= size);
+                is_due(peer) && !has_this
+            })
+            .map(|(place, _)| place.clone())
             .collect();
         let mut showing = JoinSet::new();
         let (mut signatures, mut witnesses) = (Vec::new(), Vec::new());
@@ -258,7 +268,13 @@ impl Shower {
             };
             match shown {
                 Ok((lines, key)) => {
-                    self.pending.remove(&place.server);
+                    if self
+                        .pending
+                        .get(&place.server)
+                        .is_some_and(|(_, wanted)| *wanted <= size)
+                    {
+                        self.pending.remove(&place.server);
+                    }
                     (peer.failures, peer.due) = (0, None);
                     self.signed(&place, checkpoint);
                     signatures.extend(lines);
