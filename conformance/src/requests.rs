@@ -26,7 +26,6 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use self::opinions::OpinionsReport;
-use self::steps::seen;
 use self::way::one;
 use crate::address::Net;
 use crate::desk::{Desk, settings};
@@ -35,6 +34,7 @@ use crate::plan::NodePlan;
 use crate::report::say;
 use crate::subject::Subject;
 use crate::suite::participation::pass;
+use crate::transfers;
 use crate::wires::Wire;
 
 /// How many, and how often a node dies.
@@ -174,14 +174,11 @@ where
     Ok(all)
 }
 
-/// What still waits at the nodes, which is wrong once all has ended.
+/// What still waits at the nodes.
 async fn waiting(desks: &[Desk; 3]) -> Result<Vec<String>> {
     let mut wrong = Vec::new();
     for (desk, name) in desks.iter().zip(NAMES) {
-        let status = seen(desk, "/api/v1/status").await?;
-        for waiting in status["waiting"].as_array().into_iter().flatten() {
-            wrong.push(format!("{name}: something waits though all has ended: {waiting}"));
-        }
+        wrong.extend(transfers::waiting(desk, name).await?);
     }
     Ok(wrong)
 }

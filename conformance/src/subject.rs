@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 use crate::wire::http;
 
 /// Longest wait for a node to become ready or to end.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The binary under test.
 #[derive(Clone, Debug)]

@@ -378,11 +378,7 @@ pub async fn run(subject: &Subject, plan: TransfersPlan) -> Result<TransfersRepo
                 .wrong
                 .push(format!("{cases} cases for {} applications", plan.transfers));
         }
-        for waiting in status["waiting"].as_array().into_iter().flatten() {
-            report
-                .wrong
-                .push(format!("{name}: something waits though all has ended: {waiting}"));
-        }
+        report.wrong.extend(waiting(desk, name).await?);
     }
     Ok(report)
 }
@@ -457,10 +453,37 @@ fn responsible<'a>(sender: &'a Value, receiver: &'a Value) -> Option<&'a str> {
         .flatten()
 }
 
+fn all_answered(page: &Value) -> bool {
+    let mut sent = page["sent"].as_array().into_iter().flatten();
+    sent.all(|message| message["state"]["state"] == "answered")
+}
+
+/// What still waits at a node, which is wrong once all has ended: a receipt that was lost comes a moment later.
+pub(crate) async fn waiting(desk: &Desk, name: &str) -> Result<Vec<String>> {
+    let begun = Instant::now();
+    loop {
+        let status = desk.get("/api/v1/status").await?;
+        let waiting = status["waiting"].as_array().cloned().unwrap_or_default();
+        if waiting.is_empty() || begun.elapsed() > PATIENCE {
+            let told = |one| format!("{name}: something waits though all has ended: {one}");
+            return Ok(waiting.iter().map(told).collect());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// Compares both sides of a transfer that has ended.
 async fn judge(here: &Desk, there: &Desk, one: &Done, report: &mut TransfersReport) -> Result<()> {
     let path = format!("/api/v1/transfers/{}", one.id);
-    let (ours, theirs) = (here.get(&path).await?, there.get(&path).await?);
+    // A state may be reached before its last answer has come back.
+    let begun = Instant::now();
+    let (ours, theirs) = loop {
+        let both = (here.get(&path).await?, there.get(&path).await?);
+        if (all_answered(&both.0) && all_answered(&both.1)) || begun.elapsed() > PATIENCE {
+            break both;
+        }
+        sleep(Duration::from_millis(50)).await;
+    };
     *report.ends.entry(text(&ours, "state")?.to_owned()).or_default() += 1;
     if ours["taken_over_at"] != theirs["taken_over_at"] {
         report
@@ -474,12 +497,11 @@ async fn judge(here: &Desk, there: &Desk, one: &Done, report: &mut TransfersRepo
             one.id, ours["responsibility"], theirs["responsibility"]
         ));
     }
-    for page in [&ours, &theirs] {
-        for message in page["sent"].as_array().into_iter().flatten() {
-            if message["state"]["state"] != "answered" {
-                report.wrong.push(format!("{}: {message}", one.id));
-            }
-        }
+    for page in [&ours, &theirs].into_iter().filter(|page| !all_answered(page)) {
+        let sent = &page["sent"];
+        report
+            .wrong
+            .push(format!("{}: something is not answered: {sent}", one.id));
     }
     let told = responsible(&ours, &theirs);
     let believed = match (may_act(&ours), may_act(&theirs)) {

@@ -375,16 +375,16 @@ async fn whole(world: &World) -> Result<()> {
         (&guest, link.as_str()),
         (&unit, inside.as_str()),
     ] {
-        let told = until(desk, path, |page| {
+        until(desk, path, |page| {
             let received = page["received"].as_array();
             page["state"] == "NOTIFIED"
+                && page["settled"] == true
                 && received.is_some_and(|all| {
                     all.iter()
                         .any(|one| one["kind"] == "outcome" && one["letter"].is_object())
                 })
         })
         .await?;
-        ensure!(told["settled"] == true, "{told}");
     }
     let ended = rounds.round(&round, "conclude", &json!({})).await?;
     ensure!(ended["state"] == "CONCLUDED", "{ended}");

@@ -73,7 +73,7 @@ fn gauge(page: &str, name: &str) -> u64 {
 
 async fn outage(world: &World) -> Result<()> {
     let net = Net::claim().await?;
-    let settings = "acceptable_failure_seconds = 4\nretry_seconds = 1\ntimeout_seconds = 1";
+    let settings = "acceptable_failure_seconds = 12\nretry_seconds = 1\ntimeout_seconds = 1";
     let (mut federation, service) = federation(world, &net, settings).await?;
     let down = |tsa_down| Faults {
         tsa_down,

@@ -284,7 +284,7 @@ async fn configuration_expired(world: &World) -> Result<()> {
     let net = Net::claim().await?;
     let service = Service::start(net.address(20, 8090)).await?;
     let federation = small(&net, &service)
-        .configuration_lifetime(Duration::from_secs(4))
+        .configuration_lifetime(Duration::from_secs(10))
         .peer(PeerPlan::new("gamma", "1003", "portal"))
         .start(world.federation.subject())
         .await?;
@@ -295,11 +295,22 @@ async fn configuration_expired(world: &World) -> Result<()> {
     });
 
     let id = fresh("expired");
-    until(Duration::from_secs(15), async || {
-        is_refused(
-            &call(&federation, &fresh("expiring")).await?,
-            &["global_conf_outdated"],
-        )
+    let beta = federation.node("beta");
+    let peer = federation.peer("gamma");
+    let ask = async |id: &str| {
+        let outgoing = ask_beta(&federation, peer, id).sign(peer, &peer.signer, federation.authority())?;
+        let answered = outgoing.send(beta.federation()).await?;
+        answered.fault().cloned()
+    };
+    // Each of them has a clock of its own, and the configuration of a moment of its own.
+    until(Duration::from_secs(40), async || {
+        let answer = call(&federation, &fresh("expiring")).await?;
+        let fault = is_refused(&answer, &["global_conf_outdated"])?;
+        ensure!(
+            fault.has("clientproxy"),
+            "refused by another node than the own: {fault}"
+        );
+        ask(&fresh("expiring")).await
     })
     .await?;
     let fault = is_refused(&call(&federation, &id).await?, &["global_conf_outdated"])?;
@@ -308,10 +319,7 @@ async fn configuration_expired(world: &World) -> Result<()> {
         "refused by another node than the own: {fault}"
     );
 
-    let peer = federation.peer("gamma");
-    let outgoing = ask_beta(&federation, peer, &id).sign(peer, &peer.signer, federation.authority())?;
-    let beta = federation.node("beta");
-    let fault = outgoing.send(beta.federation()).await?.fault()?.clone();
+    let fault = ask(&id).await?;
     ensure!(
         fault.is_one_of(&["global_conf_outdated"]),
         "the provider says {fault}"

@@ -29,9 +29,9 @@ async fn clocks(world: &World) -> Result<()> {
         Ok((text(&offered, "id")?.to_owned(), text(&case, "id")?.to_owned()))
     };
     // Nobody answers.
-    let (unanswered, case) = offered("0b9f1d9e-0f3c-4f53-8d5c-5f2f3f0a0030", 4).await?;
+    let (unanswered, case) = offered("0b9f1d9e-0f3c-4f53-8d5c-5f2f3f0a0030", 8).await?;
     // It is accepted and pulled, and nobody takes it over.
-    let (idle, idle_case) = offered("0b9f1d9e-0f3c-4f53-8d5c-5f2f3f0a0031", 12).await?;
+    let (idle, idle_case) = offered("0b9f1d9e-0f3c-4f53-8d5c-5f2f3f0a0031", 20).await?;
     there.until(&idle, "OFFERED").await?;
     there.command(&idle, "accept", &json!({})).await?;
     let imported = there.until(&idle, "IMPORTED").await?;
@@ -45,14 +45,18 @@ async fn clocks(world: &World) -> Result<()> {
         page["state"] == "ENDED_BY_SENDER" || page["state"] == "LAPSED"
     })
     .await?;
-    there
-        .refused(
-            &format!("/api/v1/transfers/{idle}/commands/take-over"),
-            number(&ended, "version")?,
-            &json!({}),
-            "illegal_for_state",
-        )
-        .await?;
+    // What is cleared away meanwhile changes the version.
+    let path = format!("/api/v1/transfers/{idle}");
+    let take_over = format!("{path}/commands/take-over");
+    let mut version = number(&ended, "version")?;
+    let refused = loop {
+        let (status, refused) = there.post(&take_over, version, &json!({})).await?;
+        if status.as_u16() != 412 {
+            break refused;
+        }
+        version = number(&there.get(&path).await?, "version")?;
+    };
+    ensure!(refused["code"] == "illegal_for_state", "{refused}");
     for case in [case, idle_case] {
         let back = here.get(&format!("/api/v1/cases/{case}")).await?;
         ensure!(back["responsibility"] == "mine", "{back}");

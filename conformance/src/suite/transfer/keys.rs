@@ -28,17 +28,22 @@ async fn status(desk: &Desk) -> Result<u16> {
     Ok(answer.status.as_u16())
 }
 
+/// Waits for a status; gives until when it was asked for and another one was given.
 async fn becomes(desk: &Desk, wanted: u16) -> Result<Duration> {
-    let begun = Instant::now();
-    while status(desk).await? != wanted {
+    let (begun, mut other) = (Instant::now(), Duration::ZERO);
+    loop {
+        let asked = begun.elapsed();
+        let status = status(desk).await?;
+        if status == wanted {
+            return Ok(other);
+        }
         ensure!(
-            begun.elapsed().as_secs() < 10,
-            "a key is answered with {} and not {wanted}",
-            status(desk).await?
+            asked.as_secs() < 10,
+            "a key is answered with {status} and not {wanted}"
         );
+        other = asked;
         sleep(Duration::from_millis(5)).await;
     }
-    Ok(begun.elapsed())
 }
 
 async fn keys(world: &World) -> Result<()> {

@@ -322,10 +322,10 @@ async fn as_sender(federation: &Federation, here: &Desk, shared: &Shared) -> Res
         stands(here, &side.transfer, state, &[]).await?;
     }
     // Nobody answers in time.
-    let side = offered(federation, here, 5, json!({ "take_over_until": soon(10) })).await?;
+    let side = offered(federation, here, 5, json!({ "take_over_until": soon(15) })).await?;
     stands(here, &side.transfer, "EXPIRED", &[]).await?;
     // Accepted and not taken over in time: asked back, and given back.
-    let mut side = offered(federation, here, 6, json!({ "take_over_until": soon(12) })).await?;
+    let mut side = offered(federation, here, 6, json!({ "take_over_until": soon(18) })).await?;
     side.say("accept", json!({})).await?;
     wait_for(here, &side.transfer, |page| {
         page["sent"][1]["state"]["state"] == "answered"
@@ -438,7 +438,7 @@ async fn as_receiver(federation: &Federation, there: &Desk, shared: &Shared, off
     let mut side = begun(4, None).await?;
     side.say("withdraw", json!({})).await?;
     stands(there, &side.transfer, "ENDED_BY_SENDER", &[]).await?;
-    let side = begun(5, Some(soon(8))).await?;
+    let side = begun(5, Some(soon(15))).await?;
     stands(there, &side.transfer, "LAPSED", &[]).await?;
     let mut side = begun(6, None).await?;
     side.say("recall", json!({ "reason": "WRONG_RECIPIENT" })).await?;

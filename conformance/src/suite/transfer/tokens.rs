@@ -144,10 +144,10 @@ async fn tokens(world: &World) -> Result<()> {
     bed.refuses(&first, 401, "token_key_unknown").await?;
     // A feed ends with its token.
     let mut short = worker.clone();
-    short["exp"] = (clock::now().secs() + 3).into();
+    short["exp"] = (clock::now().secs() + 10).into();
     let request = bed.request(&bed.issuer.token(&short)?, "/api/v1/events")?;
     let feed = tokio::time::timeout(
-        Duration::from_secs(8),
+        Duration::from_secs(25),
         http::once(bed.node().administration(), None, request),
     );
     let answer = feed
@@ -283,14 +283,18 @@ async fn refused(world: &World) -> Result<()> {
     let (status, me) = bed.asks(&supervisor, "/api/v1/me").await?;
     ensure!(status == 200 && me["units"] == json!([]), "{status}: {me}");
     // However many tokens name a key that nobody has, the issuer is not asked for each.
-    let before = bed.issuer.fetched();
+    let (before, begun) = (bed.issuer.fetched() as u64, Instant::now());
     for number in 0..50 {
         let token = bed
             .issuer
             .token_with(&claims, |it| it["kid"] = format!("guess-{number}").into())?;
         bed.refuses(&token, 401, "token_key_unknown").await?;
     }
-    let asked = bed.issuer.fetched() - before;
-    ensure!(asked <= 2, "the issuer was asked {asked} times in a moment");
+    // Once more in five seconds.
+    let asked = bed.issuer.fetched() as u64 - before;
+    ensure!(
+        asked <= 2 + begun.elapsed().as_secs() / 5,
+        "the issuer was asked {asked} times in a moment"
+    );
     Ok(())
 }
