@@ -88,6 +88,12 @@ pub fn keys() -> Value {
         .into()
 }
 
+/// Whether everything that was said on a transfer or a request, as this page shows it, has its answer.
+pub fn all_answered(page: &Value) -> bool {
+    let sent = page["sent"].as_array();
+    sent.is_some_and(|all| all.iter().all(|message| message["state"]["state"] == "answered"))
+}
+
 /// The member that takes over.
 pub const BETA: &str = "TEST/GOV/1002";
 

@@ -24,7 +24,7 @@ use tokio::time::sleep;
 
 use self::opinions::OpinionsReport;
 use crate::address::Net;
-use crate::desk::{BETA, Desk, application, files, number, settings, text};
+use crate::desk::{BETA, Desk, all_answered, application, files, number, settings, text};
 use crate::federation::Federation;
 use crate::plan::{NodePlan, PeerPlan};
 use crate::report::say;
@@ -451,11 +451,6 @@ fn responsible<'a>(sender: &'a Value, receiver: &'a Value) -> Option<&'a str> {
     (moves && taken)
         .then(|| receiver["taken_over_at"].as_str())
         .flatten()
-}
-
-fn all_answered(page: &Value) -> bool {
-    let mut sent = page["sent"].as_array().into_iter().flatten();
-    sent.all(|message| message["state"]["state"] == "answered")
 }
 
 /// What still waits at a node, which is wrong once all has ended: a receipt that was lost comes a moment later.

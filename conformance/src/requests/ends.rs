@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::RequestsReport;
 use super::steps::{octets, until};
 use super::way::{Both, Way, digest, statements};
-use crate::desk::{Desk, text};
+use crate::desk::{Desk, all_answered, text};
 
 /// Has come what comes late, and compares both sides of all requests then.
 pub(super) async fn judged(here: Desk, mut all: Vec<Both>) -> RequestsReport {
@@ -147,10 +147,4 @@ pub(super) fn all_here(page: &Value) -> bool {
     let came = page["bundles"].as_array().into_iter().flatten();
     came.filter(|bundle| bundle["side"] == "participant")
         .all(|bundle| bundle["complete"] == true)
-}
-
-fn all_answered(page: &Value) -> bool {
-    page["sent"]
-        .as_array()
-        .is_some_and(|all| all.iter().all(|message| message["state"]["state"] == "answered"))
 }

@@ -163,7 +163,7 @@ impl BucketTable {
             bucket: self.bucket,
             prefix: self.prefix.trim_matches('/').to_owned(),
             credentials: base.join(self.credentials),
-            // What is in clear stays on this machine.
+            // No proxy reaches what listens on this machine only.
             egress: match loopback {
                 true => EgressSettings {
                     proxy: None,

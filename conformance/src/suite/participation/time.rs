@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Rounds, act, disclosure, federation, is_here, passed, refused, until};
 use crate::address::Net;
 use crate::clock;
-use crate::desk::{BETA, Desk, application, files, text};
+use crate::desk::{BETA, Desk, all_answered, application, files, text};
 use crate::federation::Federation;
 use crate::suite::{World, cases};
 
@@ -77,11 +77,6 @@ impl Both<'_> {
     async fn act(&self, command: &str, body: &Value) -> Result<Value> {
         act(self.here, &self.ours, command, body).await
     }
-}
-
-fn all_answered(page: &Value) -> bool {
-    let sent = page["sent"].as_array();
-    sent.is_some_and(|all| all.iter().all(|one| one["state"]["state"] == "answered"))
 }
 
 /// How many messages of a kind came or went.
