@@ -65,9 +65,41 @@ pub struct Shower {
     /// The second of the binding of the own key when the node started, which peers are thought to know.
     bound: Option<u64>,
     peers: HashMap<ServerId, Peer>,
-    /// Peers that have to be shown a checkpoint, and how many entries it has to have: those of the exchanges with them, some of which
-    /// may be newer than the newest one.
-    pending: HashMap<ServerId, (Place, u64)>,
+    pending: Pending,
+}
+
+/// Peers that have to be shown a checkpoint, and how many entries it has to have: those of the exchanges with them are in the log, but
+/// some may be newer than the newest checkpoint.
+#[derive(Default)]
+struct Pending(HashMap<ServerId, (Place, u64)>);
+
+impl Pending {
+    fn add(&mut self, place: Place, entries: u64) {
+        self.0.insert(place.server.clone(), (place, entries));
+    }
+
+    fn servers(&self) -> impl Iterator<Item = &ServerId> {
+        self.0.keys()
+    }
+
+    /// Those to be shown the checkpoint of this size: not whoever has it already and waits for one that is still to come.
+    fn of(&self, size: u64, has: impl Fn(&ServerId) -> u64) -> Vec<Place> {
+        let all = self.0.iter();
+        all.filter(|(server, (_, wanted))| *wanted <= size || has(server) < size)
+            .map(|(_, (place, _))| place.clone())
+            .collect()
+    }
+
+    /// One was shown the checkpoint of this size.
+    fn shown(&mut self, server: &ServerId, size: u64) {
+        if self.0.get(server).is_some_and(|(_, wanted)| *wanted <= size) {
+            self.leave(server);
+        }
+    }
+
+    fn leave(&mut self, server: &ServerId) {
+        self.0.remove(server);
+    }
 }
 
 /// Why a peer did not co-sign.
@@ -114,7 +146,7 @@ impl Shower {
             pause,
             bound,
             peers: HashMap::new(),
-            pending: HashMap::new(),
+            pending: Pending::default(),
         }
     }
 
@@ -129,7 +161,7 @@ impl Shower {
         loop {
             let pending = self
                 .pending
-                .keys()
+                .servers()
                 .filter_map(|server| self.peers.get(server)?.due);
             let due = pending.min();
             tokio::select! {
@@ -225,22 +257,14 @@ impl Shower {
         let entries = handles.log.stats().entries;
         for member in partners {
             for place in asker.places(&member, &trust) {
-                self.pending.insert(place.server.clone(), (place, entries));
+                self.pending.add(place, entries);
             }
         }
         let now = Instant::now();
         let is_due = |peer: Option<&Peer>| peer.and_then(|peer| peer.due).is_none_or(|due| due <= now);
-        let mut waiting: Vec<_> = self
-            .pending
-            .values()
-            .filter(|(place, wanted)| {
-                let peer = self.peers.get(&place.server);
-                // The one that it waits for is still to come.
-                let has_this = *wanted > size && peer.is_some_and(|peer| peer.size >= size);
-                is_due(peer) && !has_this
-            })
-            .map(|(place, _)| place.clone())
-            .collect();
+        let has = |server: &ServerId| self.peers.get(server).map_or(0, |peer| peer.size);
+        let mut waiting = self.pending.of(size, has);
+        waiting.retain(|place| is_due(self.peers.get(&place.server)));
         let mut showing = JoinSet::new();
         let (mut signatures, mut witnesses) = (Vec::new(), Vec::new());
         loop {
@@ -268,13 +292,7 @@ impl Shower {
             };
             match shown {
                 Ok((lines, key)) => {
-                    if self
-                        .pending
-                        .get(&place.server)
-                        .is_some_and(|(_, wanted)| *wanted <= size)
-                    {
-                        self.pending.remove(&place.server);
-                    }
+                    self.pending.shown(&place.server, size);
                     (peer.failures, peer.due) = (0, None);
                     self.signed(&place, checkpoint);
                     signatures.extend(lines);
@@ -310,7 +328,7 @@ impl Shower {
         let without = error.is_no_service();
         let wait = if without {
             // Nobody waits for it: it is asked when messages are exchanged with it again, and not before.
-            self.pending.remove(&place.server);
+            self.pending.leave(&place.server);
             WITHOUT_SERVICE
         } else {
             self.pause
@@ -488,5 +506,43 @@ async fn introduce(asker: &Asker, place: &Place) -> Result<(), ShowError> {
     match answer.status {
         StatusCode::NO_CONTENT => Ok(()),
         _ => Err(AskError::refused(&answer).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_that_is_newer_than_the_newest_checkpoint_is_covered_by_the_next_one_that_is_shown() {
+        let place = |code: &str| Place {
+            ledger: format!("TEST/GOV/{code}/ledger").parse().unwrap(),
+            server: format!("TEST/GOV/{code}/ss1").parse().unwrap(),
+        };
+        let (late, early) = (place("1002"), place("1003"));
+        let of = |pending: &Pending, size, has| -> Vec<ServerId> {
+            let mut servers: Vec<_> = pending
+                .of(size, |_| has)
+                .into_iter()
+                .map(|it| it.server)
+                .collect();
+            servers.sort_by_key(ToString::to_string);
+            servers
+        };
+        let mut pending = Pending::default();
+        pending.add(late.clone(), 12);
+        pending.add(early.clone(), 10);
+        let both = vec![late.server.clone(), early.server.clone()];
+        assert_eq!(of(&pending, 10, 8), both);
+        for server in &both {
+            pending.shown(server, 10);
+        }
+        assert!(of(&pending, 10, 10).is_empty(), "the same one is shown again");
+        assert_eq!(of(&pending, 11, 10), both[..1]);
+        pending.shown(&late.server, 11);
+        // A peer that has it but did not co-sign is shown it again.
+        assert_eq!(of(&pending, 12, 12), both[..1]);
+        pending.shown(&late.server, 12);
+        assert_eq!(pending.servers().count(), 0);
     }
 }
